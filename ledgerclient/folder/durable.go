@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/keeper"
@@ -97,10 +98,41 @@ func (l *log) CheckpointAt(ctx context.Context, at time.Time) (raw []byte, err e
 	if err != nil {
 		return nil, err // it was verified when it was read
 	}
-	return note.Sign(n, ledgerclient.TimeSigner{
+	return note.Sign(n, l.timeSigner(signer, at))
+}
+
+func (l *log) timeSigner(s *checkpointSigner, at time.Time) ledgerclient.TimeSigner {
+	return ledgerclient.TimeSigner{
 		TimeVerifier: ledgerclient.NewTimeVerifier(ledgerclient.TimeName(l.id), [32]byte(l.key.public)),
-		Key:          signer.private, Time: at,
-	})
+		Key:          s.private, Time: at,
+	}
+}
+
+// CheckpointOf is CheckpointAt of the first size leaves, 1 to those of the newest
+// checkpoint: *RangeError if the log has fewer. That it had no more at that time is the
+// caller's to know.
+func (l *log) CheckpointOf(ctx context.Context, size uint64, at time.Time) ([]byte, error) {
+	root, err := l.RootOf(ctx, size)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := l.checkpointSigner()
+	if err != nil {
+		return nil, err
+	}
+	return note.Sign(&note.Note{Text: l.key.text(size, root)}, signer, l.timeSigner(signer, at))
+}
+
+// RootOf is the root of the first size leaves, as CheckpointOf has it.
+func (l *log) RootOf(ctx context.Context, size uint64) (root crypto.Hash, err error) {
+	h, err := l.durableHead(ctx)
+	if err != nil {
+		return root, err
+	}
+	if size < 1 || size > h.size {
+		return root, &RangeError{From: size, To: size, Size: h.size}
+	}
+	return (&tree{level: logLevel, kept: h.hashes, leaves: l.leaves.hashes}).root(size)
 }
 
 // Head is the newest head of the log.

@@ -24,10 +24,10 @@ func TestSpecification(t *testing.T) {
 			t.Errorf("%s: no %q", what, text)
 		}
 	}
-	for _, path := range []string{PathGenesis, PathConfig, PathCheckpoint, PathNews, PathTile} {
+	for _, path := range []string{PathGenesis, PathConfig, PathCheckpoint, PathNews, PathTile, PathCosign} {
 		has("path", "| `GET "+strings.TrimPrefix(path, Prefix))
 	}
-	for _, path := range []string{PathEntries, PathUploads, PathUploadPart, PathUploadCommit, PathUploadAbort} {
+	for _, path := range []string{PathEntries, PathUploads, PathUploadPart, PathUploadCommit, PathUploadAbort, PathCosign} {
 		has("path", "| `POST "+strings.TrimPrefix(path, Prefix))
 	}
 	for _, path := range []string{PathDeposit, PathState, PathRelease, PathRevoke, PathInquire} {
@@ -41,7 +41,7 @@ func TestSpecification(t *testing.T) {
 		has("problem", fmt.Sprintf("| `%s` | %d |", k, p.status))
 		// What cannot have been done is told apart from what may have been.
 		line := regexp.MustCompile("(?m)^\\| `" + string(k) + "` .*$").FindString(doc)
-		unknown := k == KindFull || k == KindDamaged || k == KindFailed
+		unknown := k == KindFull || k == KindDamaged || k == KindUnsigned || k == KindFailed
 		if strings.Contains(line, "unknown") != unknown {
 			t.Errorf("%s: %s", k, line)
 		}

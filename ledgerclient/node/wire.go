@@ -30,6 +30,7 @@ const (
 	PathGenesis    = Prefix + "genesis"    // GET: the configuration document
 	PathConfig     = Prefix + "config"     // GET: the documents that followed it
 	PathCheckpoint = Prefix + "checkpoint" // GET: signed note
+	PathCosign     = Prefix + "cosign"     // GET, POST: signed notes among nodes, see Peer
 	PathNews       = Prefix + "news"       // GET: News, from HeaderFrom on
 	PathTile       = Prefix + "tile/"      // GET: see TilePath, BundlePath
 
@@ -95,7 +96,7 @@ const HeadAge = 10 * time.Minute
 
 // CosignEvery is how old the time in a checkpoint gets before a node makes it
 // anew.
-const CosignEvery = time.Minute
+const CosignEvery = 30 * time.Second
 
 // ValidToken reports whether s can be a submit token: 16 to MaxToken characters out
 // of letters, digits, '-', '_', '.' and '~'.

@@ -38,6 +38,7 @@ const (
 	KindReadOnly  Kind = "read-only" // * the node cannot write
 	KindFull      Kind = "full"      //   the node's disk is full
 	KindDamaged   Kind = "damaged"   //   the node's files are not what its software wrote
+	KindUnsigned  Kind = "unsigned"  //   it is ordered, and not enough nodes have signed that yet
 	KindFailed    Kind = "failed"    //   anything else
 )
 
@@ -65,6 +66,7 @@ var problems = map[Kind]struct {
 	KindReadOnly:  {http.StatusServiceUnavailable, "the node cannot write"},
 	KindFull:      {http.StatusInsufficientStorage, "the node's disk is full"},
 	KindDamaged:   {http.StatusInternalServerError, "the node's files are damaged"},
+	KindUnsigned:  {http.StatusServiceUnavailable, "not enough nodes have signed it yet"},
 	KindFailed:    {http.StatusInternalServerError, "the node failed"},
 }
 

@@ -94,7 +94,13 @@ func (s *Server) releasing(ask question) question {
 				return nil, err
 			}
 		}
-		return ask(q, message)
+		if s.cosign != nil {
+			awake(s.cosign.wake)
+			if _, err := s.enoughSigned(q.Context()); err != nil {
+				return nil, err
+			}
+		}
+		return ask(q, message) // whether enough have, the keeper judges
 	}
 }
 

@@ -23,7 +23,7 @@ func (s *Server) newRoutes() map[string]map[string]route {
 		return map[string]route{http.MethodGet: {name: name, do: do}} // the number of requests sees to it
 	}
 	post := func(r route) map[string]route { return map[string]route{http.MethodPost: r} }
-	return map[string]map[string]route{
+	routes := map[string]map[string]route{
 		node.PathGenesis:    get("genesis", s.genesis),
 		node.PathConfig:     get("config", s.config),
 		node.PathCheckpoint: get("checkpoint", s.checkpoint),
@@ -51,6 +51,13 @@ func (s *Server) newRoutes() map[string]map[string]route {
 		node.PathInquire: post(route{name: "inquire", max: 1024, do: s.alone(node.AskInquiry)}),
 		node.PathBulk:    post(route{name: "bulk", max: ledgerclient.MaxBulk * 512, do: s.bulk}),
 	}
+	if s.cosign != nil {
+		routes[node.PathCosign] = map[string]route{
+			http.MethodGet:  {name: "cosign", peers: true, do: s.ownHead},
+			http.MethodPost: {name: "cosign", peers: true, max: node.MaxNote, do: s.cosigned},
+		}
+	}
+	return routes
 }
 
 func notFound(what string) error { return &ledgerclient.NotFoundError{What: what} }
@@ -97,7 +104,28 @@ type timedCheckpoint struct {
 }
 
 func (s *Server) checkpoint(q *request) error {
+	raw, err := s.shown(q.Context())
+	if err != nil {
+		return err
+	}
+	return q.answer(node.TypeNote, raw)
+}
+
+// ownHead answers with the newest head as this node alone signs it.
+func (s *Server) ownHead(q *request) error {
 	raw, err := s.head(q.Context())
+	if err != nil {
+		return err
+	}
+	return q.answer(node.TypeNote, raw)
+}
+
+// cosigned takes in what another node has signed, and answers with this one's signature.
+func (s *Server) cosigned(q *request) error {
+	if err := q.charge(1 + bytes.Count(q.body, []byte("\n— "))); err != nil {
+		return err
+	}
+	raw, err := s.cosign.take(q.Context(), q.body)
 	if err != nil {
 		return err
 	}
@@ -119,7 +147,7 @@ func (s *Server) newsFor(q *request) (n node.News, err error) {
 	if err != nil {
 		return n, err
 	}
-	if n.Note, err = s.head(ctx); err != nil {
+	if n.Note, err = s.shown(ctx); err != nil {
 		return n, err
 	}
 	head, err := ledgerclient.Unverified(n.Note)
@@ -142,8 +170,21 @@ func (s *Server) newsFor(q *request) (n node.News, err error) {
 	return n, nil
 }
 
-// head returns the newest checkpoint with a time of the last minute. With a clock that is
-// off, or an order that cannot be read, it has the last good time, and ages.
+// shown is the newest checkpoint that enough nodes have signed. While there is none it is
+// what this node alone says, which is too few.
+func (s *Server) shown(ctx context.Context) ([]byte, error) {
+	raw, err := s.head(ctx)
+	if s.cosign != nil {
+		if joint := s.cosign.signed(); joint.Size > 0 {
+			return joint.Note, nil
+		}
+	}
+	return raw, err
+}
+
+// head returns the newest checkpoint as this node signs it, with a time of the last 30
+// seconds. With a clock that is off, or an order that cannot be read, it has the last good
+// time, and ages.
 func (s *Server) head(ctx context.Context) ([]byte, error) {
 	c := &s.timed
 	c.mu.Lock()
@@ -151,6 +192,9 @@ func (s *Server) head(ctx context.Context) ([]byte, error) {
 	// Before the head is read, and one after the other: a later time never stands on a
 	// smaller head.
 	now := s.opt.Clock()
+	if s.cosign != nil && now.Before(c.time) {
+		now = c.time // nor where the clock was put back a little
+	}
 	plain, err := s.folder.Checkpoint(ctx)
 	// The checkpoint is the same text with one signature less.
 	if age := now.Sub(c.time); err == nil && c.raw != nil && bytes.HasPrefix(c.raw, plain) && age >= 0 && age < node.CosignEvery {
@@ -169,10 +213,14 @@ func (s *Server) head(ctx context.Context) ([]byte, error) {
 		now = c.time // what was ordered all the same, a revocation perhaps, is looked for at once
 	}
 	raw, err := s.folder.CheckpointAt(ctx, now)
-	if err == nil {
-		c.raw, c.time = raw, now
+	if err == nil && s.cosign != nil {
+		err = s.cosign.keep(ctx, raw, now)
 	}
-	return raw, err
+	if err != nil {
+		return nil, err
+	}
+	c.raw, c.time = raw, now
+	return raw, nil
 }
 
 // followed looks at an order that is kept elsewhere: nobody can say of a time that there
@@ -243,15 +291,35 @@ func (s *Server) submit(q *request) error {
 		return err
 	}
 	s.metrics.ordered(outcomes)
+	if s.cosign != nil {
+		enough, err := s.enoughSigned(q.Context())
+		if err != nil {
+			return err
+		}
+		if !enough { // nobody can be shown that it was ordered
+			return refuseFor(node.KindUnsigned, time.Second)
+		}
+	}
 	answer := node.Ordered{Outcomes: outcomes}
 	// Not for revocations, which nothing holds up; nor where the order would have to be
-	// read once more for it.
-	if !q.stopping && s.opt.Ledger == nil {
+	// read once more for it, which with other nodes was done.
+	if !q.stopping && (s.opt.Ledger == nil || s.cosign != nil) {
 		if answer.News, err = s.newsFor(q); err != nil {
 			answer.News = node.News{} // what was ordered is ordered
 		}
 	}
 	return q.answer(node.TypeBinary, node.OrderedForm(len(outcomes)).Marshal(answer))
+}
+
+// enoughSigned waits until what is in the log now is under a head that enough nodes have
+// signed, and reports whether it is.
+func (s *Server) enoughSigned(ctx context.Context) (bool, error) {
+	raw, err := s.folder.Checkpoint(ctx)
+	if err != nil {
+		return false, err
+	}
+	head, err := ledgerclient.Unverified(raw)
+	return err == nil && s.cosign.wait(ctx, head.Size), err
 }
 
 // amongAll moves a request from where only revocations are to where all others are.

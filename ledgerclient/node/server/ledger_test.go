@@ -113,7 +113,7 @@ func (w *world) openCheckpoint(msg []byte) (tlog.Tree, time.Time) {
 	return tree, time.Unix(int64(binary.BigEndian.Uint64(raw[4:12])), 0)
 }
 
-// The checkpoint says as of when it is the newest, at least once a minute anew.
+// The checkpoint says as of when it is the newest, anew when it is older than 30 seconds.
 func TestCheckpoint(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.get(node.PathCheckpoint)
@@ -125,16 +125,16 @@ func TestCheckpoint(t *testing.T) {
 	if tree, at := w.openCheckpoint(first); tree.N != 1 || !at.Equal(start) {
 		t.Errorf("size %d at %s", tree.N, at)
 	}
-	w.clock.pass(59 * time.Second)
+	w.clock.pass(29 * time.Second)
 	if again := w.ok(w.get(node.PathCheckpoint)); !bytes.Equal(again, first) {
-		t.Error("made anew within a minute")
+		t.Error("made anew within 30 seconds")
 	}
 	w.order(w.records(1)...)
-	if tree, at := w.openCheckpoint(w.ok(w.get(node.PathCheckpoint))); tree.N != 2 || !at.Equal(start.Add(59*time.Second)) {
+	if tree, at := w.openCheckpoint(w.ok(w.get(node.PathCheckpoint))); tree.N != 2 || !at.Equal(start.Add(29*time.Second)) {
 		t.Errorf("size %d at %s", tree.N, at)
 	}
-	w.clock.pass(61 * time.Second)
-	if tree, at := w.openCheckpoint(w.ok(w.get(node.PathCheckpoint))); tree.N != 2 || !at.Equal(start.Add(2*time.Minute)) {
+	w.clock.pass(31 * time.Second)
+	if tree, at := w.openCheckpoint(w.ok(w.get(node.PathCheckpoint))); tree.N != 2 || !at.Equal(start.Add(time.Minute)) {
 		t.Errorf("size %d at %s", tree.N, at)
 	}
 }

@@ -95,6 +95,9 @@ func (s *Server) gauges() map[string]float64 {
 	if s.clock.off() != nil {
 		now["carekey_clock_right"] = 0
 	}
+	if s.cosign != nil {
+		s.cosign.gauges(now)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if head, err := s.folder.Head(ctx); err == nil {

@@ -48,6 +48,7 @@ type route struct {
 	clock bool   // needs a clock that is right: what it does cannot be taken back
 	// stops: it takes revocations, and so comes in where nobody else does.
 	stops bool
+	peers bool // is for other nodes, who come in where nobody else does
 	do    func(*request) error
 }
 
@@ -200,6 +201,8 @@ func (s *Server) serve(q *request) (err error) {
 	gate, rate := &s.gate, "rate"
 	if q.stopping = route.stops; q.stopping {
 		gate, rate = &s.stopGate, route.name
+	} else if route.peers {
+		gate, rate = &s.peerGate, route.name
 	}
 	if wait, ok := s.buckets.take(q.address, rate, s.limits.Rate, 1); !ok {
 		return refuseFor(node.KindTooMany, wait)

@@ -50,6 +50,8 @@ type Options struct {
 	// Ledger takes the entries if another than the folder keeps the order, of which the
 	// folder is then a replica. nil: the folder.
 	Ledger Ordered
+	// Peers are the other nodes of the ledger, where there are some.
+	Peers []Peer
 	// Clock is the clock that the folder has too. nil: the system's.
 	Clock func() time.Time
 	// Reference asks a clock that the operator trusts. nil: there is none.
@@ -166,12 +168,14 @@ type Server struct {
 	// Room for revocations that nothing else can fill: on their way in, to the log and
 	// to the keeper.
 	stopGate gate
+	peerGate gate // for other nodes
 	stops    *orderer[contract.Entry, ledgerclient.Outcome]
 	stopper  *orderer[contract.Entry, stopped]
 	uploads  *uploads
 	sweeper  folder.Sweeper
 	metrics  *metrics
 	timed    timedCheckpoint
+	cosign   *cosigner // nil: there is no other node
 
 	unnamed sync.Once // says that somebody who may be a proxy is none of Proxies
 	closing atomic.Bool
@@ -215,9 +219,13 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	s.buckets = newBuckets(s.limits.Clients, s.clock.uptime)
 	s.gate = newGate(s.limits.Requests, s.limits.PerAddress, s.limits.Memory, patience, uptime)
 	s.stopGate = newGate(s.limits.Requests, s.limits.PerAddress, s.limits.Memory/4, 0, uptime)
+	s.peerGate = newGate(4*contract.MaxNodes, 4, 4<<20, patience, uptime)
 	s.conns = newRoom(int64(s.limits.Connections), int64(s.limits.ConnectionsPerAddress), 0, uptime)
 	s.metrics = newMetrics()
 	s.SetTokens(opt.Tokens)
+	if err := s.joinNodes(ctx); err != nil {
+		return nil, err
+	}
 	s.routes, s.questions = s.newRoutes(), s.newQuestions()
 	if err := s.look(ctx); err != nil {
 		return nil, err
@@ -232,6 +240,9 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	order, at := f.Append, &s.desk
 	if opt.Ledger != nil { // what is waited for there holds nobody up here
 		order, at = opt.Ledger.Append, new(desk)
+	}
+	if s.cosign != nil {
+		order = thenSign(s.cosign, order)
 	}
 	order = mixed(f.ID(), order)
 	s.orders = &orderer[contract.Entry, ledgerclient.Outcome]{desk: at, most: node.MaxEntries, do: order}
@@ -253,9 +264,56 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 			if err := opt.Ledger.Follow(run); err != nil && run.Err() == nil {
 				s.log.Error("order", "cause", err.Error())
 			}
+			if s.cosign != nil {
+				awake(s.cosign.wake)
+			}
 		})
 	}
+	if s.cosign != nil {
+		s.cosign.run(run, &s.ended)
+	}
 	return s, nil
+}
+
+// joinNodes makes the node one of several, if the ledger has several.
+func (s *Server) joinNodes(ctx context.Context) error {
+	doc, err := s.folder.Genesis(ctx)
+	if err != nil {
+		return err
+	}
+	config, err := contract.ParseConfig(doc)
+	if err != nil || len(config.Nodes) == 1 {
+		return err
+	}
+	me := slices.Index(config.Nodes, s.folder.Node())
+	if me < 0 {
+		return folder.ErrNotNamed
+	}
+	c, err := newCosigner(s.folder.ID(), config, me, s.folder, s.folder.Properties().Reach)
+	if err != nil {
+		return err
+	}
+	c.own, c.clock, c.say = s.head, s.opt.Clock, s.log
+	c.follow = func(ctx context.Context) error {
+		if s.opt.Ledger == nil {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(ctx, followTime)
+		defer cancel()
+		return s.opt.Ledger.Follow(ctx)
+	}
+	c.add(s.opt.Peers)
+	s.cosign = c
+	s.folder.SureOf(c.sure)
+	return nil
+}
+
+// thenSign has signed what was ordered.
+func thenSign(c *cosigner, order func(context.Context, []contract.Entry) ([]ledgerclient.Outcome, error)) func(context.Context, []contract.Entry) ([]ledgerclient.Outcome, error) {
+	return func(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
+		defer awake(c.wake)
+		return order(ctx, entries)
+	}
 }
 
 // look judges the clock anew.

@@ -1,0 +1,59 @@
+package server
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/disk"
+	"github.com/carekey/carekey/ledgerclient/folder"
+)
+
+// signedFile is the largest head that a node has ever signed with a time, in its own note.
+// It is written before the signature leaves. The log itself does not remember that: where
+// the order is kept elsewhere it is derived, and may be derived anew.
+type signedFile struct{ path string }
+
+func newSignedFile(dir string) signedFile { return signedFile{filepath.Join(dir, "signed")} }
+
+func (f signedFile) damaged(what string) error {
+	return &folder.DamagedError{File: filepath.Base(f.path), Entry: folder.NoEntry, What: what}
+}
+
+// read returns the head; one of size 0 if the node has signed none.
+func (f signedFile) read(c *cosigner) (head ledgerclient.Head, err error) {
+	raw, err := disk.ReadFile(f.path, ledgerclient.MaxNote)
+	if errors.Is(err, fs.ErrNotExist) {
+		return head, nil
+	}
+	if err != nil {
+		return head, err
+	}
+	s, err := ledgerclient.OpenNote(c.id, c.config.Nodes[c.me:c.me+1], raw)
+	if err != nil || !s.By[0].Plain {
+		return head, f.damaged("not what was written")
+	}
+	return s.Head, nil
+}
+
+// write makes a note the one that read finds, durably.
+func (f signedFile) write(raw []byte) error {
+	tmp := f.path + ".new"
+	file, err := disk.Open(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(raw)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(tmp, f.path)
+	}
+	if err == nil {
+		err = disk.SyncDir(filepath.Dir(f.path))
+	}
+	return err
+}
