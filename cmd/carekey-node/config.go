@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/wallet/atomicfile"
@@ -68,6 +70,24 @@ type peerSetting struct {
 	// Fingerprint is that of its TLS key. Left out: the system's authorities vouch for it.
 	Fingerprint crypto.Hash `json:"fingerprint,omitzero"`
 }
+
+func (p peerSetting) wrong() string {
+	if p.Name != "" && !contract.ValidName(p.Name) {
+		return "a name has 1 to 64 bytes, and no invisible characters"
+	}
+	if len(p.URLs) < 1 || len(p.URLs) > node.MaxURLs {
+		return "each needs 1 to 4 urls"
+	}
+	for _, u := range p.URLs {
+		if !node.ValidURL(u) {
+			return "not the URL of a node: " + u + " (" + aURL + ")"
+		}
+	}
+	return ""
+}
+
+// shown is what people call the peer.
+func (p peerSetting) shown() string { return cmp.Or(p.Name, p.URLs[0]) }
 
 // submitToken is one token: its name and what is kept of it.
 type submitToken struct {
@@ -128,6 +148,14 @@ func (c *config) wrong() string {
 	for _, u := range c.URLs {
 		if !node.ValidURL(u) {
 			return "not the URL of a node: " + u + " (" + aURL + ")"
+		}
+	}
+	if len(c.Peers) >= contract.MaxNodes {
+		return fmt.Sprintf("peers: there are at most %d", contract.MaxNodes-1)
+	}
+	for _, p := range c.Peers {
+		if what := p.wrong(); what != "" {
+			return "peers: " + what
 		}
 	}
 	names := map[string]bool{}

@@ -54,6 +54,12 @@ the keeper's, revocations are ordered; with that of the checkpoints, the keeper 
 In /metrics carekey_clock_right 0 says that nothing is ordered or released, and
 carekey_log_hour is the last entry's, in hours since 1970.
 
+Of a ledger with several nodes a head holds that as many have signed as the ledger
+says. The others are the peers in node.json: names, URLs, fingerprints of TLS keys.
+In /metrics carekey_signed_entries stands still where too few sign, and
+carekey_nodes_missing and carekey_nodes_forked are to be 0: the second counts nodes
+that signed another history. carekey-node status asks each of them.
+
 Limits, quotas, a reference for the clock and the proxies that may say for whom they
 ask are in node.json; with --no-tls those of this computer may. A proxy must write
 X-Forwarded-For itself (nginx does so only if it is told to): with one that passes on
@@ -102,6 +108,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	if opt.Proxies, err = cfg.proxies(o.plain); err != nil {
 		return err
+	}
+	for _, p := range cfg.Peers {
+		opt.Peers = append(opt.Peers, p.peer())
 	}
 	backend, err := a.joinOrder(ctx, cfg, f)
 	if err != nil {

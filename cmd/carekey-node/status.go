@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/spf13/cobra"
@@ -17,30 +18,45 @@ import (
 
 // description is a node in JSON.
 type description struct {
-	Dir         string   `json:"dir"`
-	Name        string   `json:"name"`
-	Ledger      string   `json:"ledger"`
-	Node        string   `json:"node"` // key of the checkpoints
-	URLs        []string `json:"urls"`
-	Fingerprint string   `json:"fingerprint"` // of the TLS key, if invitations pin it
-	Expires     string   `json:"certificate_expires"`
-	Entries     uint64   `json:"entries"`
-	LastHour    string   `json:"last_entry"`
-	Tokens      int      `json:"tokens"`
-	Order       string   `json:"order"`    // "" for the folder itself
-	Consumed    *uint64  `json:"consumed"` // items of the order
-	Serving     bool     `json:"serving"`  // a server runs on the folder
-	Damaged     []string `json:"damaged"`  // keys and files that are not what was written: nothing is served that such a key signs
-	Strange     []string `json:"strange"`  // files and folders that carekey never wrote: passed over
-	damage      error    // the first of Damaged
+	Dir         string      `json:"dir"`
+	Name        string      `json:"name"`
+	Ledger      string      `json:"ledger"`
+	Node        string      `json:"node"` // key of the checkpoints
+	URLs        []string    `json:"urls"`
+	Fingerprint string      `json:"fingerprint"` // of the TLS key, if invitations pin it
+	Expires     string      `json:"certificate_expires"`
+	Entries     uint64      `json:"entries"`
+	LastHour    string      `json:"last_entry"`
+	Tokens      int         `json:"tokens"`
+	Order       string      `json:"order"`     // "" for the folder itself
+	Consumed    *uint64     `json:"consumed"`  // items of the order
+	Serving     bool        `json:"serving"`   // a server runs on the folder
+	Nodes       int         `json:"nodes"`     // of the ledger
+	Threshold   int         `json:"threshold"` // how many of them must sign a head
+	Peers       []peerState `json:"peers"`     // of status alone
+	Damaged     []string    `json:"damaged"`   // keys and files that are not what was written: nothing is served that such a key signs
+	Strange     []string    `json:"strange"`   // files and folders that carekey never wrote: passed over
+	damage      error       // the first of Damaged
+	config      contract.Config
+	me          contract.Node
+	asked       bool // Peers is filled in
 }
 
 func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *config) (description, error) {
-	d := description{Dir: dir, Damaged: []string{}, URLs: cfg.URLs, Tokens: len(cfg.Tokens), Order: order.Shown(cfg.Order)}
+	d := description{Dir: dir, Damaged: []string{}, Peers: []peerState{}, URLs: cfg.URLs, Tokens: len(cfg.Tokens), Order: order.Shown(cfg.Order)}
 	i, err := a.invitation(ctx, dir, cfg, f)
 	if err != nil {
 		return d, err
 	}
+	doc, err := f.Genesis(ctx)
+	if err != nil {
+		return d, err
+	}
+	if d.config, err = contract.ParseConfig(doc); err != nil {
+		return d, err
+	}
+	d.me = f.Node()
+	d.Nodes, d.Threshold = len(d.config.Nodes), int(d.config.Threshold)
 	d.Name, d.Ledger, d.Node, d.Fingerprint = i.Name, i.Ledger.String(), fmt.Sprintf("%x", i.Node), fingerprintText(i.Fingerprint)
 	certs, err := openCertificate(dir, cfg)
 	if err != nil {
@@ -101,6 +117,9 @@ func (a *app) show(d description) error {
 	rows := cli.Rows{{"ledger", d.Name}, {"id", d.Ledger}, {"folder", d.Dir}, {"urls", strings.Join(d.URLs, "\n")},
 		{"tls key", vouched}, {"certificate", "until " + d.Expires[:10]}, {"order", kept},
 		{"entries", fmt.Sprintf("%d, the last of %s", d.Entries, strings.Replace(d.LastHour[:16], "T", " ", 1)+" UTC")}, {"tokens", tokens}, {"serving", serving}}
+	if d.asked {
+		rows.Add("nodes", d.nodesText())
+	}
 	if len(d.Damaged) > 0 {
 		rows.Add("damaged", strings.Join(d.Damaged, "\n"))
 	}
@@ -124,6 +143,11 @@ func newStatus(a *app) *cobra.Command {
 			d, err := a.describe(cmd.Context(), f, args[0], cfg)
 			if err != nil {
 				return err
+			}
+			if d.asked = d.Nodes > 1; d.asked {
+				if d.Peers, err = a.askPeers(cmd.Context(), f, cfg, d.config); err != nil {
+					return err
+				}
 			}
 			if err := a.show(d); err != nil {
 				return err

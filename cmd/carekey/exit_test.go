@@ -178,6 +178,7 @@ var explained = []struct {
 	{&node.RefusedError{Kind: node.KindTooLarge, Limit: 5}, "node-too-large", 3},
 	{&node.RefusedError{Kind: node.KindNoVersion}, "node-version", 1},
 	{&node.RefusedError{Kind: node.KindBusy}, "node-busy", 5},
+	{&node.RefusedError{Kind: node.KindUnsigned}, "node-unsigned", 5},
 	{&ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindClock}}, "ledger-unreachable", 5},
 	{&ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindToken}}, "node-token", 5},
 	{wallet.ErrPending.Of(&ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindToken}}), "pending", 5},

@@ -209,6 +209,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		folder.ErrNoLedger:                   "there is no ledger in {dir} | was the folder moved? name its new place with --ledger DIR",
 		node.ErrSlow + " " + node.ErrForeign: "the ledger's node gave no answer that can be used, or gives it too slowly[ (status {status})] | nothing was lost: try again later, or ask whoever keeps the node",
 		node.ErrRefused:                      "the ledger's node refused: {title} | try again later",
+		"node-unsigned":                      "it is in the ledger's order, but not enough of the ledger's nodes have signed that yet | the next command looks for it; if it stays so, ask who keeps the ledger",
 	},
 	cli.ExitNotFound: {
 		wallet.ErrNoWallet:       "there is no wallet yet (looked in {dir}) | make one with: carekey init --name NAME",

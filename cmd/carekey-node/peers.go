@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/node/server"
+)
+
+// peer is the other node itself.
+func (p peerSetting) peer() *node.Peer { return node.NewPeer(p.URLs, p.Fingerprint) }
+
+// peerState is what another node says when it is asked.
+type peerState struct {
+	Name    string `json:"name"`
+	Node    int    `json:"node"`    // its number in the ledger's configuration, from 1; 0: it gave no answer
+	Entries uint64 `json:"entries"` // under the newest head that it has signed
+	Signed  string `json:"signed"`  // as of when; "": it gave no answer
+	Fault   string `json:"fault"`   // why it does not count: "missing", "rubbish", "old", "another-history"; "": it does
+	why     string
+	now     time.Time
+}
+
+// The faults of a peer.
+const (
+	faultMissing = "missing"         // no answer, or one that is no node's
+	faultRubbish = "rubbish"         // an answer that none of the nodes signed
+	faultOld     = "old"             // it signed last some time ago
+	faultForked  = "another-history" // its head is not of this node's log
+)
+
+// text is the state in words.
+func (p peerState) text() string {
+	switch p.Fault {
+	case faultMissing:
+		return p.Name + ": missing: " + p.why
+	case faultRubbish:
+		return p.Name + ": what answers there has not signed as one of the ledger's nodes"
+	case faultForked:
+		return fmt.Sprintf("%s: signs ANOTHER HISTORY (node %d, %d entries)", p.Name, p.Node, p.Entries)
+	}
+	signed, _ := time.Parse(time.RFC3339, p.Signed)
+	text := fmt.Sprintf("%s: node %d, %d entries, signed %s ago", p.Name, p.Node, p.Entries, max(0, p.now.Sub(signed)).Round(time.Second))
+	if p.Fault == faultOld {
+		text += ": too long"
+	}
+	return text
+}
+
+// askPeers asks the other nodes what they have signed, all at once.
+func (a *app) askPeers(ctx context.Context, f *folder.Folder, cfg *config, c contract.Config) ([]peerState, error) {
+	states := make([]peerState, len(cfg.Peers))
+	var asked sync.WaitGroup
+	for i, p := range cfg.Peers {
+		asked.Go(func() {
+			defer crash.Report()
+			peer := p.peer()
+			defer peer.Close()
+			raw, err := peer.Signed(ctx)
+			states[i] = peerState{Name: p.shown(), now: a.now()}
+			if err != nil {
+				states[i].Fault, states[i].why = faultMissing, explanations.Explain(err).Message
+				return
+			}
+			states[i].judge(ctx, f, c, raw)
+		})
+	}
+	asked.Wait()
+	return states, ctx.Err()
+}
+
+// judge reads what a peer has signed.
+func (p *peerState) judge(ctx context.Context, f *folder.Folder, c contract.Config, raw []byte) {
+	s, err := ledgerclient.OpenNote(f.ID(), c.Nodes, raw)
+	p.Fault = faultRubbish
+	if err != nil {
+		return
+	}
+	var at time.Time
+	for i, by := range s.By {
+		if by.Plain && !by.Time.IsZero() {
+			p.Node, at = i+1, by.Time
+		}
+	}
+	if p.Node == 0 {
+		return
+	}
+	p.Entries, p.Signed, p.Fault = s.Head.Size, at.Format(time.RFC3339), ""
+	if p.now.Sub(at) > server.MissingAfter {
+		p.Fault = faultOld
+	}
+	root, err := f.RootOf(ctx, s.Head.Size)
+	if ahead := (*ledgerclient.RangeError)(nil); !errors.As(err, &ahead) && (err != nil || root != s.Head.Root) {
+		p.Fault = faultForked
+	}
+}
+
+// nodesText says in words which of the nodes sign.
+func (d description) nodesText() string {
+	sign := map[int]bool{}
+	var lines []string
+	for _, p := range d.Peers {
+		if p.Fault == "" {
+			sign[p.Node] = true
+		}
+		lines = append(lines, p.text())
+	}
+	if d.Serving {
+		sign[1+slices.Index(d.config.Nodes, d.me)] = true
+	}
+	count := len(sign)
+	first := fmt.Sprintf("%d of %d sign, and %d are needed", count, d.Nodes, d.Threshold)
+	if count < d.Threshold {
+		first += ": nothing new holds"
+	}
+	if without := d.Nodes - 1 - len(d.Peers); without > 0 {
+		lines = append(lines, fmt.Sprintf("%d more, of which node.json says nothing", without))
+	}
+	return strings.Join(append([]string{first}, lines...), "\n")
+}
