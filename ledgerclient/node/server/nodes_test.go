@@ -1,0 +1,237 @@
+package server
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/ledgerclient/ledgertest"
+	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/order"
+)
+
+// several are the nodes of one ledger as they run, over one order in memory and HTTP. The
+// first is a world.
+type several struct {
+	*world
+	config contract.Config
+	items  *ledgertest.Memory
+	nodes  []*running
+}
+
+// running is one of them.
+type running struct {
+	s      *several
+	number int
+	dir    string
+	server *Server
+	folder *folder.Folder
+	http   *httptest.Server
+	inner  atomic.Pointer[Server] // nil: it answers nothing
+	stop   func()
+}
+
+func (r *running) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	if s := r.inner.Load(); s != nil {
+		s.ServeHTTP(w, q)
+		return
+	}
+	panic(http.ErrAbortHandler)
+}
+
+func newSeveral(t *testing.T, nodes, threshold int) *several {
+	t.Helper()
+	s := &several{world: &world{
+		t: t, clock: &testClock{wall: time.Unix(int64(testHour)*3600+17, 0), mono: time.Hour},
+		root: crypto.NewEntropy().Root(), clinic: crypto.NewEntropy().Root().Identity(),
+	}}
+	s.items = &ledgertest.Memory{Clock: s.hour}
+	s.config = contract.Config{Name: "Test ledger", Contract: contract.ContractVersion, Threshold: uint8(threshold), Release: 1}
+	var keys []folder.Keys
+	for range nodes {
+		k := folder.NewKeys()
+		keys = append(keys, k)
+		s.config.Nodes, s.config.Keepers = append(s.config.Nodes, k.Node()), append(s.config.Keepers, k.Keeper())
+	}
+	for i, k := range keys {
+		r := &running{s: s, number: i, dir: filepath.Join(t.TempDir(), "node")}
+		fd, err := k.Founding(s.config.Marshal())
+		s.must(err)
+		f, err := folder.CreateIn(ctx, r.dir, fd, s.items, s.clock.now)
+		s.must(err)
+		s.must(f.Close())
+		r.http = httptest.NewServer(r)
+		t.Cleanup(r.http.Close)
+		s.nodes = append(s.nodes, r)
+	}
+	for _, r := range s.nodes {
+		r.start()
+	}
+	for _, r := range s.nodes {
+		r.reaches(1) // before that a node may not wait for others of whom it knows nothing
+	}
+	first := s.nodes[0]
+	s.folder, s.server, s.http, s.ledger, s.keeper = first.folder, first.server, first.http, first.folder.ID(), keys[0].Keeper()
+	return s
+}
+
+// start serves the node's folder.
+func (r *running) start() {
+	w := r.s
+	w.t.Helper()
+	var err error
+	r.folder, err = folder.Open(r.dir, folder.Options{Clock: w.clock.now})
+	w.must(err)
+	l := order.NewLedger(w.items, r.folder, w.clock.now)
+	w.must(l.Follow(ctx))
+	opt := Options{Clock: w.clock.now, Ledger: l, Limits: Limits{Rate: Rate{-1, 0}}}
+	for _, other := range w.nodes {
+		if other != r {
+			opt.Peers = append(opt.Peers, node.NewPeer([]string{other.http.URL}, crypto.Hash{}))
+		}
+	}
+	r.server, err = newServer(ctx, r.folder, opt, w.clock.uptime)
+	w.must(err)
+	r.patience(2 * time.Minute)
+	r.inner.Store(r.server)
+	r.stop = func() {
+		r.inner.Store(nil)
+		r.server.Close()
+		r.folder.Close()
+	}
+	w.t.Cleanup(func() { r.stop() })
+}
+
+// patience is how long the node waits for others.
+func (r *running) patience(d time.Duration) {
+	r.server.cosign.mu.Lock()
+	defer r.server.cosign.mu.Unlock()
+	r.server.cosign.patience = d
+}
+
+// reaches waits until enough nodes have signed a head of that size.
+func (r *running) reaches(size uint64) {
+	c := r.server.cosign
+	for {
+		c.mu.Lock()
+		there, changed := c.joint.Size >= size, c.changed
+		c.mu.Unlock()
+		if there {
+			return
+		}
+		select {
+		case <-changed:
+		case <-time.After(2 * time.Minute):
+			r.s.t.Fatalf("node %d has no head of %d entries that enough have signed", r.number, size)
+		}
+	}
+}
+
+// agreed is the head that a node shows, verified as a wallet does.
+func (r *running) agreed() (ledgerclient.Head, error) {
+	w := r.s
+	w.t.Helper()
+	answer, err := r.http.Client().Get(r.http.URL + node.PathCheckpoint)
+	w.must(err)
+	defer answer.Body.Close()
+	var raw bytes.Buffer
+	_, err = raw.ReadFrom(answer.Body)
+	w.must(err)
+	s, err := ledgerclient.OpenNote(w.ledger, w.config.Nodes, raw.Bytes())
+	w.must(err)
+	return s.Under(w.config)
+}
+
+// Several nodes as they run: who submits is answered when enough have signed what was ordered,
+// and a share is released by that alone.
+func TestSeveralNodes(t *testing.T) {
+	s := newSeveral(t, 4, 3)
+	g := s.grant()
+	s.order(s.records(1)...)
+	if h, err := s.nodes[0].agreed(); err != nil || h.Size != 2 {
+		t.Fatalf("%d entries, %v", h.Size, err)
+	}
+	s.order(g.entry)
+	access, _ := s.access(g)
+	s.order(access)
+	h, err := s.nodes[0].agreed()
+	if err != nil || h.Size != 4 || !h.Time.Equal(s.clock.now()) {
+		t.Fatalf("%d entries as of %v, %v", h.Size, h.Time, err)
+	}
+	if sure := s.server.cosign.sure(); sure != 4 {
+		t.Errorf("%d leaves are sure", sure)
+	}
+
+	// One is away: nobody notices. Two are: nothing new holds, and it is said so.
+	s.nodes[3].stop()
+	s.order(s.records(1)...)
+	s.nodes[2].stop()
+	waits := s.records(1)
+	s.nodes[0].patience(0)
+	s.refused("with two of four", s.post(node.PathEntries, node.EntriesForm.Marshal(waits)), node.KindUnsigned)
+	if h, err := s.nodes[0].agreed(); err != nil || h.Size != 5 {
+		t.Errorf("%d entries, %v", h.Size, err)
+	}
+	s.clock.pass(sureFor + time.Second)
+	if sure := s.server.cosign.sure(); sure != 0 {
+		t.Errorf("%d leaves are sure under an old head", sure)
+	}
+	scrape := httptest.NewRecorder()
+	s.server.Operator().ServeHTTP(scrape, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{
+		`carekey_nodes 4`, `carekey_nodes_needed 3`, `carekey_nodes_forked 0`, `carekey_signed_entries 5`, `carekey_log_entries 6`, `carekey_node_entries\{node="4"\} \d+`,
+		`carekey_nodes_missing [23]`, // the other that is there signs again when it likes
+	} {
+		if !regexp.MustCompile("(?m)^" + want + "$").MatchString(scrape.Body.String()) {
+			t.Errorf("no %s", want)
+		}
+	}
+
+	// They come back. What waited is submitted again: it is there before.
+	s.nodes[0].patience(2 * time.Minute)
+	s.nodes[2].start()
+	s.nodes[0].reaches(6)
+	if out := s.submit(waits...); !out[0].Duplicate || out[0].Index != 5 {
+		t.Errorf("%+v", out)
+	}
+	if raw, err := os.ReadFile(filepath.Join(s.nodes[2].dir, "signed")); err != nil || !bytes.Contains(raw, []byte("\n6\n")) {
+		t.Errorf("%s%v", raw, err)
+	}
+}
+
+// What is shown by whoever likes is taken only with a node's signature, and costs little.
+func TestCosignRefusals(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.order(s.records(1)...)
+	own := s.ok(s.get(node.PathCosign))
+	joint := s.ok(s.get(node.PathCheckpoint))
+	s.refused("nothing", s.post(node.PathCosign, []byte{}), node.KindMalformed)
+	s.refused("rubbish", s.post(node.PathCosign, make([]byte, node.MaxNote)), node.KindMalformed)
+	s.refused("too much", s.post(node.PathCosign, make([]byte, node.MaxNote+1)), node.KindTooLarge)
+	s.refused("its own", s.post(node.PathCosign, own), node.KindMalformed)
+	spoilt := bytes.Clone(joint)
+	spoilt[len(spoilt)-10] ^= 1
+	s.refused("a signature that is none", s.post(node.PathCosign, spoilt), node.KindMalformed)
+	answer := s.ok(s.post(node.PathCosign, joint))
+	if head, err := ledgerclient.Unverified(answer); err != nil || head.Size != 2 || bytes.Count(answer, []byte("\n— ")) != 2 {
+		t.Errorf("%s%v", answer, err)
+	}
+
+	// One node has no others to ask.
+	w := newWorld(t, nil)
+	w.refused("of one node", w.post(node.PathCosign, joint), node.KindNotFound)
+	w.refused("of one node", w.get(node.PathCosign), node.KindNotFound)
+	if _, err := os.Stat(filepath.Join(w.dir, "signed")); err == nil {
+		t.Error("one node writes down what it signs")
+	}
+}
