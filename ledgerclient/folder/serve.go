@@ -20,7 +20,7 @@ func (f *Folder) DoubtClock(doubt func() bool) { f.doubt = doubt }
 
 // SureOf says how many leaves are under a head that other nodes have signed too, enough of
 // them and not long ago: the keeper releases by them alone. It is called before the folder is
-// used.
+// used. sure is called under the folder's lock, and must wait for nobody.
 func (f *Folder) SureOf(sure func() uint64) { f.sure = sure }
 
 // Putting is what one of several puts: payloads, or a content that was uploaded.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -71,16 +72,19 @@ type cosigner struct {
 	most ledgerclient.Head
 	// vain is when the order was last read in vain, zero if it was not. For step alone.
 	vain time.Time
+	// joint is the largest head that enough have signed; of size 0: none yet. It is written
+	// under mu and read without: a keeper asks for it under the lock of its folder, for which
+	// somebody with mu may be waiting.
+	joint atomic.Pointer[ledgerclient.Head]
 
 	mu       sync.Mutex
-	patience time.Duration     // signPatience, but in tests
-	passed   []passedHead      // signed since the start, smallest first
-	newest   []byte            // the last of them, as it was signed last
-	others   []*other          // by their number in config
-	joint    ledgerclient.Head // the largest that enough have signed; of size 0: none yet
-	goal     uint64            // the size that signatures are collected for, see aim
-	since    time.Time         // it is the goal
-	changed  chan struct{}     // closed when joint, or whom there is to wait for, changes
+	patience time.Duration // signPatience, but in tests
+	passed   []passedHead  // signed since the start, smallest first
+	newest   []byte        // the last of them, as it was signed last
+	others   []*other      // by their number in config
+	goal     uint64        // the size that signatures are collected for, see aim
+	since    time.Time     // it is the goal
+	changed  chan struct{} // closed when joint, or whom there is to wait for, changes
 }
 
 // signedLog is the log of a folder.
@@ -123,6 +127,7 @@ func newCosigner(id crypto.LedgerID, config contract.Config, me int, log signedL
 		id: id, config: config, me: me, log: log, file: newSignedFile(dir), clock: time.Now, say: slog.New(slog.DiscardHandler),
 		patience: signPatience, wake: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
+	c.joint.Store(&ledgerclient.Head{})
 	for range config.Nodes {
 		c.others = append(c.others, &other{})
 	}
@@ -373,10 +378,11 @@ func (o *other) take(h shownHead) (added, twofold bool) {
 
 // join finds the largest head that enough nodes have signed, this one among them.
 func (c *cosigner) join(ctx context.Context) {
+	joint := c.signed()
 	of := map[uint64][]shownHead{}
 	for _, o := range c.others {
 		for _, h := range slices.Backward(o.heads) {
-			if h.Head.Size < c.joint.Size {
+			if h.Head.Size < joint.Size {
 				break
 			}
 			if h.Head.Size <= c.mySize() {
@@ -396,8 +402,8 @@ func (c *cosigner) join(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		if !bytes.Equal(head.Note, c.joint.Note) {
-			c.joint = head
+		if !bytes.Equal(head.Note, joint.Note) {
+			c.joint.Store(&head)
 			c.tell()
 		}
 		return
@@ -434,11 +440,7 @@ func (c *cosigner) tell() {
 }
 
 // signed is the largest head that enough nodes have signed; of size 0 if there is none yet.
-func (c *cosigner) signed() ledgerclient.Head {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.joint
-}
+func (c *cosigner) signed() ledgerclient.Head { return *c.joint.Load() }
 
 // sureFor is how old the time of a head may be by which a share is released.
 const sureFor = 3 * time.Minute
@@ -461,7 +463,7 @@ func (c *cosigner) wait(ctx context.Context, size uint64) bool {
 	defer over.Stop()
 	for {
 		c.mu.Lock()
-		there, hope, changed := c.joint.Size >= size, c.hope(), c.changed
+		there, hope, changed := c.signed().Size >= size, c.hope(), c.changed
 		c.mu.Unlock()
 		if there || !hope {
 			return there
@@ -501,7 +503,7 @@ func (o *other) missing(now time.Time) bool {
 // until enough have signed it, or cannot any more since they began anew: others are behind,
 // and who moved on with every entry would find no two of them at one place.
 func (c *cosigner) aim(ctx context.Context) ([]byte, error) {
-	if now := c.clock(); c.goal <= c.joint.Size || now.Sub(c.since).Abs() > goalTime {
+	if now := c.clock(); c.goal <= c.signed().Size || now.Sub(c.since).Abs() > goalTime {
 		c.goal, c.since = c.mySize(), now
 	}
 	return c.mine(ctx, c.goal)
@@ -571,8 +573,9 @@ func (c *cosigner) gauges(now map[string]float64) {
 	}
 	now["carekey_nodes"], now["carekey_nodes_needed"] = float64(len(c.others)), float64(c.config.Threshold)
 	now["carekey_nodes_missing"], now["carekey_nodes_forked"] = float64(missing), float64(forked)
-	now["carekey_signed_entries"] = float64(c.joint.Size)
-	if !c.joint.Time.IsZero() {
-		now["carekey_signed_age_seconds"] = at.Sub(c.joint.Time).Seconds()
+	joint := c.signed()
+	now["carekey_signed_entries"] = float64(joint.Size)
+	if !joint.Time.IsZero() {
+		now["carekey_signed_age_seconds"] = at.Sub(joint.Time).Seconds()
 	}
 }

@@ -54,6 +54,8 @@ type signing struct {
 	// lies is what it says in place of what it should.
 	lies func(note []byte) ([]byte, error)
 	lags func() int // how many items it does not see yet; nil: none
+	// reads is called when it reads its log, which may wait for the lock of its folder.
+	reads func()
 }
 
 func newNetwork(t *testing.T, nodes, threshold int) *network {
@@ -173,6 +175,9 @@ func (h *history) size() int { return len(h.roots) }
 func (h *history) root(size uint64) crypto.Hash { return h.roots[size-1] }
 
 func (s *signing) RootOf(_ context.Context, size uint64) (root crypto.Hash, err error) {
+	if s.reads != nil {
+		s.reads()
+	}
 	if size > uint64(s.size) {
 		return root, &ledgerclient.RangeError{From: size, To: size, Size: uint64(s.size)}
 	}
@@ -605,6 +610,30 @@ func TestSignedBeforeShown(t *testing.T) {
 	s.must(os.Remove(filepath.Join(s.dir, "signed.new")))
 	if _, err := s.own(ctx); err != nil || s.c.mySize() != 2 {
 		t.Errorf("%v", err)
+	}
+}
+
+// A keeper judges under the lock of its folder, for which who signs waits: what it asks then
+// is answered at once.
+func TestSureWaitsForNobody(t *testing.T) {
+	n := newNetwork(t, 3, 3)
+	read := 0
+	for _, s := range n.nodes {
+		s.reads = func() {
+			read++
+			answered := make(chan uint64)
+			go func() { answered <- s.c.sure() }()
+			select {
+			case <-answered:
+			case <-time.After(time.Minute):
+				t.Fatal("no answer while the log is read")
+			}
+		}
+		s.follows()
+	}
+	n.settle()
+	if s := n.nodes[0]; s.c.sure() != 1 || read == 0 {
+		t.Errorf("%d leaves are sure, the log was read %d times", s.c.sure(), read)
 	}
 }
 

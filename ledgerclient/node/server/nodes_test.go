@@ -124,7 +124,7 @@ func (r *running) reaches(size uint64) {
 	c := r.server.cosign
 	for {
 		c.mu.Lock()
-		there, changed := c.joint.Size >= size, c.changed
+		there, changed := c.signed().Size >= size, c.changed
 		c.mu.Unlock()
 		if there {
 			return
