@@ -43,6 +43,8 @@ const (
 	// is more, and chaseEvery how often at most for all of them.
 	maxFruitless = 50
 	chaseEvery   = 100 * time.Millisecond
+	// retryEvery is how soon a peer that gave no answer is shown the same again.
+	retryEvery = time.Second
 	// signPatience is how long somebody waits until enough nodes have signed what was
 	// ordered.
 	signPatience = 5 * time.Second
@@ -70,8 +72,6 @@ type cosigner struct {
 
 	// most is the largest head that was ever signed with a time. For keep alone.
 	most ledgerclient.Head
-	// vain is when the order was last read in vain, zero if it was not. For step alone.
-	vain time.Time
 	// joint is the largest head that enough have signed; of size 0: none yet. It is written
 	// under mu and read without: a keeper asks for it under the lock of its folder, for which
 	// somebody with mu may be waiting.
@@ -147,30 +147,23 @@ func (c *cosigner) run(ctx context.Context, ended *sync.WaitGroup) {
 	for _, p := range c.peers {
 		ended.Go(func() {
 			defer crash.Report()
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case <-p.wake:
-					c.show(ctx, p)
-				}
-			}
+			c.showing(ctx, p)
 		})
 	}
 	ended.Go(func() {
 		defer crash.Report()
 		tick := time.NewTicker(node.CosignEvery)
 		defer tick.Stop()
+		var chase <-chan time.Time // nil: the order may be read for others
 		for ctx.Err() == nil {
-			c.step(ctx)
-			var again <-chan time.Time
-			if _, behind := c.behind(); behind {
-				again = time.After(chaseEvery)
+			if pause := c.step(ctx, chase == nil); pause > 0 && chase == nil {
+				chase = time.After(pause)
 			}
 			select {
 			case <-ctx.Done():
 			case <-tick.C:
-			case <-again:
+			case <-chase:
+				chase = nil
 			case <-c.wake:
 			}
 		}
@@ -185,22 +178,33 @@ func awake(wake chan struct{}) {
 	}
 }
 
-// step follows the order if others are ahead, signs the newest head, and has it shown.
-func (c *cosigner) step(ctx context.Context) {
-	if before, behind := c.behind(); behind && c.clock().Sub(c.vain).Abs() >= chaseEvery {
-		err := c.follow(ctx)
-		if err == nil {
-			_, err = c.own(ctx)
+// step follows the order if others are ahead, and it may, signs the newest head, and has it
+// shown. If others are ahead still, it returns how long the order is to be left alone.
+func (c *cosigner) step(ctx context.Context, chase bool) (pause time.Duration) {
+	before, behind := c.behind()
+	follow := behind && chase
+	if follow {
+		if err := c.follow(ctx); err != nil {
+			c.complain(ctx, "order", err)
+			follow, pause = false, followTime
 		}
-		if err == nil {
-			c.credit(before)
-		} else if ctx.Err() == nil {
-			c.say.Error("order", "cause", cause(err))
-		}
-	} else if _, err := c.own(ctx); err != nil && ctx.Err() == nil {
-		c.say.Error("signing", "cause", cause(err))
+	}
+	if _, err := c.own(ctx); err != nil {
+		c.complain(ctx, "signing", err)
+	} else if follow {
+		c.credit(before)
+	}
+	if _, behind = c.behind(); behind {
+		pause = max(pause, chaseEvery)
 	}
 	c.showAll()
+	return pause
+}
+
+func (c *cosigner) complain(ctx context.Context, of string, err error) {
+	if ctx.Err() == nil {
+		c.say.Error(of, "cause", cause(err))
+	}
 }
 
 func (c *cosigner) showAll() {
@@ -238,10 +242,6 @@ func (c *cosigner) behind() (size uint64, behind bool) {
 func (c *cosigner) credit(before uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.vain = time.Time{}
-	if c.mySize() == before {
-		c.vain = c.clock()
-	}
 	for _, o := range c.others {
 		if c.mySize() > before || o.newestSize() <= c.mySize() {
 			o.fruitless = 0
@@ -509,24 +509,42 @@ func (c *cosigner) aim(ctx context.Context) ([]byte, error) {
 	return c.mine(ctx, c.goal)
 }
 
+// showing shows a peer what there is whenever something is new, and again after a pause
+// where it gave no answer.
+func (c *cosigner) showing(ctx context.Context, p *peer) {
+	var again <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.wake:
+		case <-again:
+		}
+		again = nil
+		if !c.show(ctx, p) {
+			again = time.After(retryEvery)
+		}
+	}
+}
+
 // show shows a peer the head that signatures are collected for, and the newest, unless the
-// peer has signed them too, and takes in what it says. It is for one at a time.
-func (c *cosigner) show(ctx context.Context, p *peer) {
+// peer has signed them too, and takes in what it says. It reports whether the peer gave
+// answers that are some, and is for one at a time.
+func (c *cosigner) show(ctx context.Context, p *peer) bool {
 	c.mu.Lock()
 	aim, err := c.aim(ctx)
 	newest := c.newest
 	c.mu.Unlock()
-	if err == nil {
-		c.showOne(ctx, p, &p.shown[0], aim)
-	}
+	there := err != nil || c.showOne(ctx, p, &p.shown[0], aim)
 	if newest != nil && !bytes.Equal(newest, aim) {
-		c.showOne(ctx, p, &p.shown[1], newest)
+		there = c.showOne(ctx, p, &p.shown[1], newest) && there
 	}
+	return there
 }
 
-func (c *cosigner) showOne(ctx context.Context, p *peer, shown *[]byte, raw []byte) {
+func (c *cosigner) showOne(ctx context.Context, p *peer, shown *[]byte, raw []byte) bool {
 	if bytes.Equal(raw, *shown) {
-		return
+		return true
 	}
 	answer, err := p.Cosign(ctx, raw)
 	if err == nil {
@@ -535,13 +553,13 @@ func (c *cosigner) showOne(ctx context.Context, p *peer, shown *[]byte, raw []by
 		}
 	}
 	if ctx.Err() != nil {
-		return
+		return false
+	}
+	if _, behind := errors.AsType[*ledgerclient.RangeError](err); behind {
+		err = nil // it shows what it has signed when it has
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, behind := errors.AsType[*ledgerclient.RangeError](err); behind {
-		err = nil
-	}
 	if down := err != nil; down != p.down {
 		p.down = down
 		c.tell()
@@ -551,6 +569,7 @@ func (c *cosigner) showOne(ctx context.Context, p *peer, shown *[]byte, raw []by
 			c.say.Info("a peer answers again", "peer", p.number)
 		}
 	}
+	return err == nil
 }
 
 // gauges are what is so now. Nodes are named by their number in the configuration, from 1.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,6 +50,7 @@ type signing struct {
 	c      *cosigner
 	last   []byte // what own returned
 	lastAt time.Time
+	pause  time.Time // until when it does not read the order for others
 	// told are the times under which it has ever signed each size for others.
 	told map[uint64][]time.Time
 	// lies is what it says in place of what it should.
@@ -95,7 +97,7 @@ func (s *signing) start() error {
 	if err != nil {
 		return err
 	}
-	s.last = nil
+	s.last, s.pause = nil, time.Time{}
 	c.own, c.clock, c.patience = s.own, s.clock.now, 0
 	c.follow = func(context.Context) error {
 		there := s.log.size()
@@ -232,7 +234,16 @@ func (s *signing) own(ctx context.Context) ([]byte, error) {
 // follows reads the order and signs what is there.
 func (s *signing) follows() {
 	s.must(s.c.follow(ctx))
-	s.c.step(s.ctx)
+	s.step()
+}
+
+// step is what run does again and again.
+func (s *signing) step() {
+	now := s.clock.now()
+	chase := !now.Before(s.pause)
+	if pause := s.c.step(s.ctx, chase); pause > 0 && chase {
+		s.pause = now.Add(pause)
+	}
 }
 
 // drained reports whether there was something in a channel.
@@ -257,7 +268,7 @@ func (n *network) round() (busy bool) {
 	var do []func()
 	for _, s := range n.nodes {
 		if drained(s.c.wake) {
-			do = append(do, func() { s.c.step(s.ctx) })
+			do = append(do, s.step)
 		}
 		for _, p := range s.c.peers {
 			if drained(p.wake) {
@@ -330,7 +341,7 @@ func TestNodesSignTogether(t *testing.T) {
 		// Where nothing comes, it is signed again all the same.
 		n.clock.pass(node.CosignEvery)
 		for _, s := range n.nodes {
-			s.c.step(ctx)
+			s.step()
 		}
 		n.settle()
 		for _, s := range n.nodes {
@@ -635,6 +646,76 @@ func TestSureWaitsForNobody(t *testing.T) {
 	if s := n.nodes[0]; s.c.sure() != 1 || read == 0 {
 		t.Errorf("%d leaves are sure, the log was read %d times", s.c.sure(), read)
 	}
+}
+
+// deaf is a peer that gives no answer at first.
+type deaf struct {
+	asked int
+	heard chan struct{}
+}
+
+func (d *deaf) Cosign(context.Context, []byte) ([]byte, error) {
+	if d.asked++; d.asked == 1 {
+		return nil, errMute
+	}
+	close(d.heard)
+	return nil, &ledgerclient.RangeError{}
+}
+
+// A peer that gave no answer is shown the same again with nothing that would be an occasion.
+func TestPeerIsAskedAgain(t *testing.T) {
+	s := newNetwork(t, 3, 3).nodes[0]
+	s.follows()
+	run, cancel := context.WithCancel(ctx)
+	d := &deaf{heard: make(chan struct{})}
+	p := &peer{Peer: d, wake: make(chan struct{}, 1)}
+	awake(p.wake)
+	var ended sync.WaitGroup
+	ended.Go(func() { s.c.showing(run, p) })
+	select {
+	case <-d.heard:
+	case <-time.After(2 * time.Minute):
+		t.Error("it is not")
+	}
+	cancel()
+	ended.Wait()
+}
+
+// The order is read again for who is ahead until it has more, whatever the clock says.
+func TestOrderIsReadAgain(t *testing.T) {
+	n := newNetwork(t, 3, 3)
+	s := n.nodes[0]
+	s.c.peers = nil
+	reads, there := 0, make(chan struct{})
+	s.c.follow = func(context.Context) error {
+		if reads++; reads == 3 {
+			n.grow(1)
+			s.size = n.order.size()
+		}
+		return nil
+	}
+	own := s.c.own
+	s.c.own = func(ctx context.Context) ([]byte, error) {
+		raw, err := own(ctx)
+		if s.size == 2 && err == nil {
+			close(there)
+			s.c.own = own
+		}
+		return raw, err
+	}
+	if _, err := s.c.take(ctx, n.nodes[1].signed(n.id, 2, crypto.Hash{1}, n.clock.now())); err == nil {
+		t.Fatal("it has signed what it does not have")
+	}
+	run, cancel := context.WithCancel(ctx)
+	var ended sync.WaitGroup
+	s.c.run(run, &ended)
+	select {
+	case <-there:
+	case <-time.After(2 * time.Minute):
+		t.Error("it is not")
+	}
+	cancel()
+	ended.Wait()
 }
 
 // Nodes that begin anew in the middle of a load lose nothing that was signed, and sign on.
