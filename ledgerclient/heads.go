@@ -176,11 +176,14 @@ func JoinNotes(id crypto.LedgerID, nodes []contract.Node, first []byte, more ...
 	return all.Head.Note, err
 }
 
-// OfNodes is the checkpoint without the lines of others than the nodes.
-func (s Signatures) OfNodes() Signatures {
-	s.foreign = nil
-	s.Head.Note = s.marshal(false)
-	return s
+// Of is the checkpoint with what one of the nodes put under it alone, which is given by its
+// place among those that were asked about.
+func (s Signatures) Of(node int) Signatures {
+	one := s
+	one.By, one.lines, one.foreign = make([]Signed, len(s.By)), make([][2]note.Signature, len(s.lines)), nil
+	one.By[node], one.lines[node] = s.By[node], s.lines[node]
+	one.Head.Note = one.marshal(false)
+	return one
 }
 
 // With is what JoinNotes is for notes that were verified, for the same nodes.

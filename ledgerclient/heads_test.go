@@ -340,6 +340,33 @@ func TestJoinNotes(t *testing.T) {
 	}
 }
 
+// What one node put under a checkpoint is a note of its own, and joined with those of the
+// others it is what all of them signed.
+func TestOfOneNode(t *testing.T) {
+	n := ledgertest.NewNetwork(3, ledgertest.Institutions("one", 4)...)
+	nodes := n.Config().Nodes
+	all, err := ledgerclient.OpenNote(n.ID(), nodes, append(n.Note(1, n.Members...), stranger("w", 100)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var each []ledgerclient.Signatures
+	for i := range nodes {
+		one := all.Of(i)
+		read, err := ledgerclient.OpenNote(n.ID(), nodes, one.Head.Note)
+		if err != nil || !slices.Equal(read.By, one.By) || one.By[i] != all.By[i] {
+			t.Errorf("node %d: %v, %v, %v", i, one.By, read.By, err)
+		}
+		if _, err := one.Under(n.Config()); !errors.Is(err, ledgerclient.ErrTooFew) {
+			t.Errorf("node %d: %v", i, err)
+		}
+		each = append(each, one)
+	}
+	again, err := each[0].With(each[1:]...)
+	if err != nil || !slices.Equal(again.By, all.By) || !bytes.Equal(again.Head.Note, n.Note(1, n.Members...)) {
+		t.Errorf("%v, %v\n%s", again.By, err, again.Head.Note)
+	}
+}
+
 // What is joined is verified, of one head, and never longer than a note may be.
 func TestJoinNotesRefusesAndDrops(t *testing.T) {
 	n := ledgertest.NewNetwork(11, ledgertest.Institutions("bounds", 16)...)

@@ -101,7 +101,7 @@ type passedHead struct {
 
 // other is what is known of another node.
 type other struct {
-	heads     []shownHead // what it has signed, smallest first
+	heads     []shownHead // what it has signed, smallest first; of this history, as far as that is known
 	heard     time.Time   // when something new came of it; zero: never
 	forked    bool        // it has signed another history
 	fruitless int         // how often the order did not have what it says
@@ -279,6 +279,9 @@ func (c *cosigner) keep(ctx context.Context, raw []byte, at time.Time) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.reached(ctx, head.Size); err != nil {
+		return err
+	}
 	if head.Size == c.mySize() {
 		c.passed[len(c.passed)-1].at = at
 	} else {
@@ -314,36 +317,38 @@ func (c *cosigner) take(ctx context.Context, raw []byte) (mine []byte, err error
 	if err != nil {
 		return nil, refuse(node.KindMalformed)
 	}
-	s = s.OfNodes() // a node fills no note with what is nobody's
+	var by []int
+	for i, signed := range s.By {
+		if i != c.me && signed.Plain && !signed.Time.IsZero() {
+			by = append(by, i)
+		}
+	}
+	if len(by) == 0 {
+		return nil, refuse(node.KindMalformed)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	mine, err = c.mine(ctx, s.Head.Size)
-	astray := false // it is not of this history
-	if err == nil {
-		head, err := ledgerclient.Unverified(mine)
-		astray = err == nil && head.Root != s.Head.Root
-	}
-	any, news := false, false
-	for i, by := range s.By {
-		if i == c.me || !by.Plain || by.Time.IsZero() {
-			continue
+	astray := false // it is not of this history, and under nothing that is shown
+	if size := s.Head.Size; size <= c.mySize() {
+		root, err := c.log.RootOf(ctx, size)
+		if err != nil {
+			return nil, err
 		}
-		any = true
-		o := c.others[i]
+		astray = root != s.Head.Root
+	}
+	news := false
+	for _, i := range by {
 		added, twofold := false, false
-		if !astray { // what is, is under nothing that is shown
-			added, twofold = o.take(shownHead{s, by.Time})
+		if !astray {
+			// Without the lines of the others, which can be many times as much to remember.
+			added, twofold = c.others[i].take(shownHead{s.Of(i), s.By[i].Time})
 		}
 		if added {
-			news, o.heard = true, c.clock()
+			news, c.others[i].heard = true, c.clock()
 		}
-		if (astray || twofold) && !o.forked {
-			o.forked = true
-			c.say.Error("a node has signed another history than this one's, or two", "node", i+1, "entries", s.Head.Size)
+		if astray || twofold {
+			c.accuse(i, s.Head.Size)
 		}
-	}
-	if !any {
-		return nil, refuse(node.KindMalformed)
 	}
 	if news {
 		c.join(ctx)
@@ -352,7 +357,35 @@ func (c *cosigner) take(ctx context.Context, raw []byte) (mine []byte, err error
 	if s.Head.Size > c.mySize() {
 		awake(c.wake)
 	}
-	return mine, err
+	return c.mine(ctx, s.Head.Size)
+}
+
+// accuse says that a node has signed what cannot be of one history. What it signs of this
+// one still counts.
+func (c *cosigner) accuse(node int, size uint64) {
+	if o := c.others[node]; !o.forked {
+		o.forked = true
+		c.say.Error("a node has signed another history than this one's, or two", "node", node+1, "entries", size)
+	}
+}
+
+// reached compares with the log what others have signed of the sizes that this node is about
+// to sign up to, and has not signed yet.
+func (c *cosigner) reached(ctx context.Context, size uint64) (err error) {
+	for i, o := range c.others {
+		o.heads = slices.DeleteFunc(o.heads, func(h shownHead) bool {
+			if err != nil || h.Head.Size <= c.mySize() || h.Head.Size > size {
+				return false
+			}
+			root, e := c.log.RootOf(ctx, h.Head.Size)
+			if err = e; e != nil || root == h.Head.Root {
+				return false
+			}
+			c.accuse(i, h.Head.Size)
+			return true
+		})
+	}
+	return err
 }
 
 // take takes in a head that the node has signed. added reports whether it is new, or its
@@ -422,9 +455,7 @@ func (c *cosigner) joined(ctx context.Context, size uint64, shown []shownHead) (
 	}
 	var theirs []ledgerclient.Signatures
 	for _, h := range shown {
-		if h.Head.Root == mine.Head.Root {
-			theirs = append(theirs, h.Signatures)
-		}
+		theirs = append(theirs, h.Signatures)
 	}
 	all, err := mine.With(theirs...)
 	if err != nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -482,6 +483,34 @@ func TestOneEvilNode(t *testing.T) {
 	}
 }
 
+// Threat: a node signs another history only ahead of the others, who cannot judge that yet.
+// They say so when they can, it is under nothing that they show, and what it signs of theirs
+// counts.
+func TestForkAhead(t *testing.T) {
+	n := newNetwork(t, 3, 3)
+	s, e := n.nodes[0], n.nodes[2]
+	for _, s := range n.nodes {
+		s.follows()
+	}
+	n.settle()
+	s.c.take(ctx, e.signed(n.id, 3, crypto.Hash{1}, n.clock.now()))
+	if s.c.others[2].forked {
+		t.Fatal("it cannot know that")
+	}
+	n.grow(2)
+	s.follows()
+	if o := s.c.others[2]; !o.forked || o.newestSize() != 1 {
+		t.Errorf("forked: %v, and it has shown %d entries", o.forked, o.newestSize())
+	}
+	n.settle()
+	for _, s := range n.nodes {
+		if h := s.agreed(); h.Size != 3 {
+			t.Errorf("node %d shows %d entries", s.number, h.Size)
+		}
+	}
+	n.sound(n.nodes...)
+}
+
 // Of each node, and of what it signed itself, a node remembers the largest heads, and no more
 // of them than it needs.
 func TestHeadsRemembered(t *testing.T) {
@@ -496,6 +525,21 @@ func TestHeadsRemembered(t *testing.T) {
 	}
 	if len(o.heads) != maxHeads || o.newestSize() != 3*maxHeads {
 		t.Errorf("%d heads, the largest of %d", len(o.heads), o.newestSize())
+	}
+	many := newNetwork(t, 16, 16)
+	for _, s := range many.nodes {
+		s.follows()
+	}
+	many.settle()
+	joint := many.nodes[1].agreed()
+	first := many.nodes[0]
+	first.must(first.start())
+	first.follows()
+	if _, err := first.c.take(ctx, joint.Note); err != nil || first.agreed().Size != joint.Size {
+		t.Errorf("%d entries, %v", first.agreed().Size, err)
+	}
+	if note := first.c.others[1].heads[0].Head.Note; bytes.Count(note, []byte("\n— ")) != 2 {
+		t.Errorf("of one node it remembers %s", note)
 	}
 	for range maxHeads + 9 {
 		n.grow(1)
