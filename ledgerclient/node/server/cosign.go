@@ -70,7 +70,7 @@ type cosigner struct {
 	peers  []*peer
 	wake   chan struct{} // full: there is something to sign, or to follow
 
-	// most is the largest head that was ever signed with a time. For keep alone.
+	// most is the largest head that was ever signed, its time the latest. For keep alone.
 	most ledgerclient.Head
 	// joint is the largest head that enough have signed; of size 0: none yet. It is written
 	// under mu and read without: a keeper asks for it under the lock of its folder, for which
@@ -271,11 +271,11 @@ func (c *cosigner) keep(ctx context.Context, raw []byte, at time.Time) error {
 			return damaged
 		}
 	}
-	if head.Size > c.most.Size {
+	if head.Size > c.most.Size || at.After(c.most.Time) {
 		if err := c.file.write(raw); err != nil {
 			return err
 		}
-		c.most = head
+		c.most, c.most.Time = head, at
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

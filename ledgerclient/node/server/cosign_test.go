@@ -98,7 +98,7 @@ func (s *signing) start() error {
 	if err != nil {
 		return err
 	}
-	s.last, s.pause = nil, time.Time{}
+	s.last, s.lastAt, s.pause = nil, c.most.Time, time.Time{}
 	c.own, c.clock, c.patience = s.own, s.clock.now, 0
 	c.follow = func(context.Context) error {
 		there := s.log.size()
@@ -217,6 +217,9 @@ func (s *signing) signed(id crypto.LedgerID, size uint64, root crypto.Hash, at t
 // own is what Server.head does.
 func (s *signing) own(ctx context.Context) ([]byte, error) {
 	now := s.clock.now()
+	if now.Before(s.lastAt) {
+		now = s.lastAt
+	}
 	size := uint64(s.size)
 	if s.last != nil && s.c.passed[len(s.c.passed)-1].size == size && now.Sub(s.lastAt) < node.CosignEvery {
 		return s.last, nil
@@ -638,6 +641,32 @@ func TestSignedIsKept(t *testing.T) {
 			t.Errorf("a file that is %s is taken", what)
 		}
 	}
+}
+
+// A node whose clock was put back while it was not running signs nothing larger with an
+// earlier time than it signed before.
+func TestClockPutBack(t *testing.T) {
+	n := newNetwork(t, 3, 3)
+	for range 2 { // the second time only the time is new
+		for _, s := range n.nodes {
+			s.follows()
+		}
+		n.settle()
+		n.clock.pass(10 * time.Minute)
+	}
+	n.clock.pass(-15 * time.Minute)
+	n.grow(1)
+	for _, s := range n.nodes {
+		s.must(s.start())
+		s.follows()
+	}
+	n.settle()
+	for _, s := range n.nodes {
+		if h := s.agreed(); h.Size != 2 {
+			t.Errorf("node %d shows %d entries", s.number, h.Size)
+		}
+	}
+	n.sound(n.nodes...)
 }
 
 // start0 is start without a look at the order.

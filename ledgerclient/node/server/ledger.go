@@ -193,7 +193,7 @@ func (s *Server) head(ctx context.Context) ([]byte, error) {
 	// smaller head.
 	now := s.opt.Clock()
 	if s.cosign != nil && now.Before(c.time) {
-		now = c.time // nor where the clock was put back a little
+		now = c.time // nor where the clock was put back, also while the node did not run
 	}
 	plain, err := s.folder.Checkpoint(ctx)
 	// The checkpoint is the same text with one signature less.

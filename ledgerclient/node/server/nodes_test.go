@@ -209,6 +209,22 @@ func TestSeveralNodes(t *testing.T) {
 	}
 }
 
+// A node whose clock was put back while it was not running goes on from the time that it
+// signed last.
+func TestSignedTimeIsKept(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.clock.pass(time.Minute)
+	_, before := s.openCheckpoint(s.ok(s.get(node.PathCosign)))
+	s.nodes[0].stop()
+	s.clock.jump(-2 * time.Minute)
+	s.nodes[0].start()
+	s.nodes[0].reaches(1)
+	s.order(s.records(1)...)
+	if tree, at := s.openCheckpoint(s.ok(s.get(node.PathCosign))); tree.N != 2 || at.Before(before) {
+		t.Errorf("%d entries as of %v, after %v", tree.N, at, before)
+	}
+}
+
 // What is shown by whoever likes is taken only with a node's signature, and costs little.
 func TestCosignRefusals(t *testing.T) {
 	s := newSeveral(t, 3, 3)

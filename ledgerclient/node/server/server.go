@@ -303,7 +303,7 @@ func (s *Server) joinNodes(ctx context.Context) error {
 		return s.opt.Ledger.Follow(ctx)
 	}
 	c.add(s.opt.Peers)
-	s.cosign = c
+	s.cosign, s.timed.time = c, c.most.Time // no earlier time follows it
 	s.folder.SureOf(c.sure)
 	return nil
 }

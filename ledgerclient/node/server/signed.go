@@ -11,8 +11,8 @@ import (
 	"github.com/carekey/carekey/ledgerclient/folder"
 )
 
-// signedFile is the largest head that a node has ever signed with a time, in its own note.
-// It is written before the signature leaves. The log itself does not remember that: where
+// signedFile is the largest head that a node has ever signed, with the latest time, in its
+// own note. It is written before the signature leaves. The log itself does not remember that: where
 // the order is kept elsewhere it is derived, and may be derived anew.
 type signedFile struct{ path string }
 
@@ -32,9 +32,10 @@ func (f signedFile) read(c *cosigner) (head ledgerclient.Head, err error) {
 		return head, err
 	}
 	s, err := ledgerclient.OpenNote(c.id, c.config.Nodes[c.me:c.me+1], raw)
-	if err != nil || !s.By[0].Plain {
+	if err != nil || !s.By[0].Plain || s.By[0].Time.IsZero() {
 		return head, f.damaged("not what was written")
 	}
+	s.Head.Time = s.By[0].Time
 	return s.Head, nil
 }
 
