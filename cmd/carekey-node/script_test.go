@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli/clitest"
 	"github.com/carekey/carekey/crypto/lane"
+	"github.com/carekey/carekey/ledgerclient/node/nodetest"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/mod/sumdb/note"
 )
@@ -76,6 +78,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exit": exitWith, "is": jsonIs, "json": jsonValue, "start": start, "end": end, "says": says, "get": get, "opens": opens,
+			"address": address, "until": until,
 		},
 	})
 }
@@ -230,17 +233,39 @@ func await(ts *testscript.TestScript, what string, done func() bool) {
 	}
 }
 
-// get STATUS URL asks a node, whatever its certificate is, and leaves the answer in
-// the file answer.
+// get STATUS URL [PATTERN] asks a node, whatever its certificate is, and leaves the answer in
+// the file answer. With a pattern it asks until the answer is as that says.
 func get(ts *testscript.TestScript, neg bool, args []string) {
 	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
-	r, err := c.Get(args[1])
+	pattern := regexp.MustCompile(strings.Join(args[2:], " "))
+	await(ts, pattern.String(), func() bool {
+		r, err := c.Get(args[1])
+		ts.Check(err)
+		defer r.Body.Close()
+		b, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs("answer"), b, 0o600))
+		if strconv.Itoa(r.StatusCode) != args[0] {
+			ts.Fatalf("status %d, not %s: %s", r.StatusCode, args[0], b)
+		}
+		return pattern.Match(b)
+	})
+}
+
+// address NAME sets a variable to an address of this computer at which nobody listens, and
+// that nobody is given who wants any.
+func address(ts *testscript.TestScript, neg bool, args []string) {
+	l, err := nodetest.Listen("")
 	ts.Check(err)
-	defer r.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs("answer"), b, 0o600))
-	if strconv.Itoa(r.StatusCode) != args[0] {
-		ts.Fatalf("status %d, not %s: %s", r.StatusCode, args[0], b)
-	}
+	ts.Setenv(args[0], l.Addr().String())
+	ts.Check(l.Close())
+}
+
+// until PATTERN COMMAND ARGS... runs a command until what it prints is as the pattern says.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	pattern := regexp.MustCompile("(?m)" + args[0])
+	await(ts, args[0], func() bool {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		return pattern.MatchString(ts.ReadFile("stdout"))
+	})
 }

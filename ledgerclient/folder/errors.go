@@ -63,6 +63,7 @@ func (e *DamagedError) Coded() error {
 // damaged are the codes of what is no payload: of several the last.
 var damaged = []struct{ files, code string }{
 	{"checkpoint", "checkpoint-tampered"},
+	{"signed", "checkpoint-tampered"}, // of a node: what it signed last
 	{"genesis", "configuration-tampered"},
 	{"leaves", "entry-tampered"},
 	{"keys/", "ledger-key-damaged"},
