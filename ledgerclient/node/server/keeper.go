@@ -59,14 +59,17 @@ func (s *Server) deposit(q *request, deposits []ledgerclient.Deposit) error {
 }
 
 // question is what the node says to one question, which is a message. It costs so many
-// checks, and is answered at the folder.
+// checks, and is answered at the folder, after what there may be to do first.
 type question func(q *request, message []byte) ([]byte, error)
 
-func asked[Q, A any](s *Server, parse func([]byte) (Q, error), checks int, do func(context.Context, Q) (A, error), marshal func(A) []byte) question {
+func asked[Q, A any](s *Server, parse func([]byte) (Q, error), checks int, first func(*request) error, do func(context.Context, Q) (A, error), marshal func(A) []byte) question {
 	return func(q *request, message []byte) (raw []byte, err error) {
 		asked, err := parse(message)
 		if err == nil {
 			err = q.charge(checks)
+		}
+		if err == nil && first != nil {
+			err = first(q)
 		}
 		if err != nil {
 			return nil, err
@@ -82,35 +85,33 @@ func asked[Q, A any](s *Server, parse func([]byte) (Q, error), checks int, do fu
 	}
 }
 
-// releasing is a question whose answer cannot be taken back: the clock must be right, and
-// a revocation may stand in the order that the folder has not read yet.
-func (s *Server) releasing(ask question) question {
-	return func(q *request, message []byte) ([]byte, error) {
-		if s.clock.off() != nil {
-			return nil, refuse(node.KindClock)
-		}
-		if s.opt.Ledger != nil {
-			if err := q.at(&s.follow, func() error { return s.opt.Ledger.Follow(q.Context()) }); err != nil {
-				return nil, err
-			}
-		}
-		if s.cosign != nil {
-			awake(s.cosign.wake)
-			if _, err := s.enoughSigned(q.Context()); err != nil {
-				return nil, err
-			}
-		}
-		return ask(q, message) // whether enough have, the keeper judges
+// beforeRelease is what comes before an answer that cannot be taken back: the clock must be
+// right, and a revocation may stand in the order that the folder has not read yet, or the
+// access behind what enough nodes have signed.
+func (s *Server) beforeRelease(q *request) error {
+	if s.clock.off() != nil {
+		return refuse(node.KindClock)
 	}
+	if s.opt.Ledger != nil {
+		if err := q.at(&s.follow, func() error { return s.opt.Ledger.Follow(q.Context()) }); err != nil {
+			return err
+		}
+	}
+	if s.cosign == nil {
+		return nil
+	}
+	awake(s.cosign.wake)
+	_, err := q.enoughSigned()
+	return err // whether enough have, the keeper judges
 }
 
 // newQuestions are those that a request may hold many of.
 func (s *Server) newQuestions() map[node.Asked]question {
 	return map[node.Asked]question{
 		node.AskPayload: s.beginning,
-		node.AskState:   asked(s, ledgerclient.Parse[ledgerclient.Inquiry], 1, s.keeper.State, node.KeeperStateForm.Marshal),
-		node.AskRelease: s.releasing(asked(s, ledgerclient.Parse[ledgerclient.Request], 2, s.release, func(a ledgerclient.Answer) []byte { return ledgerclient.Marshal(&a) })),
-		node.AskInquiry: asked(s, ledgerclient.Parse[ledgerclient.Inquiry], 1, s.keeper.Inquire, func(a ledgerclient.InquiryAnswer) []byte { return ledgerclient.Marshal(&a) }),
+		node.AskState:   asked(s, ledgerclient.Parse[ledgerclient.Inquiry], 1, nil, s.keeper.State, node.KeeperStateForm.Marshal),
+		node.AskRelease: asked(s, ledgerclient.Parse[ledgerclient.Request], 2, s.beforeRelease, s.release, func(a ledgerclient.Answer) []byte { return ledgerclient.Marshal(&a) }),
+		node.AskInquiry: asked(s, ledgerclient.Parse[ledgerclient.Inquiry], 1, nil, s.keeper.Inquire, func(a ledgerclient.InquiryAnswer) []byte { return ledgerclient.Marshal(&a) }),
 	}
 }
 

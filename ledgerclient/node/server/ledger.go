@@ -292,11 +292,11 @@ func (s *Server) submit(q *request) error {
 	}
 	s.metrics.ordered(outcomes)
 	if s.cosign != nil {
-		enough, err := s.enoughSigned(q.Context())
-		if err != nil {
+		enough, err := q.enoughSigned()
+		if err != nil && node.ProblemOf(err).Kind != node.KindBusy {
 			return err
 		}
-		if !enough { // nobody can be shown that it was ordered
+		if err != nil || !enough { // nobody can be shown that it was ordered
 			return refuseFor(node.KindUnsigned, time.Second)
 		}
 	}
@@ -312,14 +312,25 @@ func (s *Server) submit(q *request) error {
 }
 
 // enoughSigned waits until what is in the log now is under a head that enough nodes have
-// signed, and reports whether it is.
-func (s *Server) enoughSigned(ctx context.Context) (bool, error) {
-	raw, err := s.folder.Checkpoint(ctx)
+// signed, and reports whether it is. Meanwhile the request makes room for who has asked for
+// less: then it is busy.
+func (q *request) enoughSigned() (enough bool, err error) {
+	raw, err := q.s.folder.Checkpoint(q.Context())
 	if err != nil {
 		return false, err
 	}
 	head, err := ledgerclient.Unverified(raw)
-	return err == nil && s.cosign.wait(ctx, head.Size), err
+	if err != nil {
+		return false, err
+	}
+	err = q.place.queue(q.Context(), func(ctx context.Context) error {
+		enough = q.s.cosign.wait(ctx, head.Size)
+		if !q.place.is(busy) {
+			return refuseFor(node.KindBusy, time.Second)
+		}
+		return ctx.Err()
+	})
+	return enough, err
 }
 
 // amongAll moves a request from where only revocations are to where all others are.

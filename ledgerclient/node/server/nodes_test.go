@@ -2,11 +2,14 @@ package server
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -223,6 +226,42 @@ func TestSignedTimeIsKept(t *testing.T) {
 	if tree, at := s.openCheckpoint(s.ok(s.get(node.PathCosign))); tree.N != 2 || at.Before(before) {
 		t.Errorf("%d entries as of %v, after %v", tree.N, at, before)
 	}
+}
+
+// Threat: who has many requests wait for signatures that do not come leaves no room for
+// others. He makes room, and what is no release is not waited for at all.
+func TestWaitingMakesRoom(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.nodes[1].stop()
+	s.nodes[2].stop()
+	_, err := s.items.Append(ctx, s.records(1))
+	s.must(err)
+	s.must(s.server.opt.Ledger.Follow(ctx))
+	gate := newGate(2, 2, 1<<20, 0, s.clock.uptime)
+	many, end := context.WithCancel(ctx)
+	defer end()
+	waits := make(chan error)
+	for range 2 {
+		q := &request{Request: httptest.NewRequest("POST", "/", nil).WithContext(many), place: gate.enter(clientOf('a', "many")), s: s.server}
+		go func() {
+			_, err := q.enoughSigned()
+			waits <- err
+		}()
+	}
+	var came *place
+	for limit := time.Now().Add(2 * time.Minute); came == nil && time.Now().Before(limit); runtime.Gosched() {
+		came = gate.enter(clientOf('a', "one"))
+	}
+	if came == nil {
+		t.Fatal("there is no room for another")
+	}
+	if refused, ok := errors.AsType[*node.RefusedError](<-waits); !ok || refused.Kind != node.KindBusy {
+		t.Errorf("who made room is told %v", refused)
+	}
+	end()
+	<-waits
+	s.nodes[0].patience(time.Hour)
+	s.refused("no release", s.post(node.PathRelease, []byte("no release")), node.KindMalformed)
 }
 
 // What is shown by whoever likes is taken only with a node's signature, and costs little.
