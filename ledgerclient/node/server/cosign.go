@@ -72,6 +72,8 @@ type cosigner struct {
 
 	// most is the largest head that was ever signed, its time the latest. For keep alone.
 	most ledgerclient.Head
+	// told is what was complained of last; "": nothing since all went well. For step alone.
+	told string
 	// joint is the largest head that enough have signed; of size 0: none yet. It is written
 	// under mu and read without: a keeper asks for it under the lock of its folder, for which
 	// somebody with mu may be waiting.
@@ -183,17 +185,18 @@ func awake(wake chan struct{}) {
 func (c *cosigner) step(ctx context.Context, chase bool) (pause time.Duration) {
 	before, behind := c.behind()
 	follow := behind && chase
+	what, wrong := "order", error(nil)
 	if follow {
-		if err := c.follow(ctx); err != nil {
-			c.complain(ctx, "order", err)
+		if wrong = c.follow(ctx); wrong != nil {
 			follow, pause = false, followTime
 		}
 	}
 	if _, err := c.own(ctx); err != nil {
-		c.complain(ctx, "signing", err)
+		what, wrong = "signing", err
 	} else if follow {
 		c.credit(before)
 	}
+	c.complain(ctx, what, wrong)
 	if _, behind = c.behind(); behind {
 		pause = max(pause, chaseEvery)
 	}
@@ -201,10 +204,16 @@ func (c *cosigner) step(ctx context.Context, chase bool) (pause time.Duration) {
 	return pause
 }
 
-func (c *cosigner) complain(ctx context.Context, of string, err error) {
-	if ctx.Err() == nil {
-		c.say.Error(of, "cause", cause(err))
+// complain says what went wrong, once: others may have this node try many times a second.
+func (c *cosigner) complain(ctx context.Context, what string, err error) {
+	text := ""
+	if err != nil {
+		text = what + ": " + cause(err)
 	}
+	if text != "" && text != c.told && ctx.Err() == nil {
+		c.say.Error(what, "cause", cause(err))
+	}
+	c.told = text
 }
 
 func (c *cosigner) showAll() {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -611,6 +612,14 @@ func TestSignedIsKept(t *testing.T) {
 	s.size = 4 // a backup that was put back
 	s.must(s.start0())
 	damaged("an older log", "older than one that was signed")
+	var log lockedBuffer
+	s.c.say = slog.New(slog.NewTextHandler(&log, nil))
+	for range 9 { // as often as others like
+		s.step()
+	}
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "older than one that was signed") {
+		t.Errorf("what is wrong is said so: %s", text)
+	}
 	s.size, s.log = 10, &history{}
 	for i := range 11 {
 		s.log.add(fmt.Sprint("another leaf ", i))

@@ -420,6 +420,9 @@ func problemOf(err error) node.Problem {
 func cause(err error) string {
 	if e, ok := errors.AsType[*folder.DamagedError](err); ok {
 		file, _, _ := strings.Cut(e.File, "/")
+		if file == "checkpoint" {
+			return e.Error() // says whether it is older than one that was signed, or of another history
+		}
 		return file + " is damaged"
 	}
 	if e, ok := fault.As(err, ErrClockOff); ok {
