@@ -63,6 +63,14 @@ type Configured interface {
 	Configs(ctx context.Context) ([][]byte, error)
 }
 
+// Witnessed is a Ledger that asks witnesses to cosign its heads.
+type Witnessed interface {
+	// Witnessed returns the newest checkpoint that they were asked about with what they
+	// signed, a head of the log or of what was the log when they were asked;
+	// *NotFoundError if there is none.
+	Witnessed(ctx context.Context) ([]byte, error)
+}
+
 // Follower is a Ledger that can bring leaves along with a checkpoint.
 type Follower interface {
 	// From says that its caller has all leaves before a position: with the next

@@ -86,6 +86,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		text.ErrEncoding:                       "[{file}: ]{why} | text files are UTF-8, or UTF-16 with its mark",
 		crypto.ErrWordCount + " " + crypto.ErrWord: "[{count|word|words} instead of 24][word {position} is not in the list] | compare them with your paper",
 		crypto.ErrChecksum:                         "the words do not belong together: one is wrong, or their order | compare them with your paper[; one slip would explain it at word {suspects}]",
+		ledgerclient.ErrVkey:                       "that is no key of a witness: {what} | copy all of it from who runs the witness: name+hash+key, one word",
 	},
 	cli.ExitRefused: {
 		ui.ErrWordsDiffer:        "these are not the words of this wallet | look for the right paper: without its words nobody can bring this wallet back\nwrite them down anew: carekey words show",

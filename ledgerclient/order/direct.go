@@ -28,7 +28,10 @@ type Direct struct {
 	Wait time.Duration
 }
 
-var _ ledgerclient.Configured = (*Direct)(nil)
+var (
+	_ ledgerclient.Configured = (*Direct)(nil)
+	_ ledgerclient.Witnessed  = (*Direct)(nil)
+)
 
 // NewDirect joins the ledger of an order at that URL with who signs its heads. nil:
 // the ledger's replica does so itself, it is the folder with the ledger's keys.
@@ -57,6 +60,14 @@ func (d *Direct) Configs(ctx context.Context) ([][]byte, error) {
 		return s.Configs(ctx)
 	}
 	return nil, nil
+}
+
+// Witnessed returns what the signer had witnesses cosign.
+func (d *Direct) Witnessed(ctx context.Context) ([]byte, error) {
+	if s, ok := d.signer.(ledgerclient.Witnessed); ok {
+		return s.Witnessed(ctx)
+	}
+	return nil, &ledgerclient.NotFoundError{What: "checkpoint"}
 }
 
 // Checkpoint reads on in the order and returns the signer's newest checkpoint.
