@@ -40,6 +40,11 @@ func (l ledger) Configs(ctx context.Context) ([][]byte, error) {
 	return ConfigsForm.Parse(raw)
 }
 
+// Witnessed returns the newest checkpoint that witnesses were asked to cosign.
+func (l ledger) Witnessed(ctx context.Context) ([]byte, error) {
+	return l.read(ctx, PathWitnessed, ledgerclient.MaxNote)
+}
+
 func (l ledger) read(ctx context.Context, path string, limit int64) ([]byte, error) {
 	return l.n.wire.ask(ctx, question{service: ofLedger, path: path, reads: true, limit: limit})
 }

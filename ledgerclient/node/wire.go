@@ -32,6 +32,7 @@ const (
 	PathCheckpoint = Prefix + "checkpoint" // GET: signed note
 	PathCosign     = Prefix + "cosign"     // GET, POST: signed notes among nodes, see Peer
 	PathNews       = Prefix + "news"       // GET: News, from HeaderFrom on
+	PathWitnessed  = Prefix + "witnessed"  // GET: signed note
 	PathTile       = Prefix + "tile/"      // GET: see TilePath, BundlePath
 
 	PathEntries = Prefix + "entries" // POST: entries → Ordered, with News from HeaderFrom on

@@ -28,6 +28,7 @@ func (s *Server) newRoutes() map[string]map[string]route {
 		node.PathConfig:     get("config", s.config),
 		node.PathCheckpoint: get("checkpoint", s.checkpoint),
 		node.PathNews:       get("news", s.news),
+		node.PathWitnessed:  get("witnessed", s.witnessedHead),
 		node.PathTile:       get("tile", s.tile),
 		node.PathEntries:    post(route{name: "entries", max: batch, token: true, stops: true, do: s.submit}),
 
@@ -108,7 +109,7 @@ func (s *Server) checkpoint(q *request) error {
 	if err != nil {
 		return err
 	}
-	return q.answer(node.TypeNote, raw)
+	return q.answer(node.TypeNote, s.witnessed(raw))
 }
 
 // ownHead answers with the newest head as this node alone signs it.
@@ -150,6 +151,7 @@ func (s *Server) newsFor(q *request) (n node.News, err error) {
 	if n.Note, err = s.shown(ctx); err != nil {
 		return n, err
 	}
+	n.Note = s.witnessed(n.Note)
 	head, err := ledgerclient.Unverified(n.Note)
 	size := head.Size
 	if err != nil || from > size || size-from > node.MaxNews {

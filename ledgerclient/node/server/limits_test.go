@@ -284,6 +284,8 @@ func TestEveryRouteCharges(t *testing.T) {
 	withdrawal := w.withdrawal(withdrawn)
 	w.order(withdrawal)
 	erase := withdrawal.Marshal()
+	w.witness("w.example")
+	w.server.askWitnesses(ctx)
 	id := w.send(v.content, 100)
 	part := node.UploadPart{Upload: w.send(nil, 1), Data: []byte{1}}
 	commit := node.UploadCommit{Upload: id, Put: v.upload}

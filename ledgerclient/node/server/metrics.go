@@ -98,6 +98,9 @@ func (s *Server) gauges() map[string]float64 {
 	if s.cosign != nil {
 		s.cosign.gauges(now)
 	}
+	if n := len(s.opt.Witnesses); n > 0 {
+		now["carekey_witnesses"], now["carekey_witnesses_cosigned"] = float64(n), float64(s.witnesses.cosigned())
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if head, err := s.folder.Head(ctx); err == nil {

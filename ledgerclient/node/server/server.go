@@ -35,6 +35,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/witness"
 )
 
 // EraseHours is how long a node keeps a withdrawn record by default, in hours: 30
@@ -60,6 +61,8 @@ type Options struct {
 	// they ask (X-Forwarded-For) is who asks, for limits. Addresses are never logged
 	// or kept.
 	Proxies []netip.Prefix
+	// Witnesses are asked to cosign the ledger's heads.
+	Witnesses []*witness.Witness
 	// Log gets one line for what goes wrong and, at level debug, for every request.
 	// nil: nothing is logged.
 	Log    *slog.Logger
@@ -177,6 +180,8 @@ type Server struct {
 	timed    timedCheckpoint
 	cosign   *cosigner // nil: there is no other node
 
+	witnesses witnesses
+
 	unnamed sync.Once // says that somebody who may be a proxy is none of Proxies
 	closing atomic.Bool
 	cancel  context.CancelFunc // ends the goroutines
@@ -259,6 +264,12 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 		s.uploads.places.dropIdle(uploadIdle)
 		s.buckets.dropFull()
 	})
+	for _, w := range opt.Witnesses {
+		s.witnesses.all = append(s.witnesses.all, askedWitness{Witness: w})
+	}
+	if len(opt.Witnesses) > 0 {
+		s.every(run, witnessEvery, func() { s.askWitnesses(run) })
+	}
 	if opt.Ledger != nil { // what others ordered is served too
 		s.every(run, followEvery, func() {
 			if err := opt.Ledger.Follow(run); err != nil && run.Err() == nil {
