@@ -119,9 +119,10 @@ func (a *app) openOrder(ctx context.Context, url string) (order.Backend, error) 
 	return order.Start(ctx, url, order.ProgramOptions{Stderr: a.err})
 }
 
-// dial reaches the ledger that a node serves.
-func (a *app) dial(ctx context.Context, i node.Invitation) (ledgerclient.Services, error) {
-	n, err := node.Dial(ctx, i, node.Options{})
+// dial reaches the ledger that a node serves. With its genesis document the node is not
+// asked yet.
+func (a *app) dial(ctx context.Context, i node.Invitation, genesis []byte) (ledgerclient.Services, error) {
+	n, err := node.Dial(ctx, i, node.Options{Genesis: genesis})
 	if err != nil {
 		return ledgerclient.Services{}, err
 	}

@@ -11,14 +11,17 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
+	"github.com/carekey/carekey/ledgerclient/witness"
 	"github.com/carekey/carekey/wallet/atomicfile"
 )
 
@@ -59,6 +62,9 @@ type config struct {
 	// day; "": none is.
 	ClockReference string `json:"clock_reference,omitempty"`
 
+	// Witnesses are asked to cosign the ledger's heads; at most ledgerclient.MaxWitnesses.
+	Witnesses []witnessSetting `json:"witnesses,omitempty"`
+
 	Limits server.Limits `json:"limits"`
 	Tokens []submitToken `json:"tokens"`
 }
@@ -88,6 +94,12 @@ func (p peerSetting) wrong() string {
 
 // shown is what people call the peer.
 func (p peerSetting) shown() string { return cmp.Or(p.Name, p.URLs[0]) }
+
+// witnessSetting is a witness that the node asks.
+type witnessSetting struct {
+	URL  string `json:"url"`  // submission prefix: "/add-checkpoint" is put behind it
+	Vkey string `json:"vkey"` // its key, as ledgerclient.ParseWitness takes it
+}
 
 // submitToken is one token: its name and what is kept of it.
 type submitToken struct {
@@ -145,6 +157,9 @@ func (c *config) wrong() string {
 	if _, err := c.proxies(false); err != nil {
 		return "proxies: " + err.Error()
 	}
+	if _, err := c.witnesses(); err != nil {
+		return "witnesses: " + err.Error()
+	}
 	for _, u := range c.URLs {
 		if !node.ValidURL(u) {
 			return "not the URL of a node: " + u + " (" + aURL + ")"
@@ -184,6 +199,27 @@ func (c *config) proxies(plain bool) (out []netip.Prefix, err error) {
 			return nil, fmt.Errorf("%q is neither an address nor a range like 10.0.0.0/8", name)
 		}
 		out = append(out, p)
+	}
+	return out, nil
+}
+
+// witnesses are those in Witnesses.
+func (c *config) witnesses() (out []*witness.Witness, err error) {
+	if n := len(c.Witnesses); n > ledgerclient.MaxWitnesses {
+		return nil, fmt.Errorf("%d of them; %d is the most", n, ledgerclient.MaxWitnesses)
+	}
+	for _, w := range c.Witnesses {
+		key, err := ledgerclient.ParseWitness(w.Vkey)
+		if e, ok := fault.As(err, ledgerclient.ErrVkey); ok {
+			return nil, fmt.Errorf("%q is not the key of one: %s", w.Vkey, e.Value("what"))
+		}
+		if !witness.ValidURL(w.URL) {
+			return nil, fmt.Errorf("%q is not the URL of one, such as https://witness.example", w.URL)
+		}
+		if slices.ContainsFunc(out, func(o *witness.Witness) bool { return o.Key.Key() == key.Key() }) {
+			return nil, fmt.Errorf("the key of %s is there twice", key.Name())
+		}
+		out = append(out, &witness.Witness{URL: w.URL, Key: key})
 	}
 	return out, nil
 }

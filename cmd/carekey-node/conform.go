@@ -78,11 +78,11 @@ func (a *app) reach(ctx context.Context, named string, h *ledgertest.Harness) er
 		return err
 	}
 	h.Ledger = func(ctx context.Context) (ledgerclient.Ledger, error) {
-		s, err := a.dial(ctx, i)
+		s, err := a.dial(ctx, i, nil)
 		return s.Ledger, err
 	}
 	h.Keeper = func(ctx context.Context) (ledgerclient.Keeper, error) {
-		s, err := a.dial(ctx, i)
+		s, err := a.dial(ctx, i, nil)
 		if err != nil {
 			return nil, err
 		}

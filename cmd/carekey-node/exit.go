@@ -32,6 +32,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		errNodeExists:          "there is a node in {dir} already | serve it: carekey-node serve {dir}",
 		errOtherName:           "there is a ledger in {dir} already, and its name is \"{name}\" | to make a node for it, say that name or none",
 		errTokenExists:         "there is a token named {name} already, and a node cannot show a token again | take another name, or remove it first",
+		errWitnessNamed:        "the witness in that folder is named {name}, and its name stays | leave out --name, or make another witness in another folder",
 		errServed:              "a server is running on {dir} already | stop that one first",
 		server.ErrClockOff:     "this computer's clock is off by {by}, as measured by the {against} clock | set the clock, and let it be kept by NTP. An entry at a wrong hour cannot be taken back",
 		node.ErrRefused:        "the node refuses: {title} | ask the operator of that node",
@@ -54,6 +55,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	cli.ExitTampered: {
 		errDraftID:              "this draft is of ledger {got}, and {want} was compared | compare the id with all members again: carekey-node found show DRAFT DIR",
 		errOwnLine:              "the draft has another line for the keys in {dir} than this folder prints | do not go on: have the draft made anew from what carekey-node found line {dir} prints",
+		errLost:                 "{path} is missing or damaged: this witness does not know any more what it cosigned | it must not go on, since it could vouch for two histories: make a new one, with a key of its own, in another folder",
 		errConform:              "{failed} of {all} rules do not hold | the rules that do not hold are above; each names what it wants",
 		ledgerclient.ErrForeign: "the node serves ledger {got}, not {want} as the invitation says | ask its operator for a new invitation",
 		node.ErrCertificate:     "who answers there is not the node of the invitation[: {why}][: its key is {got}, not {want}] | do not go on until its operator says that the key was changed, and sends a new invitation",

@@ -18,6 +18,7 @@ var schemas = cli.Schemas{Results: map[string]cli.Prints{
 	"status":       cli.JSON[description](),
 	"vkey":         cli.JSON[vkeyJSON](),
 	"backup":       cli.JSON[backupJSON](),
+	"witness":      cli.JSON[witnessJSON](), // once, when it listens
 	"conform":      cli.JSON[[]ruleJSON](),
 	"version":      cli.JSON[cli.Build](),
 	"unit":         cli.JSON[unitJSON](),

@@ -112,6 +112,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	for _, p := range cfg.Peers {
 		opt.Peers = append(opt.Peers, p.peer())
 	}
+	if opt.Witnesses, err = cfg.witnesses(); err != nil {
+		return err // readConfig has read them
+	}
 	backend, err := a.joinOrder(ctx, cfg, f)
 	if err != nil {
 		return err

@@ -28,14 +28,15 @@ type description struct {
 	Entries     uint64      `json:"entries"`
 	LastHour    string      `json:"last_entry"`
 	Tokens      int         `json:"tokens"`
-	Order       string      `json:"order"`     // "" for the folder itself
-	Consumed    *uint64     `json:"consumed"`  // items of the order
-	Serving     bool        `json:"serving"`   // a server runs on the folder
-	Nodes       int         `json:"nodes"`     // of the ledger
-	Threshold   int         `json:"threshold"` // how many of them must sign a head
-	Peers       []peerState `json:"peers"`     // of status alone
-	Damaged     []string    `json:"damaged"`   // keys and files that are not what was written: nothing is served that such a key signs
-	Strange     []string    `json:"strange"`   // files and folders that carekey never wrote: passed over
+	Order       string      `json:"order"`               // "" for the folder itself
+	Consumed    *uint64     `json:"consumed"`            // items of the order
+	Witnesses   []string    `json:"witnesses,omitempty"` // names of those that the server asks
+	Serving     bool        `json:"serving"`             // a server runs on the folder
+	Nodes       int         `json:"nodes"`               // of the ledger
+	Threshold   int         `json:"threshold"`           // how many of them must sign a head
+	Peers       []peerState `json:"peers"`               // of status alone
+	Damaged     []string    `json:"damaged"`             // keys and files that are not what was written: nothing is served that such a key signs
+	Strange     []string    `json:"strange"`             // files and folders that carekey never wrote: passed over
 	damage      error       // the first of Damaged
 	config      contract.Config
 	me          contract.Node
@@ -63,6 +64,10 @@ func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *c
 		return d, err
 	}
 	d.Expires = certs.leaf().NotAfter.UTC().Format(time.RFC3339)
+	for _, w := range cfg.Witnesses {
+		name, _, _ := strings.Cut(w.Vkey, "+")
+		d.Witnesses = append(d.Witnesses, name)
+	}
 	head, err := f.Head(ctx)
 	if err != nil {
 		return d, err
