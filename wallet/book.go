@@ -18,8 +18,8 @@ import (
 )
 
 // The book is what a wallet knows that no ledger does: the owner's name, contacts,
-// where its ledgers are, when the words were checked, what she says of her records and
-// of parts of them, and roles of her own. It is kept in a sealed file of
+// where its ledgers are and whose word beside the nodes' she wants there, when the words
+// were checked, what she says of her records and of parts of them, and roles of her own. It is kept in a sealed file of
 // the profile's folder, and, so that 24 words and a ledger bring it back, in a
 // hidden record on the ledger: an own record whose metadata says so, which is
 // neither listed nor granted.
@@ -112,7 +112,7 @@ func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook,
 // worth identifies what is worth a new version on the ledger: dates alone, and where
 // ledgers are, go with the next change.
 func (b *book) worth() crypto.Hash {
-	f := bookFacts{Name: b.Facts.Name, Contacts: b.Facts.Contacts, Labels: b.Facts.Labels, Roles: b.Facts.Roles, Records: b.Facts.Records}
+	f := bookFacts{Name: b.Facts.Name, Contacts: b.Facts.Contacts, Labels: b.Facts.Labels, Roles: b.Facts.Roles, Records: b.Facts.Records, Witnesses: b.Facts.Witnesses}
 	return f.sum()
 }
 

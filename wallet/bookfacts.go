@@ -27,6 +27,8 @@ type bookFacts struct {
 	Labels   []labelFact   `json:"labels,omitempty"`
 	Roles    []roleFact    `json:"roles,omitempty"`
 	Records  []recordFact  `json:"records,omitempty"`
+
+	Witnesses []witnessFact `json:"witnesses,omitempty"`
 }
 
 // fact is a text and when it was last changed, in milliseconds since 1970.
@@ -115,7 +117,7 @@ func parsePage(b []byte) (*bookPage, error) {
 		return nil, err
 	}
 	if !slices.IsSortedFunc(p.Contacts, compareContacts) || !slices.IsSortedFunc(p.Ledgers, compareLedgers) ||
-		!ascending(p.Labels, compareLabels) || !ascending(p.Roles, compareRoles) || !ascending(p.Records, compareRecords) {
+		!ascending(p.Labels, compareLabels) || !ascending(p.Roles, compareRoles) || !ascending(p.Records, compareRecords) || !ascending(p.Witnesses, compareWitnesses) {
 		return nil, fmt.Errorf("book is not in its order")
 	}
 	for i := range p.Labels {
@@ -126,6 +128,11 @@ func parsePage(b []byte) (*bookPage, error) {
 	for i := range p.Records {
 		if !p.Records[i].valid() {
 			return nil, fmt.Errorf("what the book says of a record describes none")
+		}
+	}
+	for i := range p.Witnesses {
+		if _, ok := p.Witnesses[i].verifiers(); !ok {
+			return nil, fmt.Errorf("witnesses in the book are none")
 		}
 	}
 	for _, r := range p.Roles {
@@ -344,6 +351,7 @@ func (f *bookFacts) merge(o *bookFacts) {
 	f.Labels = mergeSorted(f.Labels, o.Labels, compareLabels, func(l labelFact) int64 { return l.At })
 	f.Roles = mergeSorted(f.Roles, o.Roles, compareRoles, func(r roleFact) int64 { return r.At })
 	f.Records = mergeSorted(f.Records, o.Records, compareRecords, func(r recordFact) int64 { return r.At })
+	f.Witnesses = mergeSorted(f.Witnesses, o.Witnesses, compareWitnesses, func(w witnessFact) int64 { return w.At })
 }
 
 func mergeSorted[T any](a, b []T, compare func(T, T) int, at func(T) int64) []T {

@@ -31,6 +31,7 @@ func (e *exam) examineWallet(ctx context.Context) {
 	} else {
 		e.good("history", "the ledger continues what this wallet has seen")
 	}
+	e.examineWitnesses(ctx, w)
 	e.examineMark(w, size)
 	// Following the ledger has something to write now and then, and finishes what it can.
 	if errs := w.Unwritten(); len(errs) > 0 {

@@ -44,7 +44,7 @@ With --ledger no wallet is needed: then all is checked.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.look(cmd, true, all) },
 	}
 	verify.Flags().BoolVar(&all, "all", false, "check all of it again, also what was found in order before")
-	return group("ledger", "The ledgers that you use", l.newList(), l.newJoin(), l.newDefault(), newLedgerMove(a), l.newLeave(), info, l.newConfirm(), verify, l.newExport(), newEvidence(a))
+	return group("ledger", "The ledgers that you use", l.newList(), l.newJoin(), l.newDefault(), newLedgerMove(a), l.newLeave(), l.newWitness(), info, l.newConfirm(), verify, l.newExport(), newEvidence(a))
 }
 
 type ledgerJSON struct {
@@ -61,9 +61,11 @@ type ledgerJSON struct {
 	// they know the same nodes; Unconfirmed is that nothing is granted before it was compared.
 	Configuration crypto.Hash `json:"configuration"`
 	Unconfirmed   bool        `json:"unconfirmed,omitempty"`
-	Nodes         []nodeJSON  `json:"nodes,omitempty"`      // of the newest document; none if out of reach
-	Threshold     int         `json:"threshold"`            // how many of them must sign a head
-	Signatures    uint64      `json:"signatures,omitempty"` // verify: of entries, that were checked this time
+	Nodes         []nodeJSON  `json:"nodes,omitempty"` // of the newest document; none if out of reach
+	Threshold     int         `json:"threshold"`       // how many of them must sign a head
+
+	Witnesses  *wallet.Witnessed `json:"witnesses,omitempty"`  // info: if any is wanted
+	Signatures uint64            `json:"signatures,omitempty"` // verify: of entries, that were checked this time
 	checkedJSON
 }
 
@@ -218,6 +220,11 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		_, j.Unconfirmed = w.Log().Unconfirmed()
 	}
 	j.Updated = wallet.Hour(hour)
+	if w != nil && !verify {
+		if j.Witnesses, err = witnessed(ctx, w); err != nil {
+			return err
+		}
+	}
 	if verify {
 		step, end := a.steps("verifying")
 		v, err := l.verify(ctx, w, all, step)
@@ -255,8 +262,12 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		rows.Add("configuration", j.Configuration.String())
 	}
 	rows.Add("state", state)
+	if s := j.Witnesses; s != nil {
+		rows.Add("witnesses", witnessWords(*s))
+	}
 	a.rows(rows)
 	a.print("%s", g.says(eachOpening))
+	a.warnOf(j.Witnesses)
 	if !verify && away == nil {
 		a.next("carekey ledger verify checks every byte of it")
 	}

@@ -132,6 +132,8 @@ type placeJSON struct {
 	Gate      string `json:"gate,omitempty"`
 	Operators int    `json:"operators,omitempty"` // independent ones, that would have to break the rules together
 	AsOf      string `json:"asOf,omitempty"`      // out of reach: when it was followed last
+	// If any is wanted.
+	Witnesses *wallet.Witnessed `json:"witnesses,omitempty"`
 }
 
 func (a ledgers) places(p place) ([]placeJSON, error) {

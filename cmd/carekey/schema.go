@@ -99,6 +99,7 @@ var schemas = cli.Schemas{
 		"ledger confirm":  cli.JSON[ledgerIDJSON](),
 		"ledger move":     cli.JSON[moveJSON](),
 		"ledger leave":    cli.JSON[ledgerIDJSON](),
+		"ledger witness":  cli.JSON[wallet.Witnessed](),
 		"ledger info":     cli.JSON[ledgerJSON](),
 		"ledger verify":   cli.JSON[ledgerJSON](),
 		"ledger export":   cli.JSON[ledgerOutJSON](),

@@ -108,6 +108,9 @@ func (a *overview) status(ctx context.Context) (err error) {
 			if l := &a.places[i]; l.ID == o.id() {
 				g := groundOf(o.w)
 				l.Gate, l.Operators, l.AsOf = string(g.Gate), max(1, g.Operators), instant(g.since)
+				if l.Witnesses, err = witnessed(ctx, o.w); err != nil {
+					return errors.Join(a.onLedger(l.ID, err), failed)
+				}
 			}
 		}
 	}
@@ -217,6 +220,9 @@ func (a *overview) text() error {
 			return err
 		}
 		a.say("%s", limits(a.seen))
+	}
+	for _, l := range a.places {
+		ledgers{a.app}.warnOf(l.Witnesses)
 	}
 	if a.ByClock > 0 {
 		a.say("%s ended by this computer's clock alone: no entry of the ledger is that late yet.", plural(a.ByClock, "consent", "consents"))
