@@ -229,6 +229,12 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 		if o.placed(c) {
 			continue
 		}
+		// The grant was given up, and nobody is handed the end of it: ordered by whoever
+		// has it before the grant, which others may still order, it would be of no use.
+		if c.revokes() && !o.known(c.Entry.Subject) {
+			c.Err = &contract.Refusal{Rule: contract.RuleUnknownSubject, Entry: c.ID, Hour: o.Log.Hour()}
+			continue
+		}
 		if err := o.contentIsThere(ctx, c); err != nil {
 			return err
 		}

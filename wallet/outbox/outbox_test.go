@@ -643,6 +643,32 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A revocation of a grant that never came onto the ledger is handed to nobody: whoever has
+// it could have it ordered before the grant.
+func TestRevocationOfNoGrant(t *testing.T) {
+	w := newWorld(t)
+	w.behind = silent("ledger")
+	o, g := w.outbox(nil), w.grant()
+	w.do(o, g)
+	seed, err := w.Seed(g.Entry.SelfTag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.do(o, w.follow(contract.KindRevoke, 0, g.ID, seed))
+	w.behind, w.calls, w.now = nil, nil, w.now.Add(2000*time.Hour) // the grant's time is over
+	done := w.outbox(nil).Finished()
+	for i, rule := range []contract.Rule{contract.RuleExpired, contract.RuleUnknownSubject} {
+		refused, _ := errors.AsType[*contract.Refusal](done[i].Err)
+		if len(done) != 2 || refused == nil || refused.Rule != rule {
+			t.Fatalf("%+v", done)
+		}
+	}
+	appends := slices.DeleteFunc(slices.Clone(w.calls), func(call string) bool { return call != "append" })
+	if len(appends) != 1 || slices.Contains(w.calls, "revoke") || w.outbox(nil).Batches() > 0 {
+		t.Errorf("%v", w.calls)
+	}
+}
+
 // Bytes that the order has and the log has not never come into it: a revocation is signed
 // anew, a grant is given up.
 func TestSpentEntries(t *testing.T) {
