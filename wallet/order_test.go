@@ -93,7 +93,7 @@ func newOrderTown(t testing.TB) *orderTown {
 	tn.l = &liar{Memory: ledgertest.Memory{Clock: func() contract.Hour { return contract.Hour(tn.now.Unix() / 3600) }}}
 	tn.l.begin(nil)
 	fd := ledgertest.Founding(3)
-	first, next, err := order.Begin(ctx, tn.l, fd.Entry)
+	first, next, err := order.Begin(ctx, tn.l, fd.Entry, fd.Genesis)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +113,10 @@ func (tn *orderTown) clone(t testing.TB) *orderTown {
 	out.l = &liar{Memory: ledgertest.Memory{Clock: tn.l.Clock}}
 	out.l.begin(nil)
 	for _, i := range must(tn.l.Memory.Read(ctx, 0))(t) {
+		if i.Document != "" {
+			must(out.l.Memory.Configure(ctx, i.Entry, i.Document))(t)
+			continue
+		}
 		must(out.l.Memory.Append(ctx, []contract.Entry{i.Entry}))(t)
 	}
 	if err := os.CopyFS(out.dir, os.DirFS(tn.dir)); err != nil {

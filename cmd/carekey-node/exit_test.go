@@ -55,6 +55,7 @@ var explained = []struct {
 	{ledgerclient.ErrForeign, "foreign-ledger", 6},
 	{errConform.With("failed", 1, "all", 2), "does-not-conform", 6},
 	{folder.ErrOwnOrder, "ledger-own-order", 3},
+	{folder.ErrSuccessor.With("dir", "/node"), "ledger-successor", 1},
 	{folder.ErrNotNamed, "keys-not-named", 3},
 	{server.ErrClockOff.With("by", time.Hour, "against", "ledger"), "clock-off", 3},
 	{order.ErrBroken.With("what", order.Shorter), "order-broken", 6},

@@ -184,6 +184,7 @@ var explained = []struct {
 	{wallet.ErrPending.Of(&ledgerclient.UnreachableError{Service: "ledger", Err: &node.RefusedError{Kind: node.KindToken}}), "pending", 5},
 	{folder.ErrReplica, "ledger-replica", 3},
 	{folder.ErrOwnOrder, "ledger-own-order", 3},
+	{folder.ErrSuccessor.With("dir", "/node"), "ledger-successor", 1},
 	{order.ErrBroken.With("position", 3, "what", order.Gap), "order-broken", 6},
 	{&ledgerclient.TamperedError{What: "order"}, "order-broken", 6},
 	{order.ErrUnknown.Of(io.EOF), "order-unknown", 5},

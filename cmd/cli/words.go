@@ -44,6 +44,7 @@ var Common = map[int]Words{
 	ExitNotFound: {ErrNoFile: "[{path}: ]there is no such file | look at its name and folder"},
 	ExitUnexpected: {
 		contract.ErrContractVersion:   "unknown contract version {version} | use a newer program",
+		"ledger-successor":            "the nodes have changed the configuration of this ledger, and this program cannot follow it | use a newer program",
 		"folder-version":              "the files in {dir} are of version {version}, which this program does not read | use the version that wrote them, or begin a new ledger in another folder",
 		"ledger-read-only":            "the ledger cannot be written: {why} | check the permissions of {dir}",
 		disk.ErrKind:                  "{path} is {is}, and is in the way | no such thing is opened: move it away, and try again",

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 
@@ -121,6 +122,30 @@ func CheckConfig(current Config, document []byte, e *Entry) (Config, error) {
 		return Config{}, &Refusal{Rule: RuleConfigThreshold}
 	}
 	return next, nil
+}
+
+// Approved reports whether enough nodes of c have approved a document as its successor,
+// also one of a contract version that this package does not know: in every version the
+// approvals are the last lines, and sign all that stands before the first of them.
+func (c *Config) Approved(document []byte) bool {
+	at := bytes.Index(document, []byte("\nsign ")) + 1
+	if at == 0 {
+		return false
+	}
+	digest := crypto.TaggedHash(crypto.TagConfigApprove, document[:at])
+	var by Config
+	for line := range bytes.Lines(document[at:]) {
+		if !bytes.HasPrefix(line, []byte("sign ")) || by.read(0, string(line)) != nil {
+			return false
+		}
+	}
+	for i, a := range by.Approvals {
+		again := slices.ContainsFunc(by.Approvals[:i], func(b Approval) bool { return b.Node == a.Node })
+		if again || !c.isNode(a.Node) || !a.Node.Verify(digest, a.Signature) {
+			return false
+		}
+	}
+	return len(by.Approvals) >= int(c.Threshold)
 }
 
 // readConfig parses the document that a config entry commits to.

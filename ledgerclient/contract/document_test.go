@@ -165,6 +165,46 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
+// Whether enough nodes have approved a document is known of every contract version.
+func TestApproved(t *testing.T) {
+	c := testConfig(t, "City ledger", 2, "node-1", "node-2", "node-3")
+	next := c
+	next.Previous = c.Commitment()
+	for version, doc := range map[string][]byte{"this": next.Marshal(), "later": bytes.Replace(next.Marshal(), []byte("contract 1\n"), []byte("contract 9\nsomething new\n"), 1)} {
+		digest := crypto.TaggedHash(crypto.TagConfigApprove, doc)
+		by := func(names ...string) []byte {
+			out := bytes.Clone(doc)
+			for _, n := range names {
+				k := testKey(t, n)
+				out = append(out, "sign "+k.Public().String()+" "+k.Sign(digest).String()+"\n"...)
+			}
+			return out
+		}
+		two := by("node-3", "node-1")
+		for what, x := range map[string]struct {
+			document []byte
+			want     bool
+		}{
+			"two of three":    {two, true},
+			"all":             {by("node-1", "node-2", "node-3"), true},
+			"one":             {by("node-2"), false},
+			"none":            {doc, false},
+			"nothing":         {nil, false},
+			"one twice":       {by("node-2", "node-2"), false},
+			"and a stranger":  {by("node-1", "node-2", "somebody"), false},
+			"changed":         {bytes.Replace(two, []byte("City"), []byte("Town"), 1), false},
+			"a line behind":   {append(bytes.Clone(two), "name x\n"...), false},
+			"words behind":    {append(bytes.Clone(two), "x\n"...), false},
+			"cut":             {two[:len(two)-1], false},
+			"a line in front": {append([]byte("carekey ledger 2\n"), two...), false},
+		} {
+			if got := c.Approved(x.document); got != x.want {
+				t.Errorf("%s version, %s: %v", version, what, got)
+			}
+		}
+	}
+}
+
 // A ledger changes its nodes one after the other; the old ones lose their say.
 func TestRotation(t *testing.T) {
 	w := newWorld(t)

@@ -210,7 +210,8 @@ func (j *judgement) next(e *contract.Entry, id contract.ID, h contract.Hour) (ac
 		return accepted{}, fmt.Errorf("a ledger in a folder has at most %d entries", maxEntries)
 	}
 	if e.Kind == contract.KindConfig && n > 0 {
-		// A folder's configuration is fixed: no document of a next one is at hand.
+		// A folder's configuration is fixed: no document of a next one is at hand, or that of
+		// an order is none, see successor.
 		return accepted{}, &contract.Refusal{Rule: contract.RuleConfigDocument, Entry: id, Hour: h}
 	}
 	var thread threadAt

@@ -101,6 +101,9 @@ const (
 	ErrDamaged  fault.Code = "{damaged}"        // of a [DamagedError]. where, what
 	ErrReplica  fault.Code = "ledger-replica"   // dir takes entries only from its order
 	ErrOwnOrder fault.Code = "ledger-own-order" // dir keeps its own order, and follows no other
+	// ErrSuccessor: in the order stands a configuration that enough nodes approved, and this
+	// version follows none but the first. Nothing behind it is judged. dir
+	ErrSuccessor fault.Code = "ledger-successor"
 	// ErrNotNamed: a configuration document has no line with these keys, or has them in
 	// different lines
 	ErrNotNamed fault.Code = "keys-not-named"

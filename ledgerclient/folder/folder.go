@@ -76,7 +76,7 @@ func CreateFrom(dir string, f Founding, at Ordered, opt Options) (*Folder, error
 func CreateIn(ctx context.Context, dir string, fd Founding, b order.Backend, clock func() time.Time) (f *Folder, err error) {
 	opt := Options{Clock: clock}
 	if fd.begins() {
-		first, next, err := order.Begin(ctx, b, fd.Entry)
+		first, next, err := order.Begin(ctx, b, fd.Entry, fd.Genesis)
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package folder
 
 import (
 	"context"
+	"errors"
 
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -48,32 +49,99 @@ func (l *log) Consumed(ctx context.Context) (position uint64, hour contract.Hour
 // its hour, but never before that of the leaf before it. The leaves and the
 // position behind the items become durable and visible together.
 //
+// Behind an entry that brings another configuration into force nothing is consumed: this
+// version cannot follow it.
+//
 // Errors: those of Append but ErrClock; ErrOwnOrder; *RangeError if the
-// position is not the next to consume.
+// position is not the next to consume; ErrSuccessor.
 func (l *log) Consume(ctx context.Context, position uint64, items []order.Item) ([]ledgerclient.Outcome, error) {
 	entries := make([]contract.Entry, len(items))
 	for i := range items {
 		entries[i] = items[i].Entry
 	}
-	return l.judging(ctx, exclusive, entries, func(out []ledgerclient.Outcome) error {
+	n := len(items)
+	out, err := l.judging(ctx, exclusive, entries, func(out []ledgerclient.Outcome) error {
 		at, err := l.consumed()
 		if err != nil {
 			return err
 		}
-		next := position + uint64(len(items))
 		if at != position {
-			return &RangeError{From: position, To: next, Size: at}
+			return &RangeError{From: position, To: position + uint64(n), Size: at}
+		}
+		if n, err = l.successor(items); err != nil {
+			return err
 		}
 		last := l.last.Hour
-		accepted, err := l.judge(entries, out, func(i int) contract.Hour {
+		accepted, err := l.judge(entries[:n], out, func(i int) contract.Hour {
 			last = max(last, items[i].Hour)
 			return last
 		})
 		if err != nil {
 			return err
 		}
-		return l.commitConsumed(accepted, next)
+		return l.commitConsumed(accepted, position+uint64(n))
 	})
+	if err != nil {
+		return nil, err
+	}
+	return out[:n], nil
+}
+
+// successor returns the number of the first item that brings another configuration into
+// force, or how many items there are. With one at their head it is an ErrSuccessor: a folder
+// that refused what the contract accepts would have another log than newer software has, of
+// the same order. What stands before it counts as ever.
+func (l *log) successor(items []order.Item) (n int, err error) {
+	hour := l.last.Hour
+	for i := range items {
+		hour = max(hour, items[i].Hour)
+		if items[i].Document == "" {
+			continue
+		}
+		is, err := l.succeeds(&items[i], hour)
+		if err == nil && is && i == 0 {
+			err = ErrSuccessor.With("dir", l.dir)
+		}
+		if err != nil || is {
+			return i, err
+		}
+	}
+	return len(items), nil
+}
+
+// succeeds reports whether the contract accepts a configuration entry with its document, at
+// that hour, and of a later contract what all have in common of it.
+func (l *log) succeeds(item *order.Item, hour contract.Hour) (bool, error) {
+	e, document, c := &item.Entry, []byte(item.Document), l.tables.config
+	id := e.ID(l.id)
+	j := &judgement{t: l.tables}
+	if _, before, err := j.find(id); err != nil || before {
+		return false, err // entry 0
+	}
+	thread, _, err := j.find(e.Subject)
+	if err != nil {
+		return false, err
+	}
+	for _, check := range []func() error{
+		func() error { return contract.CheckShape(e) },
+		func() error { return contract.CheckSignature(l.id, e) },
+		func() error {
+			_, err := contract.CheckConfig(c, document, e)
+			if errors.Is(err, contract.ErrContractVersion) && c.Approved(document) {
+				return nil
+			}
+			return err
+		},
+		func() error {
+			_, err := contract.Apply(c, thread.state, e, id, l.tables.size(), hour)
+			return err
+		},
+	} {
+		if check() != nil {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // commitConsumed is commit with the position. If nothing was accepted, losing the

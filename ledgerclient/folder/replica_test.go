@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
@@ -154,6 +155,85 @@ func TestReplicaKilledAtEveryOperation(t *testing.T) {
 		}
 	}
 	t.Logf("killed at %d operations, with and without a power failure", total)
+}
+
+// A configuration that enough nodes approved, of this contract or a later one, stops a
+// replica where it stands: what came before it counts, nothing behind it does, and nothing
+// that looks like one stops anybody.
+func TestSuccessor(t *testing.T) {
+	fd, items, dir, opt := newReplica(t)
+	first, err := contract.ParseConfig(fd.Genesis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, node, stranger := first.LedgerID(), fd.keys.entry, crypto.GenerateKey()
+	draft := func(by ...*crypto.PrivateKey) string {
+		c := first
+		c.Random[0]++
+		c.Previous = first.Commitment()
+		for _, k := range by {
+			c.Approve(k)
+		}
+		return string(c.Marshal())
+	}
+	// later is a document of contract 2, of which only the last lines can be read.
+	later := func(by ...*crypto.PrivateKey) string {
+		doc := strings.Replace(draft(), "contract 1\n", "contract 2\nstars 3\n", 1)
+		digest := crypto.TaggedHash(crypto.TagConfigApprove, []byte(doc))
+		for _, k := range by {
+			doc += "sign " + k.Public().String() + " " + k.Sign(digest).String() + "\n"
+		}
+		return doc
+	}
+	entry := func(doc string, by *crypto.PrivateKey, change func(e *contract.Entry)) order.Item {
+		e := contract.Entry{Version: contract.Version, Kind: contract.KindConfig, Author: by.Public(), Subject: fd.Entry.ID(id),
+			NotBefore: testHour, NotAfter: testHour + 48, Commitment: contract.ConfigCommitment([]byte(doc))}
+		if change != nil {
+			change(&e)
+		}
+		if err := e.Sign(id, by); err != nil {
+			t.Fatal(err)
+		}
+		return order.Item{Hour: testHour + 5, Entry: e, Document: doc}
+	}
+	no := func(*contract.Entry) {}
+	for what, x := range map[string]struct {
+		item  order.Item
+		stops bool
+	}{
+		"approved":                       {entry(draft(node), node, no), true},
+		"of a later contract":            {entry(later(node), node, no), true},
+		"not approved":                   {entry(draft(), node, no), false},
+		"approved by a stranger":         {entry(draft(stranger), node, no), false},
+		"approved twice":                 {entry(draft(node, node), node, no), false},
+		"by a stranger":                  {entry(draft(node), stranger, no), false},
+		"later, not approved":            {entry(later(), node, no), false},
+		"later, approved by a stranger":  {entry(later(stranger), node, no), false},
+		"later, approved twice":          {entry(later(node, node), node, no), false},
+		"later, with a line behind":      {entry(later(node)+"stars 4\n", node, no), false},
+		"of another thread":              {entry(draft(node), node, func(e *contract.Entry) { e.Subject[0] ^= 1 }), false},
+		"stale":                          {entry(draft(node), node, func(e *contract.Entry) { e.NotAfter = testHour + 5 }), false},
+		"of a shape that is none":        {entry(draft(node), node, func(e *contract.Entry) { e.Flags = 1 }), false},
+		"the first document again":       {order.Item{Hour: testHour + 5, Entry: fd.Entry, Document: string(fd.Genesis)}, false},
+		"of nothing that can be read":    {entry("carekey ledger 1\n", node, no), false},
+		"not signed for this ledger":     {func() order.Item { i := entry(draft(node), node, no); i.Entry.Signature[9] ^= 1; return i }(), false},
+		"without the document, as it is": {func() order.Item { i := entry(draft(node), node, no); i.Document = ""; return i }(), false},
+	} {
+		to := filepath.Join(t.TempDir(), "r")
+		copyDir(t, dir, to)
+		f, err := Open(to, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		half := len(items) / 2
+		err = consumeAll(f, slices.Concat(items[:half], []order.Item{x.item}, items[half:]), len(items))
+		at, _, _ := f.Consumed(ctx)
+		if x.stops && !(errors.Is(err, ErrSuccessor) && at == uint64(half)) || !x.stops && (err != nil || at != uint64(len(items)+1)) {
+			t.Errorf("%s: consumed up to %d of %d, %v", what, at, len(items)+1, err)
+		}
+		mustVerify(t, f)
+		f.Close()
+	}
 }
 
 func TestReplicaRefuses(t *testing.T) {

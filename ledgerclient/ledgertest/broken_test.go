@@ -65,20 +65,38 @@ type stale struct {
 	kept              *broken // what lies on the disk
 }
 
+// refill puts items into an order as they are.
+func refill(m *ledgertest.Memory, items []order.Item) {
+	for _, i := range items {
+		m.Clock = func() contract.Hour { return i.Hour }
+		if i.Document != "" {
+			m.Configure(context.Background(), i.Entry, i.Document)
+		} else {
+			m.Append(context.Background(), []contract.Entry{i.Entry})
+		}
+	}
+}
+
 func startStale(kept *broken) order.Backend {
 	s := &stale{kept: kept}
 	for at := uint64(0); ; {
 		items, _ := kept.Memory.Read(context.Background(), at)
-		for _, i := range items {
-			s.Clock = func() contract.Hour { return i.Hour }
-			s.Memory.Append(context.Background(), []contract.Entry{i.Entry})
-		}
+		refill(&s.Memory, items)
 		if at += uint64(len(items)); len(items) == 0 {
 			break
 		}
 	}
 	s.Clock = kept.Clock
 	return s
+}
+
+func (s *stale) Configure(ctx context.Context, e contract.Entry, document string) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at, err := s.kept.Memory.Configure(ctx, e, document); err != nil {
+		return at, err
+	}
+	return s.Memory.Configure(ctx, e, document)
 }
 
 func (s *stale) Append(ctx context.Context, es []contract.Entry) ([]uint64, error) {
@@ -145,6 +163,20 @@ func TestBrokenBackendsAreCaught(t *testing.T) {
 			return items
 		}}},
 		{"positions", &broken{head: func(n uint64) uint64 { return n / 2 * 2 }}},
+		{"documents", &broken{read: func(_ uint64, items []order.Item) []order.Item {
+			for i := range items { // an order that keeps 222 bytes of each
+				items[i].Document = ""
+			}
+			return items
+		}}},
+		{"documents", &broken{before: func(_ *broken, es []contract.Entry) []contract.Entry {
+			for i := range es { // whoever orders it first without its document takes its place
+				if es[i].Kind == contract.KindConfig {
+					es[i].Kind = contract.KindRecord
+				}
+			}
+			return es
+		}}},
 		{"durable", &broken{read: func(from uint64, items []order.Item) []order.Item {
 			for i := range items { // hours are those of the reading
 				items[i].Hour = hour
@@ -155,10 +187,7 @@ func TestBrokenBackendsAreCaught(t *testing.T) {
 			clock := b.Clock
 			items, _ := b.Memory.Read(context.Background(), 0)
 			b.Memory = ledgertest.Memory{Clock: clock} // comes back without the last item
-			for _, i := range items[:max(0, len(items)-1)] {
-				b.Clock = func() contract.Hour { return i.Hour }
-				b.Memory.Append(context.Background(), []contract.Entry{i.Entry})
-			}
+			refill(&b.Memory, items[:max(0, len(items)-1)])
 			b.Clock = clock
 		}}},
 		{"hours", &broken{Memory: ledgertest.Memory{Clock: func() contract.Hour { return hour + 5 }}}},
@@ -179,7 +208,10 @@ func TestBrokenBackendsAreCaught(t *testing.T) {
 		{"derived", &broken{read: func(from uint64, items []order.Item) []order.Item {
 			if from > 0 { // two readers see two orders
 				r := rand.New(rand.NewPCG(uint64(len(items)), 0))
-				r.Shuffle(len(items), func(i, j int) { items[i].Entry, items[j].Entry = items[j].Entry, items[i].Entry })
+				r.Shuffle(len(items), func(i, j int) {
+					items[i], items[j] = items[j], items[i]
+					items[i].Hour, items[j].Hour = items[j].Hour, items[i].Hour
+				})
 			}
 			return items
 		}}},

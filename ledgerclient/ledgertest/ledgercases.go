@@ -17,9 +17,10 @@ import (
 
 // found orders the founding entry of a ledger and returns where it stands.
 func (r *run) found(fd folder.Founding) folder.Ordered {
-	at := r.append(fd.Entry)[0]
+	at, err := r.b.Configure(r.ctx, fd.Entry, string(fd.Genesis))
+	r.must(err)
 	items := r.read(at)
-	r.check(len(items) > 0 && items[0].Entry == fd.Entry, "the founding entry is not at position %d", at)
+	r.check(len(items) > 0 && items[0].Entry == fd.Entry && items[0].Document == string(fd.Genesis), "the founding entry is not at position %d", at)
 	return folder.Ordered{Next: at + 1, Hour: items[0].Hour}
 }
 
@@ -182,7 +183,10 @@ func derived(r *run) {
 	s := newSubmissions(config.LedgerID(), r.seed(), r.now())
 	rnd := rand.New(rand.NewPCG(r.seed(), 2))
 	for range 8 {
-		r.append(s.batch(1 + rnd.IntN(20))...)
+		some := slices.DeleteFunc(s.batch(1+rnd.IntN(20)), func(e contract.Entry) bool { return e.Kind == contract.KindConfig })
+		r.append(some...)
+		doc := fmt.Sprint("no document ", rnd.Uint64()) // of no configuration, which every reader knows to be none
+		r.configure(r.configuration(doc), doc)
 		if rnd.IntN(2) == 0 {
 			r.must(first.Follow(r.ctx))
 		}

@@ -2,6 +2,8 @@ package ledgertest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -25,6 +27,32 @@ func (m *Memory) Name() string { return "memory" }
 
 // Append orders entries.
 func (m *Memory) Append(_ context.Context, entries []contract.Entry) ([]uint64, error) {
+	items := make([]order.Item, len(entries))
+	for i := range entries {
+		items[i].Entry = entries[i]
+	}
+	return m.put(items)
+}
+
+// Configure orders a configuration entry with its document.
+func (m *Memory) Configure(_ context.Context, entry contract.Entry, document string) (uint64, error) {
+	if document == "" {
+		return 0, errors.New("there is no document")
+	}
+	at, err := m.put([]order.Item{{Entry: entry, Document: document}})
+	if err != nil {
+		return 0, err
+	}
+	return at[0], nil
+}
+
+// put orders items at the hour that it is.
+func (m *Memory) put(items []order.Item) ([]uint64, error) {
+	for i := range items {
+		if !items[i].Whole() {
+			return nil, fmt.Errorf("item %d is none: a configuration entry has its document with it, and no other has one", i)
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.at == nil {
@@ -34,13 +62,14 @@ func (m *Memory) Append(_ context.Context, entries []contract.Entry) ([]uint64, 
 	if n := len(m.items); n > 0 {
 		hour = max(hour, m.items[n-1].Hour)
 	}
-	positions := make([]uint64, len(entries))
-	for i, e := range entries {
-		p, ok := m.at[e]
+	positions := make([]uint64, len(items))
+	for i, item := range items {
+		p, ok := m.at[item.Entry]
 		if !ok {
 			p = uint64(len(m.items))
-			m.at[e] = p
-			m.items = append(m.items, order.Item{Hour: hour, Entry: e})
+			m.at[item.Entry] = p
+			item.Hour = hour
+			m.items = append(m.items, item)
 		}
 		positions[i] = p
 	}

@@ -14,9 +14,11 @@ var allCases = []Case{
 	{Name: "positions", order: positions,
 		Rule: "Append returns one position for each entry, of up to 256 at once; new ones get the next positions, in their order and without gaps. Head is the number of items."},
 	{Name: "read", order: readRanges,
-		Rule: "Any 222 bytes can be ordered, and are read back bit by bit. Read returns the items from a position on: at least one if there is any, at most 1,024, none at the end or beyond it."},
+		Rule: "Any 222 bytes can be ordered but those of a configuration entry, whose second byte is 1, and are read back bit by bit. Read returns the items from a position on: at least one if there is any, at most 1,024, none at the end or beyond it."},
 	{Name: "same-bytes", order: sameBytes,
 		Rule: "The same bytes appended again keep their position and add nothing, in one batch, later, and after the order was closed. An entry that differs in its signature alone is another item."},
+	{Name: "documents", order: documents,
+		Rule: "A configuration entry is ordered with the document that it commits to, of up to 16 KiB, and both are read back bit by bit. Without it, or with another one, it is refused, takes no position, and can be ordered rightly later; no other entry has a document."},
 	{Name: "durable", order: durable,
 		Rule: "What was read once is read the same for ever, with its hour, also when the order is opened again."},
 	{Name: "hours", order: hoursInOrder,
@@ -52,9 +54,26 @@ func (r *run) junk(n int) []contract.Entry {
 	rnd := rand.New(rand.NewPCG(r.seed(), uint64(len(r.opened))))
 	es := make([]contract.Entry, n)
 	for i := range es {
-		es[i] = anyEntry(rnd)
+		if es[i] = anyEntry(rnd); es[i].Kind == contract.KindConfig {
+			es[i].Kind = contract.KindRecord
+		}
 	}
 	return es
+}
+
+// configuration makes an entry of kind config, any in all else, that commits to a document.
+func (r *run) configuration(document string) contract.Entry {
+	e := r.junk(1)[0]
+	e.Kind, e.Commitment = contract.KindConfig, contract.ConfigCommitment([]byte(document))
+	return e
+}
+
+// configure orders a configuration entry, which is new, and checks its position.
+func (r *run) configure(e contract.Entry, document string) {
+	head := r.head()
+	at, err := r.b.Configure(r.ctx, e, document)
+	r.must(err)
+	r.check(at == head && r.head() == head+1, "position %d for a new configuration entry, not %d", at, head)
 }
 
 // reopen opens the order, after closing whatever was open.
@@ -174,6 +193,60 @@ func sameBytes(r *run) {
 		r.reopen()
 	}
 	r.expect(head, append(es, other)...)
+}
+
+// documents orders configuration entries as they must be, and as they must not.
+func documents(r *run) {
+	r.open()
+	rnd := rand.New(rand.NewPCG(r.seed(), 4))
+	document := func(n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(rnd.Uint32())
+		}
+		return string(b)
+	}
+	doc, long := document(1000), document(order.MaxDocument+1)
+	e, record := r.configuration(doc), r.junk(1)[0]
+	record.Commitment = e.Commitment
+	none := r.configuration("")
+	head := r.head()
+	for what, put := range map[string]func() error{
+		"without its document":  func() error { _, err := r.b.Append(r.ctx, []contract.Entry{e}); return err },
+		"among other entries":   func() error { _, err := r.b.Append(r.ctx, append(r.junk(2), e)); return err },
+		"with part of it":       func() error { _, err := r.b.Configure(r.ctx, e, doc[:999]); return err },
+		"with more than it":     func() error { _, err := r.b.Configure(r.ctx, e, doc+"\n"); return err },
+		"with no document":      func() error { _, err := r.b.Configure(r.ctx, e, ""); return err },
+		"that commits to none":  func() error { _, err := r.b.Configure(r.ctx, none, ""); return err },
+		"of more than 16 KiB":   func() error { _, err := r.b.Configure(r.ctx, r.configuration(long), long); return err },
+		"that is another entry": func() error { _, err := r.b.Configure(r.ctx, record, doc); return err },
+	} {
+		err := put()
+		r.check(err != nil && !errors.Is(err, order.ErrUnknown), "a configuration entry %s is not refused (%v)", what, err)
+		r.check(r.head() == head, "a configuration entry %s has taken a position", what)
+	}
+	r.configure(e, doc)
+	r.append(record)
+	// More of the longest than one line of a program holds.
+	put := map[uint64]order.Item{head: {Entry: e, Document: doc}, head + 1: {Entry: record}}
+	for range 50 {
+		doc := document(order.MaxDocument)
+		e := r.configuration(doc)
+		put[r.head()] = order.Item{Entry: e, Document: doc}
+		r.configure(e, doc)
+	}
+	for range 2 {
+		items := r.readAll(head)
+		r.check(len(items) == len(put), "%d items, not %d", len(items), len(put))
+		for i, item := range items {
+			item.Hour = 0
+			r.check(item == put[head+uint64(i)], "another entry or document is read at position %d than was put there", head+uint64(i))
+		}
+		at, err := r.b.Configure(r.ctx, e, doc)
+		r.must(err)
+		r.check(at == head && r.head() == head+uint64(len(put)), "position %d for a configuration entry that is at %d", at, head)
+		r.reopen()
+	}
 }
 
 func durable(r *run) {

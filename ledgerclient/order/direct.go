@@ -188,24 +188,21 @@ func (d *Direct) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	}
 }
 
-// Begin appends entry 0 of a new ledger to an order, and returns the item that it
-// became and the position behind it.
-func Begin(ctx context.Context, b Backend, first contract.Entry) (item Item, next uint64, err error) {
-	at, err := b.Append(ctx, []contract.Entry{first})
+// Begin appends entry 0 of a new ledger, with its configuration document, to an order, and
+// returns the item that it became and the position behind it.
+func Begin(ctx context.Context, b Backend, first contract.Entry, genesis []byte) (item Item, next uint64, err error) {
+	at, err := b.Configure(ctx, first, string(genesis))
 	if err != nil {
 		return item, 0, unreachable(err)
 	}
-	if len(at) != 1 {
-		return item, 0, ErrBroken.With("position", 0, "what", Moved)
-	}
-	items, err := readFrom(ctx, b, at[0])
+	items, err := readFrom(ctx, b, at)
 	if err != nil {
 		return item, 0, err
 	}
 	if items[0].Entry != first {
-		return item, 0, ErrBroken.With("position", at[0], "what", Moved)
+		return item, 0, ErrBroken.With("position", at, "what", Moved)
 	}
-	return items[0], at[0] + 1, nil
+	return items[0], at + 1, nil
 }
 
 // Beginning looks in an order for the first item that can be entry 0 of the ledger with

@@ -16,6 +16,10 @@
 // does not cover the signature, so that somebody could else take an entry's place
 // beforehand with the same entry and a false signature.
 //
+// An entry that changes the configuration is an item only together with the document that
+// it commits to, see [Item.Whole]. So all who read the order judge it with the same at hand,
+// and nobody can take its place by ordering it alone.
+//
 // An append that was not answered is an [ErrUnknown]: it is in the order, or
 // will be, or never was. The ledger reads on and looks for it before it says
 // anything.

@@ -21,7 +21,8 @@ type Replica interface {
 	// last one that became a leaf.
 	Consumed(ctx context.Context) (position uint64, hour contract.Hour, err error)
 	// Consume judges the items that begin at that position and keeps what came of
-	// them, and the position behind them, durably and at once.
+	// them, and the position behind them, durably and at once. It may take fewer than it
+	// is given, but one at least.
 	Consume(ctx context.Context, position uint64, items []Item) ([]ledgerclient.Outcome, error)
 	// Judge says what would come of entries at that hour and changes nothing.
 	Judge(ctx context.Context, entries []contract.Entry, hour contract.Hour) ([]ledgerclient.Outcome, error)
@@ -139,7 +140,7 @@ func (l *Ledger) follow(ctx context.Context, at map[uint64]*contract.Entry) erro
 			return err
 		}
 		l.note(next, items, out)
-		next += uint64(len(items))
+		next += uint64(len(out))
 	}
 	return nil
 }
@@ -372,6 +373,9 @@ func readFrom(ctx context.Context, b Backend, at uint64) ([]Item, error) {
 		for i := range items {
 			if items[i] != first[i] {
 				return nil, ErrBroken.With("position", at+uint64(i), "what", Unlike)
+			}
+			if !items[i].Whole() {
+				return nil, ErrBroken.With("position", at+uint64(i), "what", NotWhole)
 			}
 		}
 		return items, nil

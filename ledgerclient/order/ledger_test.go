@@ -3,8 +3,10 @@ package order_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -67,7 +69,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{hour: testHour, fd: ledgertest.Founding(9), key: crypto.GenerateKey()}
 	w.id = contract.LedgerID(w.fd.Genesis)
 	w.b = &backend{Memory: ledgertest.Memory{Clock: func() contract.Hour { return w.hour }}}
-	if _, err := w.b.Append(ctx, []contract.Entry{w.fd.Entry}); err != nil {
+	if _, err := w.b.Configure(ctx, w.fd.Entry, string(w.fd.Genesis)); err != nil {
 		t.Fatal(err)
 	}
 	clock := func() time.Time { return time.Unix(int64(w.hour)*3600, 0) }
@@ -317,6 +319,76 @@ func TestRefusals(t *testing.T) {
 	w.b.Memory.Append(ctx, []contract.Entry{early})
 	if r := rule(late, early, early); r[0] != "" || r[1] != contract.RuleUnknownSubject || r[2] != contract.RuleUnknownSubject {
 		t.Errorf("ordered before its grant: %v", r)
+	}
+}
+
+// Threat: one institution orders a configuration entry without its document, or with
+// another one, before the others do with the right one. No place is taken by that, and an
+// order that shows such an item is followed no further.
+func TestDocumentsTravelWithTheOrder(t *testing.T) {
+	w := newWorld(t)
+	first, err := contract.ParseConfig(w.fd.Genesis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Previous, first.Random[0] = first.Commitment(), 9
+	first.Approve(w.key) // who is no node: what is ordered is refused by all
+	doc := string(first.Marshal())
+	e := w.sign(contract.Entry{Kind: contract.KindConfig, Subject: w.fd.Entry.ID(w.id), NotBefore: testHour, NotAfter: testHour + 48})
+	e.Commitment = contract.ConfigCommitment([]byte(doc))
+	if err := e.Sign(w.id, w.key); err != nil {
+		t.Fatal(err)
+	}
+	out, err := w.Append(ctx, []contract.Entry{e, w.record()})
+	if n, _ := w.b.Head(ctx); err != nil || out[0].Refusal == nil || out[0].Refusal.Rule != contract.RuleConfigDocument || out[1].Refusal != nil || n != 2 {
+		t.Errorf("handed in without its document: %+v, %v, %d items", out, err, n)
+	}
+	for _, put := range []func() error{
+		func() error { _, err := w.b.Memory.Append(ctx, []contract.Entry{e}); return err },
+		func() error { _, err := w.b.Configure(ctx, e, doc[1:]); return err },
+	} {
+		if n, _ := w.b.Head(ctx); put() == nil || n != 2 {
+			t.Errorf("it was ordered without its document: %d items", n)
+		}
+	}
+	if at, err := w.b.Configure(ctx, e, doc); err != nil || at != 2 {
+		t.Errorf("with its document: at %d, %v", at, err)
+	}
+	if out, err := w.Append(ctx, []contract.Entry{w.record()}); err != nil || out[0].Index != 2 {
+		t.Errorf("behind it: %+v, %v", out, err)
+	}
+	for what, change := range map[string]func(i *order.Item){
+		"none":                func(i *order.Item) { i.Document = "" },
+		"another one":         func(i *order.Item) { i.Document += "\n" },
+		"one of a record":     func(i *order.Item) { i.Entry.Kind = contract.KindRecord },
+		"for another's entry": func(i *order.Item) { i.Entry.Commitment[0] ^= 1 },
+	} {
+		n, _ := w.b.Head(ctx)
+		item := order.Item{Hour: testHour, Entry: e, Document: doc}
+		change(&item)
+		w.b.head = func() (uint64, error) { return n + 1, nil }
+		w.b.read = func(uint64) ([]order.Item, error) { return []order.Item{item}, nil }
+		broken, _ := fault.As(w.Follow(ctx), order.ErrBroken)
+		if at, _, _ := w.Consumed(ctx); broken.Value("what") != order.NotWhole || at != n {
+			t.Errorf("an order shows %s: %v, taken in up to %d of %d", what, broken, at, n)
+		}
+		w.b.head, w.b.read = nil, nil
+	}
+}
+
+// The longest document that contract 1 allows goes with an entry.
+func TestLongestDocument(t *testing.T) {
+	c := contract.Config{Name: strings.Repeat("n", contract.MaxName), Contract: contract.ContractVersion, Threshold: contract.MaxNodes, Release: contract.MaxKeepers, Previous: crypto.Hash{1}}
+	for range contract.MaxNodes {
+		n, k := ledgertest.NewInstitution(fmt.Sprint("node ", len(c.Nodes))), ledgertest.NewInstitution(fmt.Sprint("keeper ", len(c.Nodes)))
+		c.Nodes, c.Keepers = append(c.Nodes, n.Node()), append(c.Keepers, k.Node().Key)
+	}
+	for i := range c.Nodes {
+		c.Approve(ledgertest.NewInstitution(fmt.Sprint("node ", i)).Key)
+	}
+	doc := c.Marshal()
+	if _, err := contract.ParseConfig(doc); err != nil || len(doc) > order.MaxDocument/2 {
+		t.Errorf("%d bytes, %v", len(doc), err)
 	}
 }
 

@@ -10,10 +10,10 @@ import (
 )
 
 // version is the protocol's, in the first line of both sides.
-const version = "carekey-order/1"
+const version = "carekey-order/2"
 
 // maxLine bounds one line of the program, in bytes with its newline. A read of
-// MaxRead items is below a third of it.
+// MaxRead items without documents is below a third of it.
 const maxLine = 1 << 20
 
 // hello is the first line, to the program.
@@ -32,10 +32,12 @@ type welcome struct {
 // question is one request. ID counts from 1 in each run of the program.
 type question struct {
 	ID      uint64   `json:"id"`
-	Do      string   `json:"do"` // "append", "read", "head"
+	Do      string   `json:"do"` // "append", "configure", "read", "head"
 	Entries []string `json:"entries,omitempty"`
-	From    *uint64  `json:"from,omitempty"`
-	Most    int      `json:"most,omitempty"`
+	// Document is that of the one entry of "configure".
+	Document string  `json:"document,omitempty"`
+	From     *uint64 `json:"from,omitempty"`
+	Most     int     `json:"most,omitempty"`
 }
 
 // answer is what the program says to a question.
@@ -48,8 +50,9 @@ type answer struct {
 }
 
 type item struct {
-	Hour  uint32 `json:"hour"`
-	Entry string `json:"entry"`
+	Hour     uint32 `json:"hour"`
+	Entry    string `json:"entry"`
+	Document string `json:"document,omitempty"`
 }
 
 // denial is why a program did not do what it was asked.
@@ -76,6 +79,22 @@ func decodeEntry(s string) (contract.Entry, error) {
 	return contract.ParseEntry(b)
 }
 
+// encodeDocument is "" where there is none.
+func encodeDocument(document string) string {
+	return base64.StdEncoding.EncodeToString([]byte(document))
+}
+
+func decodeDocument(s string) (string, error) {
+	if len(s) > base64.StdEncoding.EncodedLen(MaxDocument) {
+		return "", errShape
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil || encodeDocument(string(b)) != s { // it passes over line ends
+		return "", errShape
+	}
+	return string(b), nil
+}
+
 // parseAnswer reads one line as the answer to a question.
 func parseAnswer(line []byte, q *question) (answer, error) {
 	var a answer
@@ -90,7 +109,7 @@ func parseAnswer(line []byte, q *question) (answer, error) {
 	}
 	ok := false
 	switch q.Do {
-	case "append":
+	case "append", "configure":
 		ok = len(a.Positions) == len(q.Entries)
 	case "read":
 		ok = a.Items != nil && len(a.Items) <= q.Most
@@ -123,7 +142,11 @@ func (a *answer) items() ([]Item, error) {
 		if err != nil {
 			return nil, err
 		}
-		items[i] = Item{Hour: contract.Hour(a.Items[i].Hour), Entry: e}
+		document, err := decodeDocument(a.Items[i].Document)
+		if err != nil {
+			return nil, err
+		}
+		items[i] = Item{Hour: contract.Hour(a.Items[i].Hour), Entry: e, Document: document}
 	}
 	return items, nil
 }

@@ -10,6 +10,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"id":1,"head":3}`), uint8(2))
 	f.Add([]byte(`{"id":1,"positions":[0,1]}`), uint8(0))
 	f.Add([]byte(`{"id":1,"items":[{"hour":5,"entry":"`+encodeEntry(&contract.Entry{Version: 1})+`"}]}`), uint8(1))
+	f.Add([]byte(`{"id":1,"items":[{"hour":5,"entry":"`+encodeEntry(&contract.Entry{Version: 1, Kind: contract.KindConfig})+`","document":"Y2FyZQ=="}]}`), uint8(1))
 	f.Add([]byte(`{"id":1,"error":{"code":"failed","message":"full"}}`), uint8(1))
 	f.Fuzz(func(t *testing.T, line []byte, do uint8) {
 		q := question{ID: 1, Do: []string{"append", "read", "head"}[do%3], Entries: []string{"", ""}, Most: 4}
@@ -24,6 +25,9 @@ func FuzzAnswer(f *testing.F) {
 		for i := range items {
 			if encodeEntry(&items[i].Entry) != a.Items[i].Entry {
 				t.Errorf("%q is not how this entry is written", a.Items[i].Entry)
+			}
+			if encodeDocument(items[i].Document) != a.Items[i].Document || len(items[i].Document) > MaxDocument {
+				t.Errorf("%q is not how this document is written", a.Items[i].Document)
 			}
 		}
 		switch {

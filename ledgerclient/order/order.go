@@ -8,8 +8,9 @@ import (
 
 // Limits of one call.
 const (
-	MaxAppend = 256  // entries
-	MaxRead   = 1024 // items
+	MaxAppend   = 256      // entries
+	MaxRead     = 1024     // items
+	MaxDocument = 16 << 10 // bytes of a configuration document
 )
 
 // Item is one entry in an order. It may be no valid one: any 222 bytes are a
@@ -17,6 +18,21 @@ const (
 type Item struct {
 	Hour  contract.Hour // of the backend's clock; never before that of the item before
 	Entry contract.Entry
+	// Document is the configuration document behind an entry of kind config, 1 to
+	// MaxDocument bytes; "" with all others.
+	Document string
+}
+
+// Whole reports whether entry and document are an item: an entry of kind config has the
+// document with it that it commits to, and no other entry has one. Who orders such an entry
+// without its document takes no place with it: the entry's bytes, which keep their position
+// for ever, could never be judged like that.
+func (i *Item) Whole() bool {
+	if i.Entry.Kind != contract.KindConfig {
+		return i.Document == ""
+	}
+	n := len(i.Document)
+	return n > 0 && n <= MaxDocument && contract.ConfigCommitment([]byte(i.Document)) == i.Entry.Commitment
 }
 
 // Backend keeps an order. Its methods may be called from several goroutines.
@@ -26,8 +42,12 @@ type Backend interface {
 	// Append puts entries, 1 … MaxAppend, at the end of the order in the order given
 	// and returns the position of each. One whose very bytes are in the order, or
 	// earlier in the batch, keeps its position. The entries have their positions
-	// durably when Append returns. After an error that is no [ErrUnknown] none has.
+	// durably when Append returns. After an error that is no [ErrUnknown] none has: with
+	// an entry of kind config among them there always is one.
 	Append(ctx context.Context, entries []contract.Entry) ([]uint64, error)
+	// Configure is Append of one entry of kind config with its document. What is no whole
+	// Item is refused, and nothing keeps its bytes from being ordered rightly later.
+	Configure(ctx context.Context, entry contract.Entry, document string) (uint64, error)
 	// Read returns the items from a position on: at least one if there is any, at
 	// most MaxRead. At the end of the order, or beyond it, there are none.
 	Read(ctx context.Context, from uint64) ([]Item, error)
@@ -49,4 +69,5 @@ const (
 	Moved     Broken = "an item is not where the answer said"
 	TooMany   Broken = "more is answered than was asked for"
 	Unlike    Broken = "two answers about one item differ"
+	NotWhole  Broken = "a configuration entry is without its document, or another entry has one"
 )

@@ -114,7 +114,7 @@ func (b *Program) start(ctx context.Context) (r *run, says string, err error) {
 // question goes to another one once. What is read never waits for an append.
 func (b *Program) ask(ctx context.Context, q question) (answer, error) {
 	p := &b.first
-	if q.Do == "append" {
+	if q.Do == "append" || q.Do == "configure" {
 		p.mu.Lock()
 	} else if !p.mu.TryLock() {
 		p = &b.second
@@ -180,6 +180,20 @@ func (b *Program) Append(ctx context.Context, entries []contract.Entry) ([]uint6
 	for i := range entries {
 		q.Entries[i] = encodeEntry(&entries[i])
 	}
+	return b.put(ctx, q)
+}
+
+// Configure orders a configuration entry with its document. The errors are those of Append.
+func (b *Program) Configure(ctx context.Context, entry contract.Entry, document string) (uint64, error) {
+	at, err := b.put(ctx, question{Do: "configure", Entries: []string{encodeEntry(&entry)}, Document: encodeDocument(document)})
+	if err != nil {
+		return 0, err
+	}
+	return at[0], nil
+}
+
+// put asks a question that orders something.
+func (b *Program) put(ctx context.Context, q question) ([]uint64, error) {
 	a, err := b.ask(ctx, q)
 	if fault := (*ProgramError)(nil); errors.As(err, &fault) && fault.Fault == SaysNo {
 		return nil, err

@@ -133,8 +133,11 @@ type unable struct {
 }
 
 func (b unable) Append(context.Context, []contract.Entry) ([]uint64, error) { return nil, b.err }
-func (b unable) Read(context.Context, uint64) ([]order.Item, error)         { return nil, b.err }
-func (b unable) Head(context.Context) (uint64, error)                       { return 0, b.err }
+func (b unable) Configure(context.Context, contract.Entry, string) (uint64, error) {
+	return 0, b.err
+}
+func (b unable) Read(context.Context, uint64) ([]order.Item, error) { return nil, b.err }
+func (b unable) Head(context.Context) (uint64, error)               { return 0, b.err }
 
 // hanging is a backend whose appends never end.
 type hanging struct{ order.Backend }
@@ -210,7 +213,22 @@ func TestGood(t *testing.T) {
 	if err != nil || len(items) != 1 || items[0] != (order.Item{Hour: 490_000, Entry: es[1]}) {
 		t.Errorf("%+v, %v", items, err)
 	}
-	if n, err := b.Head(t.Context()); err != nil || n != 2 {
+	const doc = "carekey ledger 1\n"
+	e := contract.Entry{Version: 1, Kind: contract.KindConfig, Commitment: contract.ConfigCommitment([]byte(doc))}
+	if at, err := b.Configure(t.Context(), e, doc); err != nil || at != 2 {
+		t.Errorf("%v, %v", at, err)
+	}
+	items, err = b.Read(t.Context(), 2)
+	if err != nil || len(items) != 1 || items[0] != (order.Item{Hour: 490_000, Entry: e, Document: doc}) {
+		t.Errorf("%+v, %v", items, err)
+	}
+	if _, err := b.Configure(t.Context(), e, doc+"\n"); faultOf(err) != order.SaysNo || errors.Is(err, order.ErrUnknown) {
+		t.Errorf("with another document: %v", err)
+	}
+	if _, err := b.Append(t.Context(), []contract.Entry{e}); faultOf(err) != order.SaysNo || errors.Is(err, order.ErrUnknown) {
+		t.Errorf("without its document: %v", err)
+	}
+	if n, err := b.Head(t.Context()); err != nil || n != 3 {
 		t.Errorf("%d, %v", n, err)
 	}
 	b.Close()
@@ -268,6 +286,10 @@ func TestBadPrograms(t *testing.T) {
 			_, err = b.Append(call(), es)
 			if faultOf(err) != c.call || errors.Is(err, order.ErrUnknown) != (c.call != order.SaysNo) {
 				t.Errorf("append: %v", err)
+			}
+			_, err = b.Configure(call(), contract.Entry{Kind: contract.KindConfig, Commitment: contract.ConfigCommitment([]byte("x"))}, "x")
+			if faultOf(err) != c.call || errors.Is(err, order.ErrUnknown) != (c.call != order.SaysNo) {
+				t.Errorf("configure: %v", err)
 			}
 			if _, err = b.Read(call(), 0); faultOf(err) != c.call {
 				t.Errorf("read: %v", err)

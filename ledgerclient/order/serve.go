@@ -3,10 +3,12 @@ package order
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -87,15 +89,33 @@ func (q *question) answer(ctx context.Context, b Backend) (a answer, err error) 
 				return a, fmt.Errorf("entry %d is not 222 bytes in base64", i)
 			}
 		}
+		if slices.ContainsFunc(entries, func(e contract.Entry) bool { return e.Kind == contract.KindConfig }) {
+			return a, errors.New("a configuration entry is ordered with its document")
+		}
 		a.Positions, err = b.Append(ctx, entries)
+	case q.Do == "configure" && len(q.Entries) == 1:
+		var i Item
+		if i.Entry, err = decodeEntry(q.Entries[0]); err == nil {
+			i.Document, err = decodeDocument(q.Document)
+		}
+		if err != nil || i.Document == "" || !i.Whole() {
+			return a, errors.New("no configuration entry with the document that it commits to")
+		}
+		a.Positions = make([]uint64, 1)
+		a.Positions[0], err = b.Configure(ctx, i.Entry, i.Document)
 	case q.Do == "read" && q.From != nil && q.Most >= 0:
 		items, err := b.Read(ctx, *q.From)
 		if err != nil {
 			return a, err
 		}
 		a.Items = []item{}
+		size := 0
 		for _, i := range items[:min(len(items), q.Most, MaxRead)] {
-			a.Items = append(a.Items, item{Hour: uint32(i.Hour), Entry: encodeEntry(&i.Entry)})
+			// Beside its document an item takes less than 400 bytes.
+			if size += 400 + base64.StdEncoding.EncodedLen(len(i.Document)); size > maxLine-400 {
+				break
+			}
+			a.Items = append(a.Items, item{Hour: uint32(i.Hour), Entry: encodeEntry(&i.Entry), Document: encodeDocument(i.Document)})
 		}
 	case q.Do == "head":
 		var n uint64

@@ -28,6 +28,9 @@ func (b *two) Read(_ context.Context, from uint64) ([]Item, error) {
 	items := []Item{{Hour: 5, Entry: contract.Entry{Version: 1}}, {Hour: 6, Entry: contract.Entry{Version: 2}}}
 	return items[min(from, 2):], nil
 }
+func (b *two) Configure(_ context.Context, e contract.Entry, document string) (uint64, error) {
+	return uint64(len(document)), nil
+}
 func (b *two) Head(context.Context) (uint64, error) { return 2, nil }
 func (b *two) Close() error                         { b.closed++; return nil }
 
@@ -38,6 +41,9 @@ func entryText(version byte) string {
 // What PROTOCOL.md shows is what is said, byte by byte, and a request that is none is
 // denied and disturbs no other.
 func TestServe(t *testing.T) {
+	e := contract.Entry{Version: 1, Kind: contract.KindConfig, Commitment: contract.ConfigCommitment([]byte("carekey ledger 1\n"))}
+	config, doc := encodeEntry(&e), base64.StdEncoding.EncodeToString([]byte("carekey ledger 1\n"))
+	none := `"error":{"code":"failed","message":"no configuration entry with the document that it commits to"}}`
 	many := `"` + strings.Repeat(entryText(1)+`","`, MaxAppend) + entryText(1) + `"`
 	for _, c := range []struct{ ask, said string }{
 		{`{"id":1,"do":"append","entries":["` + entryText(1) + `","` + entryText(2) + `"]}`, `{"id":1,"positions":[0,0]}`},
@@ -52,18 +58,25 @@ func TestServe(t *testing.T) {
 		{`{"id":10,"do":"read","most":1}`, `{"id":10,"error":{"code":"failed","message":"no such request"}}`},
 		{`{"id":11,"do":"read","from":0,"most":-1}`, `{"id":11,"error":{"code":"failed","message":"no such request"}}`},
 		{`{"id":12,"do":"head","later":{"x":1}}`, `{"id":12,"head":2}`},
+		{`{"id":14,"do":"configure","entries":["` + config + `"],"document":"` + doc + `"}`, `{"id":14,"positions":[17]}`},
+		{`{"id":15,"do":"configure","entries":["` + config + `"]}`, `{"id":15,` + none},
+		{`{"id":16,"do":"configure","entries":["` + config + `"],"document":"AAAA"}`, `{"id":16,` + none},
+		{`{"id":17,"do":"configure","entries":["` + config + `"],"document":"` + doc + `\n"}`, `{"id":17,` + none},
+		{`{"id":18,"do":"configure","entries":["` + entryText(1) + `"]}`, `{"id":18,` + none},
+		{`{"id":19,"do":"configure","entries":["` + config + `","` + config + `"],"document":"` + doc + `"}`, `{"id":19,"error":{"code":"failed","message":"no such request"}}`},
+		{`{"id":20,"do":"append","entries":["` + entryText(1) + `","` + config + `"]}`, `{"id":20,"error":{"code":"failed","message":"a configuration entry is ordered with its document"}}`},
 		{`{"id":13,"do":"drop"}`, `{"id":13,"error":{"code":"failed","message":"no such request"}}`},
 	} {
 		b := &two{}
 		var out bytes.Buffer
-		in := `{"protocol":"carekey-order/1","url":"two:x"}` + "\n" + c.ask + "\n" + `{"id":99,"do":"head"}` + "\n"
+		in := `{"protocol":"carekey-order/2","url":"two:x"}` + "\n" + c.ask + "\n" + `{"id":99,"do":"head"}` + "\n"
 		err := Serve(strings.NewReader(in), &out, func(url string) (Backend, error) {
 			if url != "two:x" {
 				t.Errorf("url %q", url)
 			}
 			return b, nil
 		})
-		want := `{"protocol":"carekey-order/1","name":"two"}` + "\n" + c.said + "\n" + `{"id":99,"head":2}` + "\n"
+		want := `{"protocol":"carekey-order/2","name":"two"}` + "\n" + c.said + "\n" + `{"id":99,"head":2}` + "\n"
 		if err != nil || out.String() != want || b.closed != 1 {
 			t.Errorf("%.80s: %v, closed %d times\n got %s\nwant %s", c.ask, err, b.closed, out.String(), want)
 		}
@@ -72,7 +85,7 @@ func TestServe(t *testing.T) {
 
 // A beginning or a line that is none ends the program with an error.
 func TestServeEnds(t *testing.T) {
-	const hello = `{"protocol":"carekey-order/1","url":"two:x"}` + "\n"
+	const hello = `{"protocol":"carekey-order/2","url":"two:x"}` + "\n"
 	open := func(url string) (Backend, error) {
 		if url != "two:x" {
 			return nil, errors.New("no such order")
@@ -81,12 +94,12 @@ func TestServeEnds(t *testing.T) {
 	}
 	for _, c := range []struct{ in, said string }{
 		{"", ""},
-		{hello, `{"protocol":"carekey-order/1","name":"two"}` + "\n"},
+		{hello, `{"protocol":"carekey-order/2","name":"two"}` + "\n"},
 		{"nothing\n", ""},
-		{strings.Replace(hello, "/1", "/2", 1), `{"protocol":"carekey-order/1","name":"","error":{"code":"failed","message":"it speaks carekey-order/1 only"}}` + "\n"},
-		{strings.Replace(hello, "two:x", "two:y", 1), `{"protocol":"carekey-order/1","name":"","error":{"code":"failed","message":"no such order"}}` + "\n"},
-		{hello + "{]\n", `{"protocol":"carekey-order/1","name":"two"}` + "\n"},
-		{hello + `{"id":1,"do":"` + strings.Repeat("x", maxLine) + `"}` + "\n", `{"protocol":"carekey-order/1","name":"two"}` + "\n"},
+		{strings.Replace(hello, "/2", "/1", 1), `{"protocol":"carekey-order/2","name":"","error":{"code":"failed","message":"it speaks carekey-order/2 only"}}` + "\n"},
+		{strings.Replace(hello, "two:x", "two:y", 1), `{"protocol":"carekey-order/2","name":"","error":{"code":"failed","message":"no such order"}}` + "\n"},
+		{hello + "{]\n", `{"protocol":"carekey-order/2","name":"two"}` + "\n"},
+		{hello + `{"id":1,"do":"` + strings.Repeat("x", maxLine) + `"}` + "\n", `{"protocol":"carekey-order/2","name":"two"}` + "\n"},
 	} {
 		var out bytes.Buffer
 		err := Serve(strings.NewReader(c.in), &out, open)
