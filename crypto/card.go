@@ -11,7 +11,7 @@ import (
 const cardPrefix = "carekey-card1"
 
 // MaxCardPlace is the most bytes of a place in a card: one of a fetch code, and a token.
-const MaxCardPlace = MaxPlace + 64
+const MaxCardPlace = MaxPlace + 184
 
 // Card is what people hand to each other so that one can grant something to the other:
 // who that is, and where. Its owner has signed all of it, so that nobody's ledger is put
@@ -71,7 +71,7 @@ func (c *Card) fields(k *codec.Codec) {
 func (c *Card) digest() Hash { return TaggedHash(TagCard, codec.Unsigned(c.fields)) }
 
 // String returns the text form: "carekey-card1" and lower-case base32 in one word, 390
-// to 2,700 characters.
+// to 2,900 characters.
 func (c Card) String() string {
 	return EncodeCode(cardPrefix, codec.Append(nil, c.fields), TagCardChecksum)
 }

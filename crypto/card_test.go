@@ -69,7 +69,7 @@ func TestCardHasOneForm(t *testing.T) {
 		}
 	}
 	longest, err := NewCard(fixedEntropy(1).Root().Keys(LedgerID{}), strings.Repeat("é", 64), strings.Repeat("p", MaxCardPlace))
-	if err != nil || len(longest.String()) > 2700 {
+	if err != nil || len(longest.String()) > 2900 {
 		t.Errorf("%d characters, %v", len(longest.String()), err)
 	}
 	text := longest.String()

@@ -94,7 +94,10 @@ const (
 	TagStateInquiry    Tag = "carekey/v1/state-inquiry"   // signed by a grant's author or counterparty
 	TagInquiryHash     Tag = "carekey/v1/inquiry-hash"    // a whole inquiry, named in its answer
 	TagInquiryAnswer   Tag = "carekey/v1/inquiry-answer"  // signed by a keeper
-	TagSubmitToken     Tag = "carekey/v1/submit-token"    // what a node keeps of a submit token
+	// carekey/v1/submit-token was the hash of a token that one node knew, and is retired.
+	TagToken           Tag = "carekey/v1/token"            // signed by an institution: a submit token
+	TagTokenShown      Tag = "carekey/v1/token-shown"      // signed by a token's key: it is shown to one node
+	TagTokensWithdrawn Tag = "carekey/v1/tokens-withdrawn" // signed by an institution: tokens that it has taken back
 )
 
 // Tags of the wallet.

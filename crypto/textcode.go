@@ -21,7 +21,7 @@ const (
 // codeText is RFC 4648 base32 without padding, in lower case.
 var codeText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// MaxCode is the most characters of a code. The longest, a card, has less than 2,700.
+// MaxCode is the most characters of a code. The longest, a card, has less than 2,900.
 const MaxCode = 4096
 
 // EncodeCode returns the text of what people hand to each other: the prefix, and the

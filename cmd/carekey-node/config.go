@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -66,7 +65,13 @@ type config struct {
 	Witnesses []witnessSetting `json:"witnesses,omitempty"`
 
 	Limits server.Limits `json:"limits"`
-	Tokens []submitToken `json:"tokens"`
+	// Closed: entries, but for revocations, and payloads are taken only with a token that an
+	// institution of the ledger gave.
+	Closed bool          `json:"closed"`
+	Tokens []submitToken `json:"tokens"` // that this institution gave
+	// Withdrawn is the signed list of those that it has taken back, in base64: see
+	// node.WithdrawnForm.
+	Withdrawn []byte `json:"withdrawn,omitempty"`
 }
 
 // peerSetting is how another node is reached.
@@ -101,16 +106,14 @@ type witnessSetting struct {
 	Vkey string `json:"vkey"` // its key, as ledgerclient.ParseWitness takes it
 }
 
-// submitToken is one token: its name and what is kept of it.
+// submitToken is one token, without its secret, which only who holds it has.
 type submitToken struct {
-	tokenName
-	Hash crypto.Hash `json:"hash"`
-}
-
-// tokenName is what is shown of it.
-type tokenName struct {
-	Name    string `json:"name"`
-	Created string `json:"created"` // date
+	Name      string        `json:"name"`
+	Created   string        `json:"created"` // date
+	Until     time.Time     `json:"until"`
+	Hourly    uint32        `json:"hourly"` // entries in an hour, at each node
+	Key       crypto.PubKey `json:"key"`
+	Withdrawn string        `json:"withdrawn,omitempty"` // date
 }
 
 const (
@@ -175,8 +178,8 @@ func (c *config) wrong() string {
 	}
 	names := map[string]bool{}
 	for _, t := range c.Tokens {
-		if names[t.Name] || !validTokenName(t.Name) || t.Hash.IsZero() {
-			return "tokens need names of their own and hashes"
+		if names[t.Name] || !validTokenName(t.Name) || t.Hourly == 0 || t.Key.IsZero() {
+			return "tokens need names of their own, entries an hour and keys"
 		}
 		names[t.Name] = true
 	}
@@ -258,34 +261,4 @@ func path(dir, name string) string {
 		return name
 	}
 	return filepath.Join(dir, filepath.FromSlash(name))
-}
-
-func (c *config) hashes() []crypto.Hash {
-	var hs []crypto.Hash
-	for _, t := range c.Tokens {
-		hs = append(hs, t.Hash)
-	}
-	return hs
-}
-
-// errTokenExists: there is a token of that name
-const errTokenExists fault.Code = "token-exists"
-
-// addToken makes a submit token and returns it; what is kept is its hash.
-func (c *config) addToken(name string, now time.Time) (string, error) {
-	if !validTokenName(name) {
-		return "", usage("a token's name has 1 to 40 characters of a-z, 0-9, dot, - and _", "")
-	}
-	for _, t := range c.Tokens {
-		if t.Name == name {
-			return "", errTokenExists.With("name", name)
-		}
-	}
-	secret := newToken32()
-	c.Tokens = append(c.Tokens, submitToken{tokenName{name, now.UTC().Format(time.DateOnly)}, server.HashToken(secret)})
-	return secret, nil
-}
-
-func validTokenName(s string) bool {
-	return s != "" && len(s) <= 40 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
 }

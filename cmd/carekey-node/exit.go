@@ -31,7 +31,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	cli.ExitRefused: {
 		errNodeExists:          "there is a node in {dir} already | serve it: carekey-node serve {dir}",
 		errOtherName:           "there is a ledger in {dir} already, and its name is \"{name}\" | to make a node for it, say that name or none",
-		errTokenExists:         "there is a token named {name} already, and a node cannot show a token again | take another name, or remove it first",
+		errTokenExists:         "there is a token named {name} already, and a token is shown once | take another name: also one that was removed keeps its name until it is over",
 		errWitnessNamed:        "the witness in that folder is named {name}, and its name stays | leave out --name, or make another witness in another folder",
 		errServed:              "a server is running on {dir} already | stop that one first",
 		server.ErrClockOff:     "this computer's clock is off by {by}, as measured by the {against} clock | set the clock, and let it be kept by NTP. An entry at a wrong hour cannot be taken back",

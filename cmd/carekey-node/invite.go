@@ -17,7 +17,7 @@ import (
 
 // inviteFlags are what an invitation is made of and where it goes.
 type inviteFlags struct {
-	token string // of a new one that is put in; "": none
+	token tokenFlags // of a new one that is put in
 	urls  []string
 	qr    bool
 	png   string
@@ -36,8 +36,8 @@ Hand it over in a way that people trust: whoever changes it on the way chooses t
 ledger. It is secret only if there is a token in it.
 
 --token NAME makes a new submit token of that name and puts it into the invitation,
-which is how a wallet gets it. The first one shuts out every wallet that joined
-without, so that it is asked for: without a terminal add --yes.
+which is how a wallet gets it. The first one closes this node, and so shuts out every
+wallet that joined without, so that it is asked for: without a terminal add --yes.
 ` + "\n" + aboutTokens,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i, err := a.invite(cmd.Context(), args[0], &o)
@@ -54,7 +54,7 @@ without, so that it is asked for: without a terminal add --yes.
 	c.Flags().StringArrayVar(&o.urls, "url", nil, "`URL` of the node, in place of those in node.json; up to 4")
 	c.Flags().BoolVar(&o.qr, "qr", false, "show the QR code also where there is no terminal, or one that is too small")
 	c.Flags().StringVarP(&o.png, "output", "o", "", "write the QR code as an image to a new `FILE.png`, for your eyes only")
-	c.Flags().StringVar(&o.token, "token", "", "make a submit token `NAME` and put it in")
+	o.token.add(c)
 	return c
 }
 
@@ -91,24 +91,20 @@ func (a *app) invite(ctx context.Context, dir string, o *inviteFlags) (node.Invi
 	if !i.Valid() {
 		return none, usage("these URLs cannot be in an invitation", "1 to 4 of them, each once; "+aURL)
 	}
+	if err := o.token.wrong(); err != nil {
+		return none, err
+	}
 	// Before a token is made for an image that cannot be written.
 	if _, err := os.Lstat(o.png); o.png != "" && err == nil {
 		return none, usage("the file exists: "+o.png, "name a new file: -o FILE.png")
 	}
-	if o.token != "" {
-		if err := a.mayClose(ctx, cfg); err != nil {
-			return none, err
-		}
-		err := edit(dir, func(c *config) (err error) {
-			i.Token, err = c.addToken(o.token, a.now())
-			return err
-		})
-		if err != nil {
+	if o.token.name != "" {
+		if i.Token, err = a.giveToken(ctx, dir, cfg, f.ID(), &o.token); err != nil {
 			return none, err
 		}
 		a.say("This invitation is secret: there is a token in it, and it is shown once.\nWho has joined already joins again with it: carekey ledger join INVITATION")
-	} else if len(cfg.Tokens) > 0 {
-		a.say("The node takes entries only with a token, and there is none in this invitation:\nwho is invited can read and fetch. To let others submit: --token NAME")
+	} else if cfg.Closed {
+		a.say("The node takes entries only with a token, and there is none in this invitation:\nwho is invited can look and revoke. To let others submit: --token NAME")
 	}
 	if o.png != "" {
 		return i, writePicture(o.png, i.String())

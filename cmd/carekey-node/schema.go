@@ -13,8 +13,10 @@ var schemas = cli.Schemas{Results: map[string]cli.Prints{
 	"found node":   cli.JSON[description](),
 	"serve":        cli.JSON[servingJSON](), // once, when it listens
 	"invite":       cli.JSON[invitationJSON](),
-	"token list":   cli.JSON[[]tokenName](),
+	"token list":   cli.JSON[[]tokenJSON](),
 	"token remove": cli.JSON[tokenRemovedJSON](),
+	"token close":  cli.JSON[closedJSON](),
+	"token open":   cli.JSON[closedJSON](),
 	"status":       cli.JSON[description](),
 	"vkey":         cli.JSON[vkeyJSON](),
 	"backup":       cli.JSON[backupJSON](),

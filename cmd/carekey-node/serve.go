@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/spf13/cobra"
@@ -103,14 +104,21 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	defer f.Close()
 	opt := server.Options{
-		Tokens: cfg.hashes(), Clock: a.now, Reference: reference(cfg.ClockReference),
+		Clock: a.now, Reference: reference(cfg.ClockReference),
 		Log: log, Limits: cfg.Limits,
 	}
 	if opt.Proxies, err = cfg.proxies(o.plain); err != nil {
 		return err
 	}
+	tokens := func(c *config) (server.Tokens, error) { return c.tokens(ctx, o.dir, f) }
+	if opt.Tokens, err = tokens(cfg); err != nil {
+		return err
+	}
 	for _, p := range cfg.Peers {
 		opt.Peers = append(opt.Peers, p.peer())
+		opt.Lists = append(opt.Lists, func(ctx context.Context) ([]node.Withdrawn, error) {
+			return node.ReadWithdrawn(ctx, p.URLs, p.Fingerprint)
+		})
 	}
 	if opt.Witnesses, err = cfg.witnesses(); err != nil {
 		return err // readConfig has read them
@@ -156,7 +164,8 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer s.Close()
-	return a.listen(ctx, o, log, s, certs, listener, operator)
+	reread := func(ctx context.Context) { a.reread(ctx, o.dir, log, s, tokens) }
+	return a.listen(ctx, o, log, s, reread, certs, listener, operator)
 }
 
 type servingJSON struct {
@@ -165,7 +174,7 @@ type servingJSON struct {
 }
 
 // listen serves until ctx ends or a listener fails.
-func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *server.Server, certs *certificates, listener, operator net.Listener) error {
+func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *server.Server, reread func(context.Context), certs *certificates, listener, operator net.Listener) error {
 	failed := make(chan error, 2)
 	begin := func(serve func() error) {
 		go func() {
@@ -193,7 +202,7 @@ func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *s
 	defer stop()
 	go func() {
 		defer crash.Report()
-		a.reread(background, o.dir, log, s)
+		reread(background)
 	}()
 	a.print("listening %s", where.Listening)
 	if operator != nil {
@@ -222,8 +231,8 @@ func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *s
 	return nil
 }
 
-// reread takes over tokens that were added or removed while the server runs.
-func (a *app) reread(ctx context.Context, dir string, log *slog.Logger, s *server.Server) {
+// reread takes over who may submit, where it was changed while the server runs.
+func (a *app) reread(ctx context.Context, dir string, log *slog.Logger, s *server.Server, tokens func(*config) (server.Tokens, error)) {
 	var seen time.Time
 	if info, err := os.Stat(filepath.Join(dir, configFile)); err == nil {
 		seen = info.ModTime()
@@ -241,13 +250,17 @@ func (a *app) reread(ctx context.Context, dir string, log *slog.Logger, s *serve
 			continue
 		}
 		seen = info.ModTime()
+		var t server.Tokens
 		c, err := readConfig(dir)
+		if err == nil {
+			t, err = tokens(c)
+		}
 		if err != nil {
 			log.Error("node.json cannot be read: the tokens stay as they were")
 			continue
 		}
-		s.SetTokens(c.hashes())
-		log.Info("tokens", "number", len(c.Tokens))
+		s.SetTokens(t)
+		log.Info("tokens", "number", len(c.good(a.now())), "closed", c.Closed)
 	}
 }
 

@@ -27,7 +27,8 @@ type description struct {
 	Expires     string      `json:"certificate_expires"`
 	Entries     uint64      `json:"entries"`
 	LastHour    string      `json:"last_entry"`
-	Tokens      int         `json:"tokens"`
+	Tokens      int         `json:"tokens"`              // that this institution gave and has not taken back
+	Closed      bool        `json:"closed"`              // nothing is taken without a token
 	Order       string      `json:"order"`               // "" for the folder itself
 	Consumed    *uint64     `json:"consumed"`            // items of the order
 	Witnesses   []string    `json:"witnesses,omitempty"` // names of those that the server asks
@@ -44,7 +45,7 @@ type description struct {
 }
 
 func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *config) (description, error) {
-	d := description{Dir: dir, Damaged: []string{}, Peers: []peerState{}, URLs: cfg.URLs, Tokens: len(cfg.Tokens), Order: order.Shown(cfg.Order)}
+	d := description{Dir: dir, Damaged: []string{}, Peers: []peerState{}, URLs: cfg.URLs, Tokens: len(cfg.good(a.now())), Closed: cfg.Closed, Order: order.Shown(cfg.Order)}
 	i, err := a.invitation(ctx, dir, cfg, f)
 	if err != nil {
 		return d, err
@@ -111,9 +112,9 @@ func (a *app) show(d description) error {
 	if d.Fingerprint != "" {
 		vouched = "pinned by invitations: " + d.Fingerprint[:16] + "…"
 	}
-	tokens := "none: everybody may submit"
-	if d.Tokens > 0 {
-		tokens = fmt.Sprintf("%d", d.Tokens)
+	tokens := "not needed: everybody may submit"
+	if d.Closed {
+		tokens = fmt.Sprintf("needed to submit; given here: %d", d.Tokens)
 	}
 	serving := "no"
 	if d.Serving {

@@ -86,15 +86,15 @@ func TestOperatorAtATerminal(t *testing.T) {
 		t.Errorf("exit %d, and no code on a large terminal:\n%s", exit, shown)
 	}
 	for _, no := range []string{"no\r", "\x03"} {
-		out, shown, exit = onTerminal(t, 24, 80, "Make it?", no, "invite", dir, "--token", "clinic")
+		out, shown, exit = onTerminal(t, 24, 80, "Close it?", no, "invite", dir, "--token", "clinic")
 		if exit != cli.ExitRefused && exit != cli.ExitInterrupted || out != "" || !strings.Contains(shown, "All wallets that joined so far") {
 			t.Errorf("%q: exit %d, %q\n%s", no, exit, out, shown)
 		}
-		if c, err := readConfig(dir); err != nil || len(c.Tokens) != 0 {
+		if c, err := readConfig(dir); err != nil || len(c.Tokens) != 0 || c.Closed {
 			t.Errorf("%q: %d tokens, %v", no, len(c.Tokens), err)
 		}
 	}
-	out, shown, exit = onTerminal(t, 24, 80, "Make it?", "yes\r", "invite", dir, "--token", "clinic")
+	out, shown, exit = onTerminal(t, 24, 80, "Close it?", "yes\r", "invite", dir, "--token", "clinic")
 	if exit != 0 || !strings.HasPrefix(out, "carekey-node1") {
 		t.Errorf("exit %d, %q\n%s", exit, out, shown)
 	}

@@ -31,9 +31,10 @@ of the QR code where the name ends in .png. Of a ledger in a folder a card says 
 A card says what its owner says. Whose name it is tells your voice: the eight check words
 on stderr are those that the other side sees.
 
-An invitation can have a token, with which the node takes entries. It is left out, since
-with it a card is secret and the node can tell what comes by it: who joins without one
-can read and fetch, and asks the operator for a token. --with-token puts it in.`,
+An invitation can have a token, with which the ledger's nodes take entries. It is left
+out, since with it a card is secret and the nodes can tell what comes by it: who joins
+without one can look and revoke, and asks the operator for a token to give or open
+anything. --with-token puts it in.`,
 		Example: "  carekey card -o card.png\n\n  what others do with it:\n  " + theirs + "init --ledger @card.png          a new wallet, on your ledger\n  " + theirs + "grant --to @card.png --all --for 30d\n  " + theirs + "contact add @card.png",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withLedgers(cmd, looks, alone, func(ctx context.Context, s *session) error { return a.show(s.all[0], f) })
@@ -82,7 +83,7 @@ func (a cards) show(o *opened, f cardFlags) error {
 	case secret:
 		a.say("This card is SECRET: the token of your ledger's node is in it. Who has it can enter things there, and the node can tell what comes by it.")
 	case inv.Token != "":
-		a.say("The token that you have for your ledger's node is not in the card: who joins with it can read and fetch, and needs a token from the operator to enter anything. To put yours in, which makes the card secret: --with-token")
+		a.say("The token that you have for your ledger's node is not in the card: who joins with it can look, and needs a token from the operator to give or open anything. To put yours in, which makes the card secret: --with-token")
 	}
 	if f.file == "-" { // as wherever -o is: stdout
 		f.file = ""

@@ -98,10 +98,11 @@ func ledgerNode(ts *testscript.TestScript, neg bool, args []string) {
 		tell()
 		ts.Check(s.n.Restart())
 	case "token":
-		s.n.Token(args[1])
+		secret, err := s.n.Token()
+		ts.Check(err)
 		inv, err := s.n.Invitation()
 		ts.Check(err)
-		inv.Token = args[1]
+		inv.Token = secret
 		ts.Setenv("INVITATION", inv.String())
 	case "requests":
 		all, routes := s.requests()

@@ -44,6 +44,10 @@ func (k Keys) Node() contract.Node {
 // Keeper is the key of the keeper.
 func (k Keys) Keeper() crypto.PubKey { return k.keeper.Public() }
 
+// Sign signs a digest as the institution, with the key by which configuration documents
+// name it.
+func (k Keys) Sign(digest crypto.Hash) crypto.Signature { return k.entry.Sign(digest) }
+
 // files are the files of keys, with what is in them.
 func (k Keys) files() []founded {
 	return []founded{

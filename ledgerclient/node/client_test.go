@@ -533,13 +533,23 @@ func TestAnotherVersion(t *testing.T) {
 // The submit token goes with what it is for, and the locator into no URL.
 func TestSecretsOnTheWire(t *testing.T) {
 	n, inv := start(t)
-	inv.Token = "a-token-of-this-test"
+	by := crypto.GenerateKey()
+	token := node.GiveToken(inv.Ledger, by.Public(), by, 1<<20, 10)
+	inv.Token = token.Secret()
 	var mu sync.Mutex
 	with := map[string]bool{}
 	watch := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
-		if r.Header.Get("Authorization") != "" {
+		if shown := r.Header.Get("Authorization"); shown != "" {
+			if shown != "Bearer "+token.Shown(inv.Ledger, inv.Node) {
+				t.Errorf("%s", shown)
+			}
 			with[r.Method+" "+strings.TrimPrefix(r.URL.Path, node.Prefix)] = true
+		}
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if r.URL.Path == node.PathEntries && body[1] == byte(contract.KindRevoke) && r.Header.Get("Authorization") != "" {
+			t.Error("the token went with a revocation")
 		}
 		if strings.Contains(r.URL.String(), "05050505") || r.URL.RawQuery != "" || r.Header.Get("Cookie") != "" || r.Header.Get("Accept-Encoding") != "" {
 			t.Errorf("%s %v", r.URL, r.Header)
@@ -552,6 +562,7 @@ func TestSecretsOnTheWire(t *testing.T) {
 	s := dial(t, inv, node.Options{})
 	loc := crypto.Locator(bytes.Repeat([]byte{5}, 32))
 	s.Ledger.Append(ctx, records(t, inv.Ledger, 1))
+	s.Ledger.Append(ctx, []contract.Entry{{Version: contract.Version, Kind: contract.KindRevoke}})
 	s.Store.Blob(ctx, loc)
 	s.Store.PutBlobs(ctx, []ledgerclient.Put{{Part: ledgerclient.PartTerms, Locators: []crypto.Locator{loc}}})
 	if u, err := s.Store.Upload(ctx); err == nil {

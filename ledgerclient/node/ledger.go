@@ -168,14 +168,15 @@ func (n *Node) head(size uint64) (root tlog.Hash, known bool, newest uint64) {
 // Append submits the entries; more than the node takes at a time go in several
 // requests, each of which is ordered as a whole or not at all.
 func (l ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
-	revokes := slices.ContainsFunc(entries, func(e contract.Entry) bool { return e.Kind == contract.KindRevoke })
+	revoke := func(e contract.Entry) bool { return e.Kind == contract.KindRevoke }
+	revokes := slices.ContainsFunc(entries, revoke)
 	l.n.mu.Lock()
 	from := l.n.asks()
 	l.n.mu.Unlock()
 	var out []ledgerclient.Outcome
 	err := inParts(len(entries), func(int) int { return MaxEntries }, func(at, end int) error {
 		raw, err := l.n.wire.ask(ctx, question{service: ofLedger, path: PathEntries, header: fromHeader(from),
-			body: EntriesForm.Marshal(entries[at:end]), token: true, urgent: revokes, limit: int64((end-at)*maxOutcome + newsSize)})
+			body: EntriesForm.Marshal(entries[at:end]), token: slices.ContainsFunc(entries[at:end], func(e contract.Entry) bool { return !revoke(e) }), urgent: revokes, limit: int64((end-at)*maxOutcome + newsSize)})
 		if err != nil {
 			return err
 		}

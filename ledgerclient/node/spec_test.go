@@ -24,7 +24,7 @@ func TestSpecification(t *testing.T) {
 			t.Errorf("%s: no %q", what, text)
 		}
 	}
-	for _, path := range []string{PathGenesis, PathConfig, PathCheckpoint, PathNews, PathWitnessed, PathTile, PathCosign} {
+	for _, path := range []string{PathGenesis, PathConfig, PathCheckpoint, PathNews, PathWitnessed, PathTile, PathWithdrawn, PathCosign} {
 		has("path", "| `GET "+strings.TrimPrefix(path, Prefix))
 	}
 	for _, path := range []string{PathEntries, PathUploads, PathUploadPart, PathUploadCommit, PathUploadAbort, PathCosign} {
@@ -59,6 +59,8 @@ func TestSpecification(t *testing.T) {
 		has("header", header)
 	}
 	has("limit", fmt.Sprintf("entries, deposits or revocations in one request | %d,%03d |", MaxEntries/1000, MaxEntries%1000))
+	has("limit", fmt.Sprintf("| tokens in a list of withdrawn ones | %d,%03d |", MaxWithdrawn/1000, MaxWithdrawn%1000))
+	has("limit", fmt.Sprintf("in place of the public one: %d characters", MaxToken))
 	has("limit", fmt.Sprintf("one small payload | %d MiB |", MaxBlob>>20))
 	has("limit", fmt.Sprintf("| %d MiB / %d MiB / %d MiB + 40 |", MaxPutsSize>>20, MaxDeposits>>20, MaxPart>>20))
 	has("limit", fmt.Sprintf("| checkpoint / configuration document / problem | %d KiB / %d MiB / %d KiB |", MaxNote>>10, MaxDocument>>20, MaxProblem>>10))

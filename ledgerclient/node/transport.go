@@ -47,7 +47,7 @@ type wire struct {
 	// away is why the node was out of reach when it was last asked for its head: nobody
 	// waits for it a second time before it shows one, but to revoke.
 	away  atomic.Pointer[ledgerclient.UnreachableError]
-	token string
+	token func() string // as the node is shown it; "" for none
 	wait  time.Duration
 	http  *http.Client
 }
@@ -68,7 +68,14 @@ func newWire(inv *Invitation, wait time.Duration) *wire {
 		IdleConnTimeout:        time.Minute,
 		MaxResponseHeaderBytes: maxHeader,
 	}
-	return &wire{urls: inv.URLs, token: inv.Token, wait: wait, http: &http.Client{
+	shown := *inv
+	token := sync.OnceValue(func() string { // most commands show none
+		if t, ok := ParseToken(shown.Token); ok {
+			return t.Shown(shown.Ledger, shown.Node)
+		}
+		return ""
+	})
+	return &wire{urls: inv.URLs, token: token, wait: wait, http: &http.Client{
 		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -260,8 +267,10 @@ func (w *wire) send(ctx context.Context, base string, q *question) (a *answering
 		req.Header.Set("Content-Type", TypeBinary)
 	}
 	maps.Copy(req.Header, q.header)
-	if q.token && w.token != "" {
-		req.Header.Set("Authorization", "Bearer "+w.token)
+	if q.token {
+		if token := w.token(); token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
 	}
 	resp, err := w.http.Do(req)
 	if err != nil {

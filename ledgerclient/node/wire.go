@@ -35,6 +35,8 @@ const (
 	PathWitnessed  = Prefix + "witnessed"  // GET: signed note
 	PathTile       = Prefix + "tile/"      // GET: see TilePath, BundlePath
 
+	PathWithdrawn = Prefix + "withdrawn" // GET: lists of withdrawn tokens, see Withdrawn
+
 	PathEntries = Prefix + "entries" // POST: entries → Ordered, with News from HeaderFrom on
 
 	PathBlobs        = Prefix + "blobs"          // POST: puts. GET, HEAD: the payload with the locator in HeaderLocator
@@ -85,7 +87,7 @@ const (
 	MaxNews     = 512                  // leaves in News
 	MaxProblem  = 64 << 10             // bytes of a problem document
 	MaxInquiry  = 2 << 20              // bytes of an answer to an inquiry: 1,000 refused requests have about 600 kB
-	MaxToken    = 64                   // characters of a submit token
+	MaxToken    = 184                  // characters of a submit token in an invitation
 	BundleWidth = 256                  // entries in a full entry bundle, hashes in a full tile
 	MaxDeposits = 16 << 20             // bytes of a request with deposits
 	MaxBulk     = 16 << 20             // bytes of an answer to ledgerclient.MaxBulk questions
@@ -99,8 +101,9 @@ const HeadAge = 10 * time.Minute
 // anew.
 const CosignEvery = 30 * time.Second
 
-// ValidToken reports whether s can be a submit token: 16 to MaxToken characters out
-// of letters, digits, '-', '_', '.' and '~'.
+// ValidToken reports whether s can be the submit token of an invitation: 16 to MaxToken
+// characters out of letters, digits, '-', '_', '.' and '~'. One that is of use is what
+// [ParseToken] reads.
 func ValidToken(s string) bool {
 	return len(s) >= 16 && len(s) <= MaxToken && strings.Trim(s, letters+strings.ToUpper(letters)+digits+"-_.~") == ""
 }

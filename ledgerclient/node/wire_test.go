@@ -80,6 +80,7 @@ func codecs() []sample {
 		of("batch of entries", EntriesForm, []contract.Entry{sampleEntry(1), sampleEntry(2)}),
 		of("answer to a batch", OrderedForm(3), ordered),
 		of("news", NewsForm, ordered.News),
+		of("withdrawn tokens", WithdrawnForm, []Withdrawn{{Giver: sampleEntry(3).Author, Number: 7, Keys: []crypto.PubKey{sampleEntry(1).Author, sampleEntry(2).Author}, Signature: sampleEntry(4).Signature}, {}}),
 		of("begun upload", UploadBegunForm, begun),
 		of("configs", ConfigsForm, [][]byte{[]byte("one"), []byte("two")}),
 		{"entry bundle", EntryBundle(leafBytes(leaves)), func(b []byte) ([]byte, error) {
@@ -346,6 +347,7 @@ func fuzzWire(f *testing.F, name string) {
 func FuzzEntries(f *testing.F)          { fuzzWire(f, "batch of entries") }
 func FuzzOrdered(f *testing.F)          { fuzzWire(f, "answer to a batch") }
 func FuzzNews(f *testing.F)             { fuzzWire(f, "news") }
+func FuzzWithdrawn(f *testing.F)        { fuzzWire(f, "withdrawn tokens") }
 func FuzzConfigs(f *testing.F)          { fuzzWire(f, "configs") }
 func FuzzEntryBundle(f *testing.F)      { fuzzWire(f, "entry bundle") }
 func FuzzPuts(f *testing.F)             { fuzzWire(f, "puts") }

@@ -21,7 +21,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -128,8 +127,17 @@ func (n *Node) Metrics() string {
 	return w.Body.String()
 }
 
-// Token lets the node take entries only with that token from now on.
-func (n *Node) Token(token string) { n.server.SetTokens([]crypto.Hash{server.HashToken(token)}) }
+// Token gives a token that is good for a year, for an invitation, and lets the node take
+// entries only with one from now on.
+func (n *Node) Token() (secret string, err error) {
+	keys, err := folder.KeysIn(n.Dir)
+	if err != nil {
+		return "", err
+	}
+	t := node.GiveToken(n.folder.ID(), keys.Node().Key, keys, contract.Hour(n.now().Unix()/3600)+365*24, 1_000_000)
+	n.server.SetTokens(server.Tokens{Needed: true})
+	return t.Secret(), nil
+}
 
 // Stop ends the node until Restart: who asks it finds nobody.
 func (n *Node) Stop() {

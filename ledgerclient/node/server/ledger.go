@@ -30,7 +30,8 @@ func (s *Server) newRoutes() map[string]map[string]route {
 		node.PathNews:       get("news", s.news),
 		node.PathWitnessed:  get("witnessed", s.witnessedHead),
 		node.PathTile:       get("tile", s.tile),
-		node.PathEntries:    post(route{name: "entries", max: batch, token: true, stops: true, do: s.submit}),
+		node.PathWithdrawn:  get("withdrawn", s.withdrawn),
+		node.PathEntries:    post(route{name: "entries", max: batch, stops: true, do: s.submit}),
 
 		node.PathBlobs: {
 			http.MethodGet:  {name: "blob", do: s.blob},
@@ -273,6 +274,10 @@ func (s *Server) submit(q *request) error {
 		if err := s.amongAll(q); err != nil {
 			return err
 		}
+		// Revocations need none: a token that has ended must not keep a consent open.
+		if err := q.needToken(); err != nil {
+			return err
+		}
 		orders, what = s.orders, "order"
 	}
 	if err := q.charge(len(entries)); err != nil {
@@ -285,7 +290,10 @@ func (s *Server) submit(q *request) error {
 		}
 		defer free()
 	}
-	if wait, ok := s.buckets.take(q.client, what, s.limits.Order, float64(len(entries))); !ok {
+	if err := q.spend(len(entries)); err != nil {
+		return err
+	}
+	if wait, ok := q.use(what, s.limits.Order, float64(len(entries))); !ok {
 		return refuseFor(node.KindTooMany, wait)
 	}
 	outcomes, err := queued(q, orders, entries)

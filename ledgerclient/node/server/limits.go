@@ -114,6 +114,17 @@ func (b *bucket) fill(now time.Duration) {
 // taken and wait is how long until there is; more than the bucket holds is let
 // through when it is full.
 func (b *buckets) take(c client, what string, rate Rate, n float64) (wait time.Duration, ok bool) {
+	return b.draw(c, what, rate, min(n, rate.Burst), min(n, rate.Burst))
+}
+
+// owe is take for what must hold over time: who takes more than the bucket holds, when it
+// is full, has to wait until it has filled by all of that.
+func (b *buckets) owe(c client, what string, rate Rate, n float64) (wait time.Duration, ok bool) {
+	return b.draw(c, what, rate, min(n, rate.Burst), n)
+}
+
+// draw takes n out of a client's bucket if there is as much as it needs.
+func (b *buckets) draw(c client, what string, rate Rate, need, n float64) (wait time.Duration, ok bool) {
 	if rate.PerSecond < 0 || rate.Burst < 0 {
 		return 0, true
 	}
@@ -130,9 +141,8 @@ func (b *buckets) take(c client, what string, rate Rate, n float64) (wait time.D
 		b.all[key] = k
 	}
 	k.fill(now)
-	n = min(n, rate.Burst)
-	if k.level < n {
-		seconds := math.Ceil((n - k.level) / max(rate.PerSecond, 1e-9))
+	if k.level < need {
+		seconds := math.Ceil((need - k.level) / max(rate.PerSecond, 1e-9))
 		return time.Duration(min(max(seconds, 1), 86400)) * time.Second, false
 	}
 	k.level -= n

@@ -22,7 +22,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -155,46 +154,12 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-func TestTokens(t *testing.T) {
-	const token, other = "0123456789abcdef", "fedcba9876543210"
-	w := newWorld(t, func(o *Options) { o.Tokens = []crypto.Hash{HashToken(other), HashToken(token)} })
-	body := node.EntriesForm.Marshal(w.records(1))
-	for name, header := range map[string]string{
-		"none": "", "another": "Bearer aaaaaaaaaaaaaaaa", "prefix": "Bearer " + token[:15], "longer": "Bearer " + token + "0",
-		"basic": "Basic " + token, "empty": "Bearer ", "hash": "Bearer " + HashToken(token).String(),
-	} {
-		var headers []string
-		if header != "" {
-			headers = []string{"Authorization", header}
-		}
-		for _, path := range []string{node.PathEntries, node.PathBlobs, node.PathUploads, node.PathUploadPart, node.PathUploadCommit, node.PathUploadAbort} {
-			r := w.post(path, body, headers...)
-			w.refused(name+" "+path, r, node.KindToken)
-			if r.header.Get("WWW-Authenticate") != "Bearer" {
-				t.Errorf("%v", r.header)
-			}
-		}
-	}
-	w.refused("two", w.post(node.PathEntries, body, "Authorization", "Bearer "+token, "Authorization", "Bearer "+token), node.KindToken)
-	w.ok(w.post(node.PathEntries, body, "Authorization", "Bearer "+token))
-	w.ok(w.post(node.PathEntries, body, "Authorization", "bearer "+other))
-	// Nothing else needs one, a revocation least of all.
-	w.ok(w.get(node.PathCheckpoint))
-	w.refused("a question to the keeper without a token is read", w.post(node.PathState, []byte{1}), node.KindMalformed)
-	w.refused("a revocation without a token is read", w.post(node.PathRevoke, []byte{1}), node.KindMalformed)
-	w.server.SetTokens([]crypto.Hash{HashToken(other)})
-	w.refused("a token that was taken back", w.post(node.PathEntries, body, "Authorization", "Bearer "+token), node.KindToken)
-	w.server.SetTokens(nil)
-	w.ok(w.post(node.PathEntries, body))
-}
-
 func TestRates(t *testing.T) {
-	const token, other = "0123456789abcdef", "fedcba9876543210"
 	w := newWorld(t, func(o *Options) {
-		o.Tokens = []crypto.Hash{HashToken(other), HashToken(token)}
+		closed(o)
 		o.Limits = Limits{Rate: Rate{2, 30}, Order: Rate{1, 5}, Bytes: Rate{100, 20_000}}
 	})
-	auth := []string{"Authorization", "Bearer " + token}
+	auth, other := w.with(w.token(1000)), w.with(w.token(1000))
 	rs := w.records(8)
 	w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(rs[:5]), auth...))
 	r := w.post(node.PathEntries, node.EntriesForm.Marshal(rs[5:]), auth...)
@@ -202,7 +167,7 @@ func TestRates(t *testing.T) {
 		t.Errorf("again in %d, %s", p.RetryAfter, r.header.Get("Retry-After"))
 	}
 	// Somebody else's token has a bucket of its own.
-	w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(rs[:5]), "Authorization", "Bearer "+other))
+	w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(rs[:5]), other...))
 	w.clock.pass(3 * time.Second)
 	w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(rs[5:]), auth...))
 

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -38,13 +37,13 @@ func (l *lockedBuffer) String() string {
 // The operator sees what happens and not whose it is: no id, locator, key, token
 // or address is in the logs, at any level, or in the metrics.
 func TestNothingPersonal(t *testing.T) {
-	const token = "0123456789abcdef"
 	var log lockedBuffer
 	w := newWorld(t, func(o *Options) {
 		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		o.Tokens = []crypto.Hash{HashToken(token)}
+		closed(o)
 	})
-	auth := []string{"Authorization", "Bearer " + token}
+	token := w.token(1000)
+	auth := w.with(token)
 	g := w.grant()
 	w.ok(w.post(node.PathBlobs, node.PutsForm.Marshal(g.puts), auth...))
 	w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal([]contract.Entry{g.entry}), auth...))
@@ -63,8 +62,8 @@ func TestNothingPersonal(t *testing.T) {
 	w.server.Operator().ServeHTTP(scrape, httptest.NewRequest("GET", "/metrics", nil))
 	text := log.String() + scrape.Body.String()
 	for what, secret := range map[string]string{
-		"id": g.id.String(), "locator": hex.EncodeToString(loc[:]), "author": g.entry.Author.String(), "token": token,
-		"hash of the token": HashToken(token).String(), "address": "127.0.0.1", "path": "nonsense", "folder": w.dir,
+		"id": g.id.String(), "locator": hex.EncodeToString(loc[:]), "author": g.entry.Author.String(), "token": token.Secret(),
+		"token as it is shown": strings.TrimPrefix(auth[1], "Bearer "), "key of the token": token.Key.String(), "address": "127.0.0.1", "path": "nonsense", "folder": w.dir,
 	} {
 		if strings.Contains(text, secret) || len(secret) > 12 && strings.Contains(text, secret[:12]) {
 			t.Errorf("the %s is in logs or metrics:\n%s", what, text)

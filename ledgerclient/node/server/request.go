@@ -44,7 +44,7 @@ func timeFor(n int64) time.Duration { return baseTime + time.Duration(n/minSpeed
 type route struct {
 	name  string // in logs and metrics
 	max   int64  // bytes of the body; 0: there is none
-	token bool   // needs a submit token, if the node has any
+	token bool   // needs a submit token, if the node takes nothing without one
 	clock bool   // needs a clock that is right: what it does cannot be taken back
 	// stops: it takes revocations, and so comes in where nobody else does.
 	stops bool
@@ -61,9 +61,11 @@ type request struct {
 	// address is where it comes from, client whose quotas it uses: the token's, or the
 	// address's.
 	address, client client
+	giver           client // of the token, if that is another institution; zero: it is not
 	place           *place
 	s               *Server
-	stopping        bool // it holds revocations and nothing else, as far as is known
+	hourly          uint32 // entries in an hour that the token of client is for; 0: it is none's
+	stopping        bool   // it holds revocations and nothing else, as far as is known
 }
 
 func (q *request) leave() {
@@ -229,13 +231,10 @@ func (s *Server) serve(q *request) (err error) {
 		return refuse(node.KindMethod)
 	}
 	q.route = route
-	if route.token && len(*s.tokens.Load()) > 0 {
-		hash, ok := s.checkToken(q.Request)
-		if !ok {
-			h.Set("WWW-Authenticate", "Bearer")
-			return refuse(node.KindToken)
+	if route.token {
+		if err := q.needToken(); err != nil {
+			return err
 		}
-		q.client = clientOf('t', string(hash[:]))
 	}
 	if route.clock {
 		if err := s.clock.off(); err != nil {
@@ -268,13 +267,25 @@ func each[T any](items []T) int { return len(items) }
 
 func always[Q any](n int) func(Q) int { return func(Q) int { return n } }
 
+// use takes n out of what the client of a request may have and, where it comes by a token of
+// another institution, out of what all tokens of that one may together: how many there are
+// of them, this node has no say in.
+func (q *request) use(what string, rate Rate, n float64) (wait time.Duration, ok bool) {
+	if q.giver != (client{}) {
+		if wait, ok := q.s.buckets.take(q.giver, what, rate, n); !ok {
+			return wait, false
+		}
+	}
+	return q.s.buckets.take(q.client, what, rate, n)
+}
+
 // charge counts signatures that are to be checked on whoever asks for it.
 func (q *request) charge(checks int) error {
 	what := "checks"
 	if q.stopping {
 		what = "stops" // nobody who uses up the other keeps somebody from revoking
 	}
-	if wait, ok := q.s.buckets.take(q.client, what, q.s.limits.Checks, float64(checks)); !ok {
+	if wait, ok := q.use(what, q.s.limits.Checks, float64(checks)); !ok {
 		return refuseFor(node.KindTooMany, wait)
 	}
 	return nil

@@ -28,7 +28,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
@@ -45,9 +44,10 @@ const EraseHours = 30 * 24
 // Options of a Server. The zero value is right for a node that takes entries from
 // everybody.
 type Options struct {
-	// Tokens are the hashes (HashToken) of the submit tokens. Without any nobody
-	// needs one. See SetTokens.
-	Tokens []crypto.Hash
+	// Tokens say who may submit. Zero: everybody. See SetTokens.
+	Tokens Tokens
+	// Lists ask the other nodes of the ledger for the tokens that were withdrawn.
+	Lists []func(context.Context) ([]node.Withdrawn, error)
 	// Ledger takes the entries if another than the folder keeps the order, of which the
 	// folder is then a replica. nil: the folder.
 	Ledger Ordered
@@ -98,8 +98,8 @@ type Limits struct {
 	Clients int   `json:"clients,omitempty"` // addresses and tokens of which the node keeps count; 65,536
 
 	Rate  Rate `json:"request_rate,omitzero"` // requests of one address, each question of many in one, and connections; 200 a second, 4,000 at once
-	Order Rate `json:"entry_rate,omitzero"`   // entries with one token or, without tokens, from one address; 100 a second, 20,000 at once
-	Bytes Rate `json:"byte_rate,omitzero"`    // stored with one token or from one address; 1 MiB a second, 64 GiB at once
+	Order Rate `json:"entry_rate,omitzero"`   // entries with one token, or all of another institution, or, without tokens, from one address; 100 a second, 20,000 at once
+	Bytes Rate `json:"byte_rate,omitzero"`    // stored with one token, or all of another institution, or from one address; 1 MiB a second, 64 GiB at once
 	// Checks are signatures that are checked for one token or address; 1,000 a second,
 	// 200,000 at once. Revocations have as much for themselves.
 	Checks Rate `json:"check_rate,omitzero"`
@@ -156,7 +156,7 @@ type Server struct {
 	routes    map[string]map[string]route // by path and method; of tiles by the beginning of their path
 	questions map[node.Asked]question
 	clock     *clockGuard
-	tokens    atomic.Pointer[[]crypto.Hash] // hashes; none: nobody needs one
+	tokens    *tokens
 	buckets   *buckets
 	gate      gate
 	conns     room
@@ -227,6 +227,15 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	s.peerGate = newGate(4*contract.MaxNodes, 4, 4<<20, patience, uptime)
 	s.conns = newRoom(int64(s.limits.Connections), int64(s.limits.ConnectionsPerAddress), 0, uptime)
 	s.metrics = newMetrics()
+	genesis, err := f.Genesis(ctx)
+	if err != nil {
+		return nil, err
+	}
+	config, err := contract.ParseConfig(genesis)
+	if err != nil {
+		return nil, err
+	}
+	s.tokens = newTokens(f.ID(), config.Nodes, f.Node())
 	s.SetTokens(opt.Tokens)
 	if err := s.joinNodes(ctx); err != nil {
 		return nil, err
@@ -269,6 +278,9 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	}
 	if len(opt.Witnesses) > 0 {
 		s.every(run, witnessEvery, func() { s.askWitnesses(run) })
+	}
+	if len(opt.Lists) > 0 {
+		s.every(run, listEvery, func() { s.askWithdrawn(run) })
 	}
 	if opt.Ledger != nil { // what others ordered is served too
 		s.every(run, followEvery, func() {
@@ -392,12 +404,6 @@ func (s *Server) Close() {
 	s.stopper.close()
 	s.cancel()
 	s.ended.Wait()
-}
-
-// SetTokens changes the submit tokens while the server runs.
-func (s *Server) SetTokens(hashes []crypto.Hash) {
-	hashes = slices.Clone(hashes)
-	s.tokens.Store(&hashes)
 }
 
 // HTTPServer returns the server to listen with, its time-outs and limits set. The

@@ -94,7 +94,7 @@ func (s *Server) storing(q *request, need space, do func() error) error {
 		return refuse(node.KindFull)
 	}
 	defer free()
-	if wait, ok := s.buckets.take(q.client, "bytes", s.limits.Bytes, float64(need.bytes)); !ok {
+	if wait, ok := q.use("bytes", s.limits.Bytes, float64(need.bytes)); !ok {
 		return refuseFor(node.KindQuota, wait)
 	}
 	return do()

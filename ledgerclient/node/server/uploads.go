@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -192,7 +193,7 @@ func (u *uploads) close() {
 
 func (s *Server) beginUpload(q *request) error {
 	return s.storing(q, spaceOfFiles(2), func() error {
-		id, err := s.uploads.begin(q.client)
+		id, err := s.uploads.begin(cmp.Or(q.giver, q.client))
 		if err != nil {
 			return err
 		}

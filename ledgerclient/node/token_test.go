@@ -1,0 +1,174 @@
+package node
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// Tokens are what a second implementation makes of PROTOCOL.md.
+func TestTokenVectors(t *testing.T) {
+	b, err := os.ReadFile("../../testdata/vectors/token.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v struct {
+		Ledger, Node, Giver, Invitation, Shown, Withdrawn string
+		GiverSecret                                       string `json:"giver_secret"`
+		TokenSecret                                       string `json:"token_secret"`
+		Until                                             contract.Hour
+		Hourly                                            uint32
+		Keys                                              []string
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatal(err)
+	}
+	raw := func(s string) []byte {
+		b, err := hex.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	key := func(s string) *crypto.PrivateKey {
+		k, err := crypto.ParsePrivateKey(raw(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	ledger, node, by := crypto.LedgerID(raw(v.Ledger)), [32]byte(raw(v.Node)), key(v.GiverSecret)
+	nodes := []contract.Node{{Checkpoint: [32]byte{7}, Key: crypto.GenerateKey().Public()}, {Checkpoint: node, Key: by.Public()}}
+	made := GivenToken{secret: key(v.TokenSecret)}
+	made.Token = Token{Giver: by.Public(), Until: v.Until, Hourly: v.Hourly, Key: made.secret.Public()}
+	made.Signature = by.Sign(made.digest(ledger))
+	if hex.EncodeToString(made.Giver[:]) != v.Giver || made.Secret() != v.Invitation || made.Shown(ledger, node) != v.Shown {
+		t.Errorf("made %s, shown %s", made.Secret(), made.Shown(ledger, node))
+	}
+	given, ok := ParseToken(v.Invitation)
+	if !ok || given.Token != made.Token || given.Shown(ledger, node) != v.Shown || !ValidToken(v.Invitation) || len(v.Invitation) != MaxToken {
+		t.Errorf("read %+v, %v", given.Token, ok)
+	}
+	if token, ok := ReadShown(v.Shown, ledger, node, nodes); !ok || token != made.Token {
+		t.Errorf("shown %+v, %v", token, ok)
+	}
+	var keys []crypto.PubKey
+	for _, k := range v.Keys {
+		keys = append(keys, crypto.PubKey(raw(k)))
+	}
+	slices.Reverse(keys)
+	list := Withdraw(ledger, by.Public(), by, 1_795_000_000, append(keys, keys[0]))
+	if got := hex.EncodeToString(WithdrawnForm.Marshal([]Withdrawn{list})); got != v.Withdrawn {
+		t.Errorf("withdrawn %s", got)
+	}
+	if lists, err := WithdrawnForm.Parse(raw(v.Withdrawn)); err != nil || len(lists) != 1 || !lists[0].Of(ledger, nodes) {
+		t.Errorf("%+v, %v", lists, err)
+	}
+}
+
+// Threat: somebody makes a token, makes more of one, or uses at a node what another node was
+// shown. Only what an institution of this very ledger has signed, shown for this very node,
+// is one.
+func TestForgedTokens(t *testing.T) {
+	ledger, node := crypto.LedgerID{1}, [32]byte{2}
+	giver, stranger := crypto.GenerateKey(), crypto.GenerateKey()
+	nodes := []contract.Node{{Checkpoint: node, Key: giver.Public()}, {Checkpoint: [32]byte{3}, Key: crypto.GenerateKey().Public()}}
+	token := GiveToken(ledger, giver.Public(), giver, 500_000, 10)
+	if got, ok := ReadShown(token.Shown(ledger, node), ledger, node, nodes); !ok || got != token.Token {
+		t.Fatalf("%+v, %v", got, ok)
+	}
+	longer := token
+	longer.Until++
+	more := token
+	more.Hourly++
+	elsewhere := GiveToken(crypto.LedgerID{9}, giver.Public(), giver, 500_000, 10)
+	own := GiveToken(ledger, stranger.Public(), stranger, 500_000, 10)
+	named := GiveToken(ledger, giver.Public(), stranger, 500_000, 10)
+	seen := GivenToken{Token: token.Token, secret: crypto.GenerateKey()} // by who was shown it
+	other := token
+	other.secret = seen.secret
+	other.Key = seen.secret.Public()
+	for what, text := range map[string]string{
+		"the secret itself":                 token.Secret(),
+		"shown to another node":             token.Shown(ledger, [32]byte{3}),
+		"shown on another ledger":           token.Shown(crypto.LedgerID{9}, node),
+		"given for another ledger":          elsewhere.Shown(ledger, node),
+		"given by a stranger":               own.Shown(ledger, node),
+		"given by a stranger in one name":   named.Shown(ledger, node),
+		"good for longer":                   longer.Shown(ledger, node),
+		"for more entries":                  more.Shown(ledger, node),
+		"without its key":                   seen.Shown(ledger, node),
+		"with another key":                  other.Shown(ledger, node),
+		"nothing":                           "",
+		"with a character more":             token.Shown(ledger, node) + "A",
+		"with padding":                      token.Shown(ledger, node) + "=",
+		"with a line end":                   token.Shown(ledger, node) + "\n",
+		"in the alphabet of other encoders": strings.NewReplacer("-", "+", "_", "/").Replace(token.Shown(ledger, node)) + "+",
+	} {
+		if got, ok := ReadShown(text, ledger, node, nodes); ok {
+			t.Errorf("%s: %+v", what, got)
+		}
+	}
+	raw, err := tokenText.DecodeString(token.Shown(ledger, node))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range raw {
+		changed := slices.Clone(raw)
+		changed[i] ^= 1
+		if got, ok := ReadShown(tokenText.EncodeToString(changed), ledger, node, nodes); ok {
+			t.Errorf("byte %d changed: %+v", i, got)
+		}
+	}
+	if _, ok := ParseToken(tokenText.EncodeToString(append([]byte{1}, make([]byte, 137)...))); ok {
+		t.Error("a token without a key is read")
+	}
+}
+
+// A list of withdrawn tokens is its institution's, and has one encoding.
+func TestForgedLists(t *testing.T) {
+	ledger, giver, stranger := crypto.LedgerID{1}, crypto.GenerateKey(), crypto.GenerateKey()
+	nodes := []contract.Node{{Checkpoint: [32]byte{2}, Key: giver.Public()}}
+	keys := []crypto.PubKey{crypto.GenerateKey().Public(), crypto.GenerateKey().Public()}
+	good := Withdraw(ledger, giver.Public(), giver, 7, keys)
+	if !good.Of(ledger, nodes) || good.Of(crypto.LedgerID{2}, nodes) {
+		t.Error("a list holds on its ledger alone")
+	}
+	for what, w := range map[string]Withdrawn{
+		"a stranger's":             Withdraw(ledger, stranger.Public(), stranger, 8, keys),
+		"a stranger's in one name": Withdraw(ledger, giver.Public(), stranger, 8, keys),
+		"newer":                    {Giver: good.Giver, Number: 8, Keys: good.Keys, Signature: good.Signature},
+		"shorter":                  {Giver: good.Giver, Number: 7, Keys: good.Keys[:1], Signature: good.Signature},
+	} {
+		if w.Of(ledger, nodes) {
+			t.Errorf("%s holds", what)
+		}
+	}
+	for what, keys := range map[string][]crypto.PubKey{"turned around": {good.Keys[1], good.Keys[0]}, "one twice": {good.Keys[0], good.Keys[0]}} {
+		w := good
+		w.Keys = keys
+		if _, err := WithdrawnForm.Parse(codec.Append(nil, w.fields)); err == nil {
+			t.Errorf("%s: it is read", what)
+		}
+	}
+}
+
+func FuzzShownToken(f *testing.F) {
+	by := crypto.GenerateKey()
+	token := GiveToken(crypto.LedgerID{1}, by.Public(), by, 500_000, 10)
+	f.Add(token.Shown(crypto.LedgerID{1}, [32]byte{2}))
+	f.Add(token.Secret())
+	f.Fuzz(func(t *testing.T, text string) {
+		if given, ok := ParseToken(text); ok && given.Secret() != text {
+			t.Errorf("%q is read, and written %q", text, given.Secret())
+		}
+		ReadShown(text, crypto.LedgerID{1}, [32]byte{2}, []contract.Node{{Key: by.Public()}})
+	})
+}
