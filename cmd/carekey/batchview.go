@@ -37,7 +37,7 @@ func batchQuestion(p *batch.Plan) string {
 // batchPreview is a plan in plain language.
 func batchPreview(p *batch.Plan, g ground) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s: %s to give, %s to end, %s in force stay.\n", p.File, plural(p.Rows, "row", "rows"), plural(p.Give, "consent", "consents"), thousands(p.End), thousands(p.Stay))
+	fmt.Fprintf(&b, "%s, %s: %s to give, %s to end, %s.\n", p.File, plural(p.Rows, "row", "rows"), plural(p.Give, "consent", "consents"), thousands(p.End), plural(p.Stay, "in force stays", "in force stay"))
 	if p.Already > 0 {
 		fmt.Fprintf(&b, "%s for nothing new.\n", map[bool]string{true: "1 row asks", false: thousands(p.Already) + " rows ask"}[p.Already == 1])
 	}
@@ -71,9 +71,10 @@ func batchPreview(p *batch.Plan, g ground) string {
 	if p.End > 0 {
 		b.WriteString("What was opened before stays known: ending a consent takes back nothing that was read.\n")
 	}
-	for i, w := range p.Warnings {
+	warnings := together(p.Warnings)
+	for i, w := range warnings {
 		if i == shownPeople {
-			fmt.Fprintf(&b, "warning: and %s more warnings: see --json\n", thousands(len(p.Warnings)-i))
+			fmt.Fprintf(&b, "warning: and %s more warnings: see --json\n", thousands(len(warnings)-i))
 			break
 		}
 		b.WriteString("warning: " + batchWarning(&w) + "\n")
@@ -150,6 +151,33 @@ func batchPerson(who string) string {
 	return person(who, crypto.Address{})
 }
 
+// together makes one warning of those that say of record after record the same of the same
+// rows, and lets it name the first ones.
+func together(ws []batch.Warning) (out []batch.Warning) {
+	const named = 3
+	for i := 0; i < len(ws); {
+		w := ws[i]
+		var ids []string
+		for ; i < len(ws) && ws[i].Kind == w.Kind && ws[i].Line == w.Line && ws[i].Count == w.Count; i++ {
+			ids = append(ids, ws[i].Other)
+		}
+		switch w.Kind {
+		case wallet.WhyNotSplit, wallet.WhyEarlier, wallet.WhyMissing, "anything":
+			w.Other = "record " + ids[0]
+			if len(ids) > 1 {
+				w.Other = "records " + strings.Join(ids[:min(len(ids), named)], ", ")
+			}
+			if more := len(ids) - named; more > 0 {
+				w.Other += " and " + thousands(more) + " more"
+			}
+			out = append(out, w)
+		default:
+			out = append(out, ws[i-len(ids):i]...)
+		}
+	}
+	return out
+}
+
 func batchWarning(w *batch.Warning) string {
 	at := fmt.Sprintf("line %d", w.Line)
 	if w.Count > 1 {
@@ -168,17 +196,21 @@ func batchWarning(w *batch.Warning) string {
 	case "lookalike":
 		return "the name " + who + " looks like another contact's, " + cli.Clean(w.Other) + " (" + at + ")"
 	case "empty":
-		return "there is nothing of " + w.Other + " that is given (" + at + ")"
+		return "nothing of " + w.Other + " is there to be given (" + at + ")"
 	case "sensitive":
 		return "kept back, since it is sensitive and was not named: " + w.Other + " (" + at + ")"
 	case "unclassified":
-		return "kept back, since carekey does not understand all of it: entries: " + w.Other + " (" + at + ")"
+		entries := w.Other + " entries"
+		if w.Other == "1" {
+			entries = "1 entry"
+		}
+		return "kept back, since carekey does not understand all of it: " + entries + " (" + at + ")"
 	case wallet.WhyNotSplit, wallet.WhyEarlier:
-		return "kept back, since it may hold anything: record " + w.Other + ", which was not split (" + at + ")"
+		return "kept back, since what was not split may hold anything: " + w.Other + " (" + at + ")"
 	case wallet.WhyMissing:
-		return "not given, since the store has lost it: record " + w.Other + " (" + at + ")"
+		return "not given, since the store has lost it: " + w.Other + " (" + at + ")"
 	case "anything":
-		return "goes whole, with whatever is in it: record " + w.Other + " (" + at + ")"
+		return "goes whole, with whatever is in it: " + w.Other + " (" + at + ")"
 	case "whole":
 		return "goes with the whole record, and is sensitive: " + w.Other + " (" + at + ")"
 	case "missed":

@@ -339,11 +339,14 @@ func (a *grants) plan(ctx context.Context, w *wallet.Wallet, r wallet.GrantReque
 // reason, and returns the kinds of it that go.
 func (a *grants) askUnknown(ctx context.Context, p *wallet.GrantPlan) (kinds []string, err error) {
 	for _, c := range tally(p, stayingBy(health.WhyUnclassified, unknownOf)) {
-		title := fmt.Sprintf("%s %s", plural(c.Number, "entry", "entries"), c.Of)
+		title := fmt.Sprintf("%s %s: give them?", plural(c.Number, "entry", "entries"), c.Of)
+		if c.Number == 1 {
+			title = "1 entry " + c.Of + ": give it?"
+		}
 		for again := true; again; {
 			// What is typed filters: whoever types no must not find herself at what gives.
-			at, err := a.choose(ctx, title+": give them?", []ui.Item{
-				{Label: "no, keep back"}, {Label: "yes, give", Detail: "carekey cannot tell whether anything in them is sensitive"}, {Label: "list", Detail: "what they are"},
+			at, err := a.choose(ctx, title, []ui.Item{
+				{Label: "no, keep back"}, {Label: "yes, give", Detail: "carekey cannot tell what is sensitive in it"}, {Label: "list", Detail: "what it is"},
 			}, false, "what of the unclassified", "--with unclassified")
 			if err != nil {
 				return nil, err

@@ -53,17 +53,18 @@ func unknownOf(j *wallet.JudgedPart) []string {
 	return slices.Compact(out)
 }
 
-// unknownText says of entries why they are unclassified; kind is one of those of a label.
+// unknownText says of entries, or of one, why they are unclassified; kind is one of those of
+// a label.
 func unknownText(kind string) string {
 	for _, k := range []struct{ begins, says string }{
 		{"code system ", "whose code system we do not know"},
 		{"code without a system", "with a code of no system"},
 		{"not a code of ", "with a code that its system does not have"},
-		{"contained ", "with another entry in them"},
-		{"no code", "that say in words only what they are"},
+		{"contained ", "with another entry inside"},
+		{"no code", "with words in place of a code"},
 		{"free text", "with free text"},
-		{"attachment", "with a file in them"},
-		{"modifier extension", "with an extension that changes what they mean"},
+		{"attachment", "with a file inside"},
+		{"modifier extension", "with an extension that changes the meaning"},
 		{"yours", "that you marked"},
 	} {
 		if strings.HasPrefix(kind, k.begins) {
@@ -73,7 +74,7 @@ func unknownText(kind string) string {
 	if strings.HasSuffix(kind, " code without a name") {
 		return "with a code that no table knows, and no name"
 	}
-	return "that are not understood (" + kind + ")"
+	return "not understood (" + kind + ")"
 }
 
 // inWords joins counts as "2 a, 1 b".
@@ -99,13 +100,17 @@ func (a *grants) asked(p *wallet.GrantPlan, role *health.Role, g ground, columns
 
 // previewGrant is a plan in plain language, for the person who is to sign it. The longer
 // it is, the fewer records are named one by one: what is left out is listed on demand. It
-// has so many columns.
+// has so many columns; with fewer than 80 what fits on no screen is scrolled, and leaves out
+// no more than is easy to read.
 func previewGrant(p *wallet.GrantPlan, role *health.Role, g ground, columns int) (text string) {
 	for _, most := range []struct{ records, lines int }{{6, 4}, {3, 3}, {2, 2}, {1, 2}, {1, 1}} {
 		text = space{columns, most.records, most.lines}.preview(p, role, g)
 		if strings.Count(cli.Wrap(text, columns), "\n") < fitsPreview {
-			break
+			return text
 		}
+	}
+	if columns < 80 {
+		return space{columns, 3, 3}.preview(p, role, g)
 	}
 	return text
 }
@@ -233,7 +238,7 @@ func (s space) given(p *wallet.GrantPlan) string {
 		out = append(out, s.inLines("SENSITIVE: "+inWords(c), len(health.Sensitivities()))) // all of it
 	}
 	if n := tally(p, goingBy(unknownOf)); len(n) > 0 {
-		out = append(out, s.inLines("NOT UNDERSTOOD: "+inWords(n), s.lines))
+		out = append(out, s.inLines("NOT UNDERSTOOD: "+inWords(n), max(2, s.lines)))
 	}
 	return strings.Join(out, "\n")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/batch"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
 )
@@ -261,11 +262,32 @@ func TestPreviewOfParts(t *testing.T) {
 	}
 }
 
+// Of many records that stay for one reason a plan has one warning, so that they hide no
+// other.
+func TestWarningsTogether(t *testing.T) {
+	var ws []batch.Warning
+	for i := range 2 * shownPeople {
+		ws = append(ws, batch.Warning{Kind: wallet.WhyNotSplit, Other: fmt.Sprintf("%08x", i), Line: 2, Count: 2})
+	}
+	ws = append(ws, batch.Warning{Kind: wallet.WhyNotSplit, Other: "ffffffff", Line: 3, Count: 1}, batch.Warning{Kind: "unclassified", Other: "1", Line: 3, Count: 1},
+		batch.Warning{Kind: "missed", Other: "lithium", Line: 3, Count: 1}, batch.Warning{Kind: "missed", Other: "insulin", Line: 3, Count: 1})
+	text := batchPreview(&batch.Plan{Warnings: ws}, ground{})
+	_, got, _ := strings.Cut(text, "warning: ")
+	want := fmt.Sprintf(`kept back, since what was not split may hold anything: records 00000000, 00000001, 00000002 and %d more (line 2 and 1 more)
+warning: kept back, since what was not split may hold anything: record ffffffff (line 3)
+warning: kept back, since carekey does not understand all of it: 1 entry (line 3)
+warning: not given, and may matter to who treats you: lithium (line 3)
+warning: not given, and may matter to who treats you: insulin (line 3)`, 2*shownPeople-3)
+	if got != want {
+		t.Errorf("%s\nand not\n%s", got, want)
+	}
+}
+
 // Every kind of what the tables do not understand has a sentence for a person.
 func TestUnknownText(t *testing.T) {
 	for kind, want := range map[string]string{
 		"code system urn:x": "whose code system we do not know", "LOINC code without a name": "with a code that no table knows, and no name", "free text": "with free text",
-		"something new": "that are not understood (something new)",
+		"something new": "not understood (something new)",
 	} {
 		if got := unknownText(kind); got != want {
 			t.Errorf("%s: %s", kind, got)

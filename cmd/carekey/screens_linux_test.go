@@ -192,8 +192,8 @@ func TestPreviewScreens(t *testing.T) {
 	}{
 		{"grant", []string{"--to", "Dr Smith", "--record", ids[0], "--record", ids[1], "--for", "30d"}, [][2]string{no}},
 		{"role", []string{"--to", "Dr Smith", "--role", "nurse", "--for", "7d"}, [][2]string{no}},
-		{"sensitive", []string{"--to", "Dr Smith", "--record", parts, "--with", "mental-health", "--for", "12h"}, [][2]string{{`give them\?(?s:.*)stop\): `, "2"}, no}},
-		{"card", []string{"--to", card.String(), "--category", "labs", "--for", "500d", "--purpose", "research"}, [][2]string{{`give them\?(?s:.*)stop\): `, "1"}, no}},
+		{"sensitive", []string{"--to", "Dr Smith", "--record", parts, "--with", "mental-health", "--for", "12h"}, [][2]string{{`give it\?(?s:.*)stop\): `, "2"}, no}},
+		{"card", []string{"--to", card.String(), "--category", "labs", "--for", "500d", "--purpose", "research"}, [][2]string{{`give it\?(?s:.*)stop\): `, "1"}, no}},
 	} {
 		for _, width := range widths {
 			args := append([]string{"patient", "grant"}, c.args...)
