@@ -28,10 +28,10 @@ or, with a column action of grant and revoke, what to change. Look first with ba
 plan, then carry it out with batch apply. What is stopped in the middle, by you, a
 crash or a full disk, goes on with batch resume: every row is done exactly once.
 
-  to          name of a contact                categories  labs allergies, or all
-  records     ids, with spaces between them    purpose     default: treatment
-  from        first day, 2026-01-31            until       last day
-  action      grant or revoke                  consent     to revoke, an id
+  to          name of a contact              categories  labs allergies, or all
+  records     ids, with spaces between them  purpose     default: treatment
+  from        first day, 2026-01-31          until       last day
+  action      grant or revoke                consent     to revoke, an id
   profile     the wallet that the row is for
 
 What goes is chosen as with carekey grant, also by columns role, with, without, dated and

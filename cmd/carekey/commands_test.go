@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/carekey/carekey/cmd/cli/clitest"
@@ -59,4 +60,33 @@ func TestWrittenCommandsExist(t *testing.T) {
 		}
 	}
 	examples(root())
+}
+
+// The lines of a help's paragraphs are filled: a short one in the middle of one stays short
+// on a terminal, where the rest is filled anew.
+func TestHelpIsFilled(t *testing.T) {
+	in := func(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+	var look func(c *cobra.Command)
+	look = func(c *cobra.Command) {
+		lines := strings.Split(c.Long, "\n")
+		for i, line := range lines {
+			if len(line) > 91 {
+				t.Errorf("%s: %d columns: %q", c.CommandPath(), len(line), line)
+			}
+			if i == 0 || i+1 == len(lines) || len(line) >= 60 || strings.HasSuffix(line, ".") || strings.HasSuffix(line, ":") || strings.HasPrefix(line, "  carekey ") {
+				continue
+			}
+			one := true // paragraph
+			for _, l := range lines[i-1 : i+2] {
+				one = one && in(l) == in(line) && strings.TrimSpace(l) != "" && !strings.Contains(l[in(l):], "  ")
+			}
+			if one {
+				t.Errorf("%s: a short line: %q", c.CommandPath(), line)
+			}
+		}
+		for _, sub := range c.Commands() {
+			look(sub)
+		}
+	}
+	look(newRoot(newApp()))
 }

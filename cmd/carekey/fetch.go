@@ -75,9 +75,8 @@ address, finds the folder again when the name changes. manifest.json in it says 
 file is. What is there is left alone: a file that is another one gets a name of its own.
 The key is not kept: the next fetch asks again. Interrupted, it says which openings were
 entered and not written: fetched again in the same hour of the ledger they are not entered
-anew. What was fetched is named on stdout, one
-file a line; with --view that is said beside, and what they say follows in one picture,
-as carekey view shows it.
+anew. What was fetched is named on stdout, one file a line; with --view that is said
+beside, and what they say follows in one picture, as carekey view shows it.
 
 Where several people look with one wallet, --by says who does: the patient reads it in
 carekey audit as what this wallet's owner says. Nothing proves it. CAREKEY_BY says it
@@ -85,10 +84,10 @@ for every fetch.
 
 A CONSENT is named by the beginning of its id, as carekey inbox lists it, or by the
 contact whose it is, if it is the only one in force; without any you are asked which.
-The fetch code that its giver may have sent says the same, and
-where the ledger is: of one that this wallet is not on it is shown what you would
-trust, and asked, as in carekey ledger join. @FILE is a file with a fetch code in it,
-text or the picture of a QR code; - is standard input.
+The fetch code that its giver may have sent says the same, and where the ledger is: of
+one that this wallet is not on it is shown what you would trust, and asked, as in carekey
+ledger join. @FILE is a file with a fetch code in it, text or the picture of a QR code; -
+is standard input.
 
 --watch DIR goes on until it is told to end: it looks about every 5 minutes, and opens
 what it finds, and was never fetched, into DIR. What is opened in one go is seen to

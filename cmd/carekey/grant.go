@@ -83,9 +83,10 @@ const whatGoes = `WHAT GOES
     is unclassified, since carekey does not understand all of it.
   --with gives it, --without leaves out, and leaving out wins. --dated is the date of
   what is given, of a period its beginning; what has a coarser date than the bound, or
-  none, stays. The patient's own data (demographics) go along. Any other file goes whole, by the category that you gave
-  it. --whole gives records as they are. FHIR that could not be split, or was added before
-  carekey looked, goes only by its --record alone, or --whole.
+  none, stays. The patient's own data (demographics) go along. Any other file goes
+  whole, by the category that you gave it. --whole gives records as they are. FHIR that
+  could not be split, or was added before carekey looked, goes only by its --record
+  alone, or --whole.
 `
 
 func categoryHelp() string {

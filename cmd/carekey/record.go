@@ -49,8 +49,8 @@ The same command again adds what is missing, and nothing twice.`,
 	update := &cobra.Command{
 		Use:   "update ID (FILE | -)",
 		Short: "Make a file the next version of a record",
-		Long: `Make a file, or what comes on stdin, the next version of a record. Consents that you gave stay with the
-version they were given for; the new one needs a new grant.`,
+		Long: `Make a file, or what comes on stdin, the next version of a record. Consents that you
+gave stay with the version they were given for; the new one needs a new grant.`,
 		Args: cli.Takes(2, 2),
 		RunE: r.put,
 	}

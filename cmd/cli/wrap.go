@@ -100,27 +100,39 @@ func wrapLine(b *strings.Builder, line string, columns int) {
 	}
 }
 
-// labels begin a line whose text goes on behind them; gaps are two columns or more between
-// a name and what is said of it.
-var (
-	labels = Pattern(`^ *(?:error:|hint:|warning:|Next:|-|\d+\.) +`)
-	gaps   = Pattern(`^ *\S+(?: \S+)* {2,}`)
-)
-
-// hang is how far in a line goes on that is broken.
+// hang is how far in a line goes on that is broken: behind its label, or below the last of
+// what stands in columns, two spaces or more apart, if that leaves enough of the line.
 func hang(line string, columns int) int {
-	in := indent(line)
-	head := ""
-	if strings.Contains(line[in:], "  ") {
-		head = gaps().FindString(line)
+	in, most := indent(line), columns*3/5
+	if word, rest, ok := strings.Cut(line[in:], " "); ok && label(word) {
+		if n := in + len(word) + 1 + indent(rest); n <= most {
+			return n
+		}
+		return min(in, columns/2)
 	}
-	if i := strings.IndexByte(line[in:], ' '); i > 0 && strings.IndexByte(":-.", line[in+i-1]) >= 0 {
-		head = cmp.Or(labels().FindString(line), head)
+	below := 0
+	for at := in; ; {
+		gap := strings.Index(line[at:], "  ")
+		if gap < 0 {
+			break
+		}
+		at += gap
+		at += indent(line[at:])
+		if n := Columns(line[:at]); at < len(line) && n <= most {
+			below = n
+		}
 	}
-	if n := Columns(head); n > 0 && n <= columns*3/5 {
-		return n
+	return cmp.Or(below, min(in, columns/2))
+}
+
+// label reports whether a line goes on behind its first word.
+func label(word string) bool {
+	switch word {
+	case "error:", "hint:", "warning:", "Next:", "-":
+		return true
 	}
-	return min(in, columns/2)
+	n, ok := strings.CutSuffix(word, ".")
+	return ok && n != "" && strings.Trim(n, "0123456789") == ""
 }
 
 // chunk is what is not broken, and the spaces before it.
@@ -231,7 +243,7 @@ func paragraphs(text string) string {
 		in := indent(line)
 		switch {
 		case i == 0:
-		case len(before) >= 60 && in == indent(before) && prose(before[in:]) && prose(line[in:]):
+		case len(before) >= 60 && in == indent(before) && prose(before) && prose(line):
 			b.WriteByte(' ')
 			line = line[in:]
 		default:
@@ -247,7 +259,9 @@ func paragraphs(text string) string {
 
 func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
-// prose reports whether a line without its indent is one of a paragraph.
+// prose reports whether a line is one of a paragraph. A command to be pasted stands further
+// in than what is said of it, and a sentence may begin with carekey.
 func prose(line string) bool {
-	return line != "" && !strings.Contains(line, "  ") && !strings.HasPrefix(line, "carekey") && !strings.HasPrefix(line, "$ ")
+	text := strings.TrimLeft(line, " ")
+	return text != "" && !strings.Contains(text, "  ") && (text == line || !strings.HasPrefix(text, "carekey")) && !strings.HasPrefix(text, "$ ")
 }

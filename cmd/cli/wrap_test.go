@@ -17,6 +17,10 @@ func TestWrap(t *testing.T) {
 		{"lines stay", "One.\n\nTwo, which is longer than the line.", 20, "One.\n\nTwo, which is longer\nthan the line."},
 		{"behind a label", "hint:  name a record or a category, or take all", 24, "hint:  name a record or\n       a category, or\n       take all"},
 		{"in the second column", "  may open  Blood test of November, X-ray of the left knee", 32, "  may open  Blood test of\n            November, X-ray of\n            the left knee"},
+		{"in the last column", "  2  yes, give      carekey cannot tell what is sensitive in it", 40, "  2  yes, give      carekey cannot tell\n                    what is sensitive in\n                    it"},
+		{"in the last that leaves room", "  to  name of a contact    categories  labs allergies, or all", 50, "  to  name of a contact    categories  labs\n                           allergies, or all"},
+		{"behind a number", "12. a line that is longer", 16, "12. a line that\n    is longer"},
+		{"a sentence's end is no label", "Look. It is longer than it is", 16, "Look. It is\nlonger than it\nis"},
 		{"as far in as the line", "    a line that is longer than it may be", 20, "    a line that is\n    longer than it\n    may be"},
 		{"a code is not cut", "code: carekey-fetch1abcdefghijklmnop and more", 20, "code:\ncarekey-fetch1abcdefghijklmnop\nand more"},
 		{"a code that just fits stands on its own", "hint:  see carekey-node1abcdef", 20, "hint:  see\n carekey-node1abcdef"},
@@ -74,7 +78,9 @@ func TestParagraphs(t *testing.T) {
 		long + "\n  indented":                 long + "\n  indented",
 		long + "\n\nanother":                  long + "\n\nanother",
 		"short\nand another":                  "short\nand another",
-		long + "\ncarekey audit":              long + "\ncarekey audit",
+		"  " + long + "\n  carekey audit":     "  " + long + "\n  carekey audit",
+		long + "\ncarekey says so":            long + " carekey says so",
+		"carekey is " + long + "\nand more":   "carekey is " + long + " and more",
 		"  -q    " + long + "\n  --all   all": "  -q    " + long + "\n  --all   all",
 	} {
 		if got := paragraphs(text); got != want {
