@@ -273,14 +273,16 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string)
 	return x.end(ctx)
 }
 
-// choose asks which consents of the inbox are meant.
+// choose asks which consents of the inbox are meant. What tells them apart, and when they
+// end, has room on a narrow terminal too.
 func (x *fetching) choose(ctx context.Context, rs []wallet.Received) (chosen []wallet.Received, err error) {
+	when := dates{x.now().Local()}
 	at, err := x.session.choose(ctx, "What do you want to open? Its owner sees that you did.", list(rs, func(r wallet.Received) ui.Item {
-		seen := "never fetched"
+		detail := "until " + when.near(r.Until) + ", " + r.Purpose.Word()
 		if r.Fetched > 0 {
-			seen = "fetched " + day(r.LastFetched)
+			detail += ", fetched " + when.hour(r.LastFetched)
 		}
-		return ui.Item{Label: sender(r) + ": " + contents(r), Detail: strings.Join([]string{r.Purpose.Word(), "until " + day(r.Until), seen}, ", ")}
+		return ui.Item{Label: short(r.Consent) + "  " + sender(r) + ": " + contents(r), Detail: detail}
 	}), true, "what to open", "a fetch code, a consent of carekey inbox, or --all")
 	for _, i := range at {
 		chosen = append(chosen, rs[i])

@@ -299,8 +299,8 @@ func TestPersonAtTerminal(t *testing.T) {
 		s.until("Passphrase of your carekey wallet: ")
 		s.press("p\r")
 		s.until("What do you want to open")
-		s.until(`> .*Maria .says so; not verified.: scan`)
-		s.until("treatment, until 23 Nov")
+		s.until(`> .*[0-9a-f]{8}  Maria .says so; not verified.: scan`)
+		s.until("until 23 Nov( [0-9:]+)?, treatment")
 		s.until("esc: stop")
 		s.press(answer.key)
 		if code := s.end(); code != answer.exit || exists(filepath.Join(work, "got", "scan.bin")) != (answer.exit == 0) {

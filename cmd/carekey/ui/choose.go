@@ -168,11 +168,12 @@ func (m chooseModel) list(w window) []string {
 	if len(m.shown) == 0 {
 		return []string{"  nothing matches"}
 	}
-	widest := 0
+	widest, detail := 0, 0
 	for _, i := range m.shown {
-		widest = max(widest, cli.Columns(m.items[i].Label))
+		widest, detail = max(widest, cli.Columns(m.items[i].Label)), max(detail, cli.Columns(m.items[i].Detail))
 	}
-	widest = min(widest, 40, max(8, w.width/2)) // leaves room for details
+	taken := len("> [ ] ") + len(gap)
+	widest = min(widest, max(8, min(40, w.width/2), w.width-taken-detail)) // what details leave, or half of it
 
 	var lines []string
 	room := m.room(w)

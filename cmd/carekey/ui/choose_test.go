@@ -76,6 +76,21 @@ func TestChooseViews(t *testing.T) {
 	golden(t, "choose_narrow", size(m, 30, 8).View())
 }
 
+// What details leave is the labels', and on a narrow terminal both have half of the line.
+func TestChooseWidths(t *testing.T) {
+	label := "01234567  " + strings.Repeat("long ", 20)
+	items := []Item{{label + "a", "until 30 Nov 15:00, treatment"}, {"short", "until 8 Dec"}}
+	for width, want := range map[int]string{
+		120: "> [ ] " + label[:83-3] + "...  until 30 Nov 15:00, treatment\n",
+		80:  "> [ ] " + label[:43-3] + "...  until 30 Nov 15:00, treatment\n",
+		60:  "> [ ] " + label[:30-3] + "...  until 30 Nov 15:00,...\n",
+	} {
+		if got := size(choosing("Which?", items, true, false), width, 24).View(); !strings.Contains(got, want) {
+			t.Errorf("%d columns:\n%s\nwant\n%s", width, got, want)
+		}
+	}
+}
+
 // Walking through a long list, the cursor is always on the screen and the screen
 // within the window.
 func TestChooseScrolls(t *testing.T) {
