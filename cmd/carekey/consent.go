@@ -155,7 +155,7 @@ func (a consents) show(ctx context.Context, args []string) error {
 	a.rows(append(rows, cli.Rows{
 		{"for", c.Purpose.Word()},
 		{"from", from},
-		{"until", untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it")},
+		{"until", untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it", columnsOf(cli.Width(a.out)))},
 		{"status", status},
 		{"granted", grantedText(c)},
 		{"opened", openedText(c.Openings, both(c.LastOpened))},

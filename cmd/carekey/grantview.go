@@ -165,11 +165,7 @@ func (s space) preview(p *wallet.GrantPlan, role *health.Role, g ground) string 
 	if utf8.RuneCountInString(name) > 24 {
 		called = "the recipient"
 	}
-	until := untilText(p.Until, p.NotAfter, called+"'s carekey keeps to it")
-	if s.columns < 80 {
-		until = strings.Replace(until, ",\n", ", ", 1) // it is broken elsewhere
-	}
-	rows.Add("until", cli.Wrap(until, s.beside()))
+	rows.Add("until", cli.Wrap(untilText(p.Until, p.NotAfter, called+"'s carekey keeps to it", s.columns), s.beside()))
 	what := plural(len(p.Records), "record", "records")
 	if n := len(slices.DeleteFunc(slices.Clone(p.Records), func(r wallet.RecordPlan) bool { return r.Whole })); n == len(p.Records) {
 		what = "parts of " + what

@@ -221,7 +221,7 @@ func (a keyrings) unlock(ctx context.Context, held time.Duration) error {
 	if err != nil {
 		return err
 	}
-	a.say("%s", a.asProfile(fmt.Sprintf("Until %s every program that runs as you can use your key, as with an unlocked keyring:\nthe passphrase of its file no longer closes it. To lock it before: carekey lock", clockTime(until, a.now()))))
+	a.say("%s", a.asProfile(fmt.Sprintf("Until %s every program that runs as you can use your key, as with an unlocked keyring: the passphrase of its file no longer closes it. To lock it before: carekey lock", clockTime(until, a.now()))))
 	if a.env(envXDGRuntime) == "" {
 		a.say("That you log out does not lock it: " + envXDGRuntime + " names no folder that the system removes then.")
 	}

@@ -234,11 +234,15 @@ func both[H ~uint32](h H) string {
 
 // untilText is the end of a consent, and the ledger's where that is another: who keeps to
 // the first, and that keepers hold everybody to the second.
-func untilText[H ~uint32](until, ledger H, keeps string) string {
+func untilText[H ~uint32](until, ledger H, keeps string, columns int) string {
 	if until == ledger {
 		return both(until)
 	}
-	return both(until) + "\n" + keeps + "; whatever program is used,\nkeepers end it " + both(ledger)
+	then := ",\n"
+	if columns < 80 {
+		then = ", " // it is broken elsewhere
+	}
+	return both(until) + "\n" + keeps + "; whatever program is used" + then + "keepers end it " + both(ledger)
 }
 
 // titles names record versions in a few words.

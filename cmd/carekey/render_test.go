@@ -283,6 +283,23 @@ warning: not given, and may matter to who treats you: insulin (line 3)`, 2*shown
 	}
 }
 
+// Two ends of a consent are two lines; on a narrow terminal the second breaks where it is full.
+func TestUntilText(t *testing.T) {
+	inZone(t, "UTC")
+	own, ledger := hourOf(t, "2026-12-21T22:00:00Z"), hourOf(t, "2026-12-22T00:00:00Z")
+	for columns, want := range map[int]string{
+		80: "Mon 21 Dec 2026 22:00 UTC\nher carekey keeps to it; whatever program is used,\nkeepers end it Tue 22 Dec 2026 00:00 UTC",
+		60: "Mon 21 Dec 2026 22:00 UTC\nher carekey keeps to it; whatever program is used, keepers end it Tue 22 Dec 2026 00:00 UTC",
+	} {
+		if got := untilText(own, ledger, "her carekey keeps to it", columns); got != want {
+			t.Errorf("%d columns: %q", columns, got)
+		}
+		if got := untilText(own, own, "her carekey keeps to it", columns); got != "Mon 21 Dec 2026 22:00 UTC" {
+			t.Errorf("%d columns, one end: %q", columns, got)
+		}
+	}
+}
+
 // Every kind of what the tables do not understand has a sentence for a person.
 func TestUnknownText(t *testing.T) {
 	for kind, want := range map[string]string{
