@@ -306,7 +306,7 @@ func sensitivities(flag string, words []string) (out []health.Sensitivity, err e
 	for _, word := range words {
 		s := health.Sensitivity(strings.ToLower(strings.TrimSpace(word)))
 		if !s.Valid() && s != health.Unclassified {
-			return nil, wallet.ErrInput.With("field", flag, "value", word, "why", "the words are: "+strings.Join(sensitivityNames(), ", "))
+			return nil, wallet.ErrInput.With("field", flag, "value", word, "why", "not one of "+strings.Join(sensitivityNames(), ", "))
 		}
 		out = append(out, s)
 	}
