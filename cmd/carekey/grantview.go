@@ -433,11 +433,9 @@ func namingText(n *wallet.Naming) string {
 	return fmt.Sprintf("This is not anonymous: names, ids and dates stay in the other parts (here: in %s of %s)", thousands(n.Resources), thousands(n.Of))
 }
 
-// goesText says of a part whether it goes, and if not, why.
-func goesText(j *wallet.JudgedPart) string {
+// staysText says of a part why it stays.
+func staysText(j *wallet.JudgedPart) string {
 	switch j.Stays {
-	case "":
-		return "yes"
 	case health.WhySensitive:
 		return cmp.Or(payload.Listed(j.Sensitive), "sensitive") // a narrative stays since its resource does
 	case health.WhyUnclassified:
@@ -481,14 +479,18 @@ func sections(p *wallet.GrantPlan, only func(*wallet.JudgedPart) bool, columns i
 					what = fmt.Sprintf("text of part %d", k)
 				}
 				rows++
-				t.Add(fmt.Sprintf("%4d", k+1), what, string(j.Category), j.Date, goesText(j))
+				goes := "yes"
+				if j.Stays != "" {
+					goes = "no: " + staysText(j)
+				}
+				t.Add(fmt.Sprintf("%4d", k+1), what, string(j.Category), j.Date, goes)
 			}
 			if only != nil && rows == 0 {
 				continue
 			}
 			head := recordText(r)
 			if n == 1 && r.Judged == nil {
-				head = fmt.Sprintf("NOT %s: %s", head, goesText(&wallet.JudgedPart{Stays: r.Why}))
+				head = fmt.Sprintf("NOT %s: %s", head, staysText(&wallet.JudgedPart{Stays: r.Why}))
 			}
 			fmt.Fprintln(&b, head)
 			if rows > 0 {

@@ -213,7 +213,7 @@ func TestPreviewFits(t *testing.T) {
 		t.Errorf("a record that stays is not named:\n%s", short)
 	}
 	all := sections(p, nil, 80)
-	for _, want := range []string{"text of part 16", "  unclassified\n", "unclassified: ", "outside the dates", "left out", "other category", "NOT ", "   1  Asthma"} {
+	for _, want := range []string{"text of part 16", "  no: unclassified\n", "no: unclassified: ", "no: outside the dates", "no: left out", "no: other category", "  yes\n", "NOT ", "   1  Asthma"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no %q in the list:\n%.3000s", want, all)
 		}

@@ -264,7 +264,7 @@ func TestPersonAtTerminal(t *testing.T) {
 		s.until("esc: stop")
 		if given {
 			s.press("\x1b[B\x1b[B\r")
-			s.until("12 +Form 17 +labs +2026-05-04 +unclassified")
+			s.until("12 +Form 17 +labs +2026-05-04 +no: unclassified")
 			s.until("give it")
 			s.until("esc: stop")
 			s.press("y")
@@ -280,7 +280,7 @@ func TestPersonAtTerminal(t *testing.T) {
 		s.until("Give this consent")
 		s.until("l: list all of it")
 		s.press("l")
-		s.until("12 +Form 17 +labs +2026-05-04 +" + map[bool]string{true: "yes", false: "unclassified"}[given])
+		s.until("12 +Form 17 +labs +2026-05-04 +" + map[bool]string{true: "yes", false: "no: unclassified"}[given])
 		s.until("Give this consent")
 		s.until("esc: stop")
 		s.press("y")
