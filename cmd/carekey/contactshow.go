@@ -17,8 +17,8 @@ func (a contacts) newShow() *cobra.Command {
 		Use:   "show NAME",
 		Short: "Show a contact: address, check words, and the consents in force between you",
 		Long: `Show a contact: the address and its check words, your own reference, the consents in
-force that you gave and that were given to you, on every ledger of this wallet, and where
-a consent between you was seen first.`,
+force that you gave and that were given to you, on every ledger of this wallet, and when
+and where the first one was given.`,
 		Example: "  carekey contact show 'Dr Smith'",
 		RunE:    onEvery(a.app, looks, acquaintance.show),
 	}
@@ -83,7 +83,7 @@ func (a acquaintance) show(ctx context.Context, args []string) error {
 			from = append(from, fmt.Sprintf("%s  %s, until %s", short(x.Consent), titles(x.Records), day(x.Until)))
 		}
 	}
-	first := "nowhere: there was no consent between you yet"
+	first := "none between you yet"
 	if s := j.FirstSeen; s != nil {
 		first = both(s.Time) + ", on " + a.ledgerOf(s.Ledger)
 	}
@@ -99,7 +99,7 @@ func (a acquaintance) show(ctx context.Context, args []string) error {
 	rows.Add("compared", compared)
 	rows.Add("may open", lined(to))
 	rows.Add("gave you", lined(from))
-	rows.Add("first seen", first)
+	rows.Add("first consent", first)
 	a.rows(rows)
 	a.print("%s", c.Address)
 	return errors.Join(a.result([]contactJSON{j}), failed)
