@@ -294,10 +294,10 @@ func mayClose(ctx context.Context, a *app, cfg *config) error {
 	if cfg.Closed || a.flags.yes {
 		return nil
 	}
-	const who = "This closes the node: from then on entries and payloads are taken only with a\n" +
-		"token. All wallets that joined so far have none: they can look and revoke, and can\n" +
-		"neither give nor open anything until they join again, with an invitation that has\n" +
-		"a token."
+	const who = "This closes the node: from then on entries and payloads are taken only with\n" +
+		"a token. All wallets that joined so far have none: they can look and revoke,\n" +
+		"and can neither give nor open anything until they join again, with an\n" +
+		"invitation that has a token."
 	if cli.Width(a.in) == 0 || cli.Width(a.err) == 0 {
 		return usage("closing the node shuts out every wallet that joined without a token", "if that is what you want, add --yes, and invite them again")
 	}

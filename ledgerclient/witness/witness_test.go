@@ -391,7 +391,7 @@ func TestAnswers(t *testing.T) {
 		{"forbidden", says(403, ""), Unknown, 1},
 		{"no proof that it takes", says(422, ""), Forked, 1},
 		{"broken", says(500, ""), Silent, 1},
-		{"elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/there", 302) }, Silent, 1},
+		{"elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/there", http.StatusFound) }, Silent, 1},
 		{"nothing at all", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, Silent, 1},
 		{"the size that was named", says(409, "0\n"), Silent, 1},
 		{"no size", says(409, "many\n"), Silent, 1},
