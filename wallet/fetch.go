@@ -324,6 +324,10 @@ func (in Inbox) enter(ctx context.Context, all []*attempt) error {
 			a.refused = in.refusedByKeeper(a.t, ledgerclient.Revoked)
 			continue
 		}
+		if a.t.Status == contract.StatusClosed { // what the ledger would say is known
+			a.refused = &RefusedError{By: "ledger", Rule: contract.RuleRevoked, Consent: a.t.ID, Hour: in.w.view.Hour(), Window: [2]contract.Hour{a.t.NotBefore, a.t.NotAfter}}
+			continue
+		}
 		changes = append(changes, a.change)
 	}
 	rand.Shuffle(len(changes), func(i, j int) { changes[i], changes[j] = changes[j], changes[i] })
