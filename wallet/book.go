@@ -60,7 +60,7 @@ type book struct {
 
 	contacts []Contact              // those that were not removed, by name: see show
 	byName   map[string]int         // their places, by the form in which names are compared
-	byPerson map[crypto.Address]int // the same by address; of several names a verified one
+	byPerson map[crypto.Address]int // the same by address; of several names the one that is shown: see Contact.before
 }
 
 const bookVersion = 2

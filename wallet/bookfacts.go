@@ -381,7 +381,7 @@ func (b *book) show() {
 		if _, ok := b.byName[text.Name(c.Name)]; !ok {
 			b.byName[text.Name(c.Name)] = n
 		}
-		if at, ok := b.byPerson[c.Address]; !ok || c.Verified && !b.contacts[at].Verified {
+		if at, ok := b.byPerson[c.Address]; !ok || b.contacts[n].before(&b.contacts[at]) {
 			b.byPerson[c.Address] = n
 		}
 	}

@@ -260,7 +260,16 @@ func (cs Contacts) index(name string) int {
 
 func sameName(a, b string) bool { return a == b || text.Name(a) == text.Name(b) }
 
-// known returns the contact with an address, of several names a verified one; a
+// before reports whether a name of an address is shown in place of another one: a verified
+// one is, and otherwise one with a reference of one's own, by which its owner is found.
+func (c *Contact) before(other *Contact) bool {
+	if c.Verified != other.Verified {
+		return c.Verified
+	}
+	return c.Ref != "" && other.Ref == ""
+}
+
+// known returns the contact with an address, of several names the one that is shown; a
 // stranger's is zero.
 func (cs Contacts) known(a crypto.Address) Contact {
 	if i, ok := cs.w.book.byPerson[a]; ok {
