@@ -54,6 +54,7 @@ func (a inbox) list(ctx context.Context, onlyNew bool, f filter, asks check) err
 	if n == 0 {
 		return failed
 	}
+	all := len(rs)
 	rs = pick(a.session, rs, func(r wallet.Received) (yes, unknown bool) {
 		if onlyNew && !unfetched(r) {
 			return false, false
@@ -74,7 +75,12 @@ func (a inbox) list(ctx context.Context, onlyNew bool, f filter, asks check) err
 	if a.flags.json {
 		return errors.Join(a.result(list(rs, receivedOf)), failed)
 	}
-	if len(rs) == 0 {
+	switch {
+	case len(rs) > 0:
+	case all > 0:
+		a.say("Nothing that was granted to you is like that.")
+		a.next("carekey inbox")
+	default:
 		a.say("Nothing was granted to you that is shown here.")
 		a.next("hand your card to who should: carekey card")
 	}
