@@ -14,7 +14,6 @@ import (
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/folder"
-	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/spf13/cobra"
@@ -115,10 +114,8 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	for _, p := range cfg.Peers {
-		opt.Peers = append(opt.Peers, p.peer())
-		opt.Lists = append(opt.Lists, func(ctx context.Context) ([]node.Withdrawn, error) {
-			return node.ReadWithdrawn(ctx, p.URLs, p.Fingerprint)
-		})
+		peer := p.peer()
+		opt.Peers, opt.Lists = append(opt.Peers, peer), append(opt.Lists, peer.Withdrawn)
 	}
 	if opt.Witnesses, err = cfg.witnesses(); err != nil {
 		return err // readConfig has read them

@@ -33,5 +33,15 @@ func (p *Peer) Signed(ctx context.Context) ([]byte, error) {
 	return p.wire.ask(ctx, question{service: ofLedger, path: PathCosign, reads: true, urgent: true, limit: MaxNote})
 }
 
+// Withdrawn returns the lists of withdrawn tokens that the peer knows. Nothing of them is
+// verified.
+func (p *Peer) Withdrawn(ctx context.Context) ([]Withdrawn, error) {
+	b, err := p.wire.ask(ctx, question{service: ofLedger, path: PathWithdrawn, reads: true, urgent: true, limit: maxWithdrawn})
+	if err != nil {
+		return nil, err
+	}
+	return WithdrawnForm.Parse(b)
+}
+
 // Close ends the connections.
 func (p *Peer) Close() { p.wire.http.CloseIdleConnections() }

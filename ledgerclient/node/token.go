@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"encoding/base64"
 	"slices"
 
@@ -199,16 +198,3 @@ var WithdrawnForm = list("lists of withdrawn tokens", 0, contract.MaxNodes, func
 
 // maxWithdrawn is how long such lists are at most, in bytes.
 const maxWithdrawn = contract.MaxNodes * (1 + 33 + 8 + 4 + MaxWithdrawn*33 + 64)
-
-// ReadWithdrawn asks another node, at one of some URLs, for the lists of withdrawn tokens that
-// it knows. Nothing of them is verified. fingerprint is that of its TLS key; the zero Hash:
-// the system's authorities vouch for it.
-func ReadWithdrawn(ctx context.Context, urls []string, fingerprint crypto.Hash) ([]Withdrawn, error) {
-	w := newWire(&Invitation{URLs: urls, Fingerprint: fingerprint}, 0)
-	defer w.http.CloseIdleConnections()
-	b, err := w.ask(ctx, question{service: ofLedger, path: PathWithdrawn, reads: true, urgent: true, limit: maxWithdrawn})
-	if err != nil {
-		return nil, err
-	}
-	return WithdrawnForm.Parse(b)
-}

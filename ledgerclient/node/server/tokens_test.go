@@ -123,7 +123,7 @@ func TestWithdrawnTokens(t *testing.T) {
 	stranger := crypto.GenerateKey()
 	w.server.SetTokens(Tokens{Needed: true, Withdrawn: node.Withdraw(w.ledger, w.institution().Node().Key, stranger, 8, nil)})
 	gone("a stranger's list")
-	lists, err := node.ReadWithdrawn(ctx, []string{w.http.URL}, crypto.Hash{})
+	lists, err := node.NewPeer([]string{w.http.URL}, crypto.Hash{}).Withdrawn(ctx)
 	if err != nil || len(lists) != 1 || lists[0].Number != 7 || !slices.Equal(lists[0].Keys, []crypto.PubKey{token.Key}) {
 		t.Errorf("%+v, %v", lists, err)
 	}
