@@ -127,15 +127,22 @@ var (
 // counted counts what a witness is asked.
 type counted struct {
 	http.Handler
-	mu    sync.Mutex
-	asked int
-	last  []byte
+	mu   sync.Mutex
+	n    int
+	last []byte
+}
+
+// asked is how often it was.
+func (c *counted) asked() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
 }
 
 func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	c.mu.Lock()
-	c.asked++
+	c.n++
 	c.last = body
 	c.mu.Unlock()
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -163,10 +170,10 @@ func TestCosign(t *testing.T) {
 	w, c := serve(t, cosigner(h.log(&kept)))
 	for i, step := range []struct{ more, requests int }{{5, 1}, {3, 1}, {0, 1}, {300, 1}, {1, 1}} {
 		h.grow(step.more, "record")
-		head, before := h.head(), c.asked
+		head, before := h.head(), c.asked()
 		line, answer := w.Ask(ctx, head, h.prove)
-		if answer != Cosigned || c.asked-before != step.requests {
-			t.Fatalf("%d: %s after %d requests", i, answer, c.asked-before)
+		if answer != Cosigned || c.asked()-before != step.requests {
+			t.Fatalf("%d: %s after %d requests", i, answer, c.asked()-before)
 		}
 		if got, at := w.Key.Newest(append(bytes.Clone(head.Note), line...)); got != line || !at.Equal(now) {
 			t.Errorf("%d: %q at %v", i, got, at)
@@ -183,21 +190,21 @@ func TestCosign(t *testing.T) {
 	// A node that starts, and a witness that does: neither forgets.
 	w2, c2 := serve(t, cosigner(h.log(&kept)))
 	h.grow(2, "record")
-	if _, answer := w2.Ask(ctx, h.head(), h.prove); answer != Cosigned || c2.asked != 2 {
-		t.Errorf("after a restart: %s after %d requests", answer, c2.asked)
+	if _, answer := w2.Ask(ctx, h.head(), h.prove); answer != Cosigned || c2.asked() != 2 {
+		t.Errorf("after a restart: %s after %d requests", answer, c2.asked())
 	}
 	w2.old = 3 // others have asked
-	if _, answer := w2.Ask(ctx, h.head(), h.prove); answer != Cosigned || c2.asked != 4 {
-		t.Errorf("after others: %s after %d requests", answer, c2.asked)
+	if _, answer := w2.Ask(ctx, h.head(), h.prove); answer != Cosigned || c2.asked() != 4 {
+		t.Errorf("after others: %s after %d requests", answer, c2.asked())
 	}
 	// A node that lags behind others asks for nothing twice.
 	behind := newHistory(t).grow(20, "record")
 	w2.old = 0
-	if _, answer := w2.Ask(ctx, behind.head(), behind.prove); answer != Ahead || c2.asked != 5 {
-		t.Errorf("behind: %s after %d requests", answer, c2.asked)
+	if _, answer := w2.Ask(ctx, behind.head(), behind.prove); answer != Ahead || c2.asked() != 5 {
+		t.Errorf("behind: %s after %d requests", answer, c2.asked())
 	}
-	if _, answer := w2.Ask(ctx, behind.head(), behind.prove); answer != Ahead || c2.asked != 5 {
-		t.Errorf("behind: %s after %d requests", answer, c2.asked)
+	if _, answer := w2.Ask(ctx, behind.head(), behind.prove); answer != Ahead || c2.asked() != 5 {
+		t.Errorf("behind: %s after %d requests", answer, c2.asked())
 	}
 }
 
@@ -407,8 +414,8 @@ func TestAnswers(t *testing.T) {
 		}(), Ahead, tries},
 	} {
 		w, asked := serve(t, c.does)
-		if line, answer := w.Ask(ctx, head, h.prove); answer != c.is || asked.asked != c.asked || (line != "") != (answer == Cosigned) {
-			t.Errorf("%s: %s %q after %d requests, not %s", c.what, answer, line, asked.asked, c.is)
+		if line, answer := w.Ask(ctx, head, h.prove); answer != c.is || asked.asked() != c.asked || (line != "") != (answer == Cosigned) {
+			t.Errorf("%s: %s %q after %d requests, not %s", c.what, answer, line, asked.asked(), c.is)
 		}
 	}
 	// Nobody is there, or whoever asks has no more time.
