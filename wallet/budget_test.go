@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	"filippo.io/age"
+
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -296,14 +297,9 @@ func peakMemory(t testing.TB, size int64) float64 {
 	return float64(kib) / 1024
 }
 
-func raceDetector() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
-
 // A record is streamed: one of three times the limit fits.
 func TestMemoryIsFlat(t *testing.T) {
-	if raceDetector() {
+	if lane.Race() {
 		return // its own memory is many times more
 	}
 	if got := peakMemory(t, 3*memoryLimit<<20); got > memoryLimit {

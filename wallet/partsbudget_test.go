@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -88,7 +89,7 @@ func BenchmarkBudgetParts(b *testing.B) {
 // than the memory that a file of any size takes: without a bound on what is collected it
 // takes 100 MiB. BenchmarkBudgetMemoryParts says how much it is.
 func TestMemoryOfParts(t *testing.T) {
-	if raceDetector() {
+	if lane.Race() {
 		return // its own memory is many times more
 	}
 	if got := peakMemory(t, bundleChild); got > memoryLimit*5/4 {

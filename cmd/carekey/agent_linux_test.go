@@ -19,10 +19,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carekey/carekey/crypto"
-	"github.com/carekey/carekey/crypto/lane"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // agentScript looks at what holds a key unlocked, whose socket is alone in a folder:
@@ -84,7 +85,7 @@ func agentScript(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		rss, locked := residentOf(pid)
 		ts.Logf("it takes %d KiB, of which %d are locked", rss, locked)
-		if rss == 0 || rss > most<<10 || locked == 0 {
+		if rss == 0 || rss > most<<10 && !lane.Race() || locked == 0 {
 			ts.Fatalf("%d KiB, %d locked", rss, locked)
 		}
 	default:

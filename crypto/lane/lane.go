@@ -10,6 +10,8 @@ package lane
 
 import (
 	"os"
+	"runtime/debug"
+	"slices"
 	"testing"
 )
 
@@ -26,6 +28,13 @@ func Pick[T any](long, usual, short T) T {
 		return short
 	}
 	return usual
+}
+
+// Race reports whether the race detector is there, whose own memory is many times more than
+// a program's.
+func Race() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // OneGoroutine leaves a slow test out of the short lane: what it sweeps is the work of
