@@ -363,7 +363,7 @@ func TestWatchLeavesAlone(t *testing.T) {
 // it begins.
 func TestWatchWindows(t *testing.T) {
 	ctx := context.Background()
-	tn, clinic, _ := watchTown(t, 1)
+	tn, clinic, given := watchTown(t, 1)
 	wa := clinic.Inbox().Watch(7 * 24 * time.Hour)
 	hour := contract.Hour(tn.now.Unix() / 3600)
 	patient := tn.again(patientName(0))
@@ -387,7 +387,8 @@ func TestWatchWindows(t *testing.T) {
 	}
 	tn.now = tn.now.Add(5 * time.Hour)
 	r, err = wa.Look(ctx)
-	if err != nil || len(r.Found) != 1 || r.Found[0].Consent != later.ID || len(r.Over) != 1 || r.Over[0].Consent != short.ID {
+	found := slices.DeleteFunc(r.Found, func(p wallet.Planned) bool { return p.Consent == given[0].ID }) // its time can have passed: then it has another
+	if err != nil || len(found) != 1 || found[0].Consent != later.ID || len(r.Over) != 1 || r.Over[0].Consent != short.ID {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
