@@ -678,6 +678,29 @@ func TestClockPutBack(t *testing.T) {
 	n.sound(n.nodes...)
 }
 
+// A head that a node did not stop at is signed as of when it signed less last: with the time
+// of the next larger one, which is signed anew, it would have a later time than that one had.
+func TestPassedOver(t *testing.T) {
+	n := newNetwork(t, 3, 3)
+	s := n.nodes[0]
+	s.follows()
+	before := s.clock.now()
+	n.grow(4)
+	for range 2 { // the second time only the time is new
+		n.clock.pass(node.CosignEvery)
+		s.follows()
+	}
+	for size, want := range map[uint64]time.Time{1: before, 3: before, 5: s.clock.now()} {
+		raw, err := s.c.mine(ctx, size)
+		s.must(err)
+		o, err := ledgerclient.OpenNote(s.id, s.config.Nodes, raw)
+		s.must(err)
+		if at := o.By[0].Time; o.Head.Size != size || !at.Equal(want) {
+			t.Errorf("%d entries as of %v, not %v", size, at, want)
+		}
+	}
+}
+
 // start0 is start without a look at the order.
 func (s *signing) start0() error {
 	lags := s.lags
