@@ -68,6 +68,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("PATH", env.Getenv("PATH")+string(filepath.ListSeparator)+example+string(filepath.ListSeparator)+os.Getenv(envWitness))
 			env.Setenv("TZ", "UTC")
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {

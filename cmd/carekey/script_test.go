@@ -155,7 +155,7 @@ func actorEnv(who string) map[string]string {
 }
 
 func TestScripts(t *testing.T) {
-	// Each command in them is a process, which the race detector makes slow to start.
+	// Each command in them is a process, which the race detector makes slow.
 	files, err := filepath.Glob(filepath.Join(top(), "testdata", "script", lane.Pick("*", "*", "*main-job")+".txtar"))
 	if err != nil || len(files) < 2 {
 		t.Fatal(files, err)
@@ -166,6 +166,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Values[scriptNodeKey{}] = &scriptNode{}
 			env.Setenv("TZ", "UTC")
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			// testscript's is one folder for all, in which root can make a wallet.
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "no-home"))
 			env.Values[serviceKey{}] = &serviceOf{}
