@@ -33,6 +33,7 @@ import (
 //	agent ended PID        waits for its end
 //	agent over FOLDER      the same of one that may have ended already
 //	agent within PID MIB   sees that it takes no more memory
+//	agent idle PID         waits until nobody is connected to it
 func agentScript(ts *testscript.TestScript, _ bool, args []string) {
 	if args[0] == "pid" {
 		found, err := filepath.Glob(filepath.Join(ts.MkAbs(args[2]), "*"))
@@ -78,6 +79,23 @@ func agentScript(ts *testscript.TestScript, _ bool, args []string) {
 			}
 			if err != unix.EINTR {
 				ts.Fatalf("it runs on: %v", err)
+			}
+		}
+	case "idle":
+		for limit := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+			fds, err := filepath.Glob("/proc/" + args[1] + "/fd/*")
+			ts.Check(err)
+			sockets := 0
+			for _, fd := range fds {
+				if to, _ := os.Readlink(fd); strings.HasPrefix(to, "socket:") {
+					sockets++
+				}
+			}
+			if sockets == 1 { // on which it listens
+				return
+			}
+			if time.Now().After(limit) {
+				ts.Fatalf("%d sockets", sockets)
 			}
 		}
 	case "within":

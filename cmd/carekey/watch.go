@@ -64,7 +64,9 @@ func (w *watching) run(cmd *cobra.Command) error {
 	keeps := false
 	if p.settings.Keyring == keyring.KindFile { // unless it is held unlocked, its passphrase is asked for once
 		key, err := w.keys(p).read(ctx)
-		if err == nil && !unlocked(key) {
+		if u, held := key.(keyring.Unlocked); held {
+			u.Close() // each round looks for itself, and others want to ask meanwhile
+		} else if err == nil {
 			w.key, keeps = key, true
 			_, err = key.Get(ctx, p.settings.Item)
 		}
