@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // Wholes are plans that give records whole.
@@ -24,6 +25,15 @@ func Wholes(records ...Record) (out []RecordPlan) {
 
 // Handed says what is wrong with a head that somebody handed on.
 func (w *Wallet) Handed(ctx context.Context, note string) error { return w.gossip(ctx, note) }
+
+// ReadFiled reads what a keeper at hand filed about a consent of one's own.
+func (cs Consents) ReadFiled(ctx context.Context, k ledgerclient.NearKeeper, id contract.ID) error {
+	return cs.w.with(ctx, func() (err error) {
+		_, t, _ := cs.granted(id)
+		cs.readFiled(ctx, 1, k, []*view.Thread{t}, func(_ int, _ ledgerclient.InquiryAnswer, why error) { err = why })
+		return err
+	})
+}
 
 // GrantAll gives consents as one batch, if all can be signed.
 func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) error {

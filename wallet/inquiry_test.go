@@ -101,6 +101,38 @@ func TestAttemptsCannotBeHidden(t *testing.T) {
 	}
 }
 
+// successor is a keeper at hand in the place of another one, with all that this filed.
+type successor struct {
+	ledgerclient.NearKeeper
+	key crypto.PubKey
+}
+
+func (s successor) Key() crypto.PubKey { return s.key }
+
+// What a keeper at hand filed is verified once, with its key: the same from a keeper that has
+// not signed it is none of what was found in order.
+func TestFiledIsOfItsKeeper(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	add(t, patient, "a.txt", "a")
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
+	c, _ := grant(t, patient, "Dr Smith", tn.now)
+	if _, err := patient.Consents().Revoke(ctx, []contract.ID{c.ID}); err != nil {
+		t.Fatal(err)
+	}
+	near := tn.options("Maria").Services.Keepers[0].(ledgerclient.NearKeeper)
+	for range 2 {
+		if err := patient.Consents().ReadFiled(ctx, near, c.ID); err != nil {
+			t.Fatal(err)
+		}
+		err := patient.Consents().ReadFiled(ctx, successor{near, crypto.GenerateKey().Public()}, c.ID)
+		if isTampered(err) == nil || isTampered(err).What != "refusal filed by keeper 1" {
+			t.Errorf("filed by another keeper: %v", err)
+		}
+	}
+}
+
 // absent is a keeper that no share comes to.
 type absent struct{ ledgerclient.Keeper }
 

@@ -36,14 +36,15 @@ func (cs Consents) readFiled(ctx context.Context, number int, k ledgerclient.Nea
 	}
 }
 
-// verifyFiled verifies what a keeper filed about a grant, unless the same was before.
+// verifyFiled verifies what a keeper filed about a grant, unless the same of the same keeper
+// was before.
 func (cs Consents) verifyFiled(number int, keeper crypto.PubKey, t *view.Thread, a *ledgerclient.InquiryAnswer) error {
 	if len(a.Refused)+len(a.Acks) == 0 {
 		return nil
 	}
 	filed := *a
 	filed.Size, filed.Root = 0, crypto.Hash{}
-	sum := crypto.Hash(sha256.Sum256(ledgerclient.Marshal(&filed)))
+	sum := crypto.Hash(sha256.Sum256(append(keeper[:], ledgerclient.Marshal(&filed)...)))
 	if t.Filed() == sum {
 		return nil
 	}
