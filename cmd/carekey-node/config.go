@@ -69,9 +69,6 @@ type config struct {
 	// institution of the ledger gave.
 	Closed bool          `json:"closed"`
 	Tokens []submitToken `json:"tokens"` // that this institution gave
-	// Withdrawn is the signed list of those that it has taken back, in base64: see
-	// node.WithdrawnForm.
-	Withdrawn []byte `json:"withdrawn,omitempty"`
 }
 
 // peerSetting is how another node is reached.

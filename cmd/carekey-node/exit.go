@@ -62,6 +62,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		node.ErrSlow + " " + node.ErrTooLarge + " " + node.ErrRedirect + " " + node.ErrForeign: "what answers there is no node, or too slowly[: more than {limit} bytes][: it points elsewhere, to {to|quote}][: status {status}] | look at the address in the invitation",
 		ledgerclient.ErrRollback: "the backup there has {pinned} entries, more than the folder with its {head} | the folder lost entries, or is not the one that was backed up. Keep both",
 		ledgerclient.ErrForked:   "the backup there has another history: it differs within the first {size} entries | somebody served two copies of the ledger, or changed one. Keep both",
+		"withdrawn-tampered":     "{where} is damaged: {what} | put it back from a backup; without one remove it, and let the node reach another one before it takes back a token",
 		folder.ErrDamaged:        "{where} is damaged: {what} | go on from a backup, and keep the damaged folder: it may show what happened",
 		ledgerclient.ErrTampered: "{what} does not verify[: {why}] | do not serve it until you know why; a backup may be whole",
 	},

@@ -77,6 +77,7 @@ var explained = []struct {
 	{folder.ErrClock.With("last", 1, "now", 1000), "clock-doubtful", 3},
 	{folder.ErrReplica, "ledger-replica", 2},
 	{&folder.DamagedError{File: "leaves", Entry: 3}, "entry-tampered", 6},
+	{&folder.DamagedError{File: "withdrawn", Entry: folder.NoEntry, What: "not what was signed"}, "withdrawn-tampered", 6},
 	{&folder.RangeError{}, "unexpected", 1},
 	{contract.ErrContractVersion, "newer-contract", 1},
 	{contract.ErrConfig, "configuration-tampered", 6},

@@ -104,13 +104,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	defer f.Close()
 	opt := server.Options{
 		Clock: a.now, Reference: reference(cfg.ClockReference),
-		Log: log, Limits: cfg.Limits,
+		Log: log, Limits: cfg.Limits, Closed: cfg.Closed,
 	}
 	if opt.Proxies, err = cfg.proxies(o.plain); err != nil {
-		return err
-	}
-	tokens := func(c *config) (server.Tokens, error) { return c.tokens(ctx, o.dir, f) }
-	if opt.Tokens, err = tokens(cfg); err != nil {
 		return err
 	}
 	for _, p := range cfg.Peers {
@@ -161,7 +157,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer s.Close()
-	reread := func(ctx context.Context) { a.reread(ctx, o.dir, log, s, tokens) }
+	reread := func(ctx context.Context) { a.reread(ctx, o.dir, log, s) }
 	return a.listen(ctx, o, log, s, reread, certs, listener, operator)
 }
 
@@ -229,7 +225,7 @@ func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *s
 }
 
 // reread takes over who may submit, where it was changed while the server runs.
-func (a *app) reread(ctx context.Context, dir string, log *slog.Logger, s *server.Server, tokens func(*config) (server.Tokens, error)) {
+func (a *app) reread(ctx context.Context, dir string, log *slog.Logger, s *server.Server) {
 	var seen time.Time
 	if info, err := os.Stat(filepath.Join(dir, configFile)); err == nil {
 		seen = info.ModTime()
@@ -247,16 +243,14 @@ func (a *app) reread(ctx context.Context, dir string, log *slog.Logger, s *serve
 			continue
 		}
 		seen = info.ModTime()
-		var t server.Tokens
 		c, err := readConfig(dir)
 		if err == nil {
-			t, err = tokens(c)
+			err = s.SetClosed(c.Closed)
 		}
 		if err != nil {
-			log.Error("node.json cannot be read: the tokens stay as they were")
+			log.Error("node.json or withdrawn cannot be read: the tokens stay as they were")
 			continue
 		}
-		s.SetTokens(t)
 		log.Info("tokens", "number", len(c.good(a.now())), "closed", c.Closed)
 	}
 }

@@ -106,55 +106,52 @@ func (a *app) giveToken(ctx context.Context, dir string, cfg *config, ledger cry
 }
 
 // withdraw takes a token back: for good, since other nodes keep the list with the highest
-// number.
-func (c *config) withdraw(name string, ledger crypto.LedgerID, keys folder.Keys, now time.Time) error {
+// number. last is the list that this institution made before, which settings that were put
+// back may know less than: what it took back stays in the next one until it is over.
+func (c *config) withdraw(name string, last node.Withdrawn, ledger crypto.LedgerID, keys folder.Keys, now time.Time) (w node.Withdrawn, err error) {
 	i := slices.IndexFunc(c.Tokens, func(t submitToken) bool { return t.Name == name && t.Withdrawn == "" })
 	if i < 0 {
-		return errNoToken.With("name", name)
+		return w, errNoToken.With("name", name)
 	}
 	c.Tokens[i].Withdrawn = now.UTC().Format(time.DateOnly)
-	var gone []crypto.PubKey
+	c.recall(last, now)
+	gone := slices.Clone(last.Keys)
 	for _, t := range c.Tokens {
-		if t.Withdrawn != "" && now.Before(t.Until) {
+		if !now.Before(t.Until) {
+			gone = slices.DeleteFunc(gone, func(k crypto.PubKey) bool { return k == t.Key })
+		} else if t.Withdrawn != "" && !slices.Contains(gone, t.Key) {
 			gone = append(gone, t.Key)
 		}
 	}
 	if len(gone) > node.MaxWithdrawn {
-		return usage(fmt.Sprintf("%d tokens are withdrawn and not over yet, and nodes are told of no more", node.MaxWithdrawn), "wait until one is over, and give tokens for fewer days")
+		return w, usage(fmt.Sprintf("%d tokens are withdrawn and not over yet, and nodes are told of no more", node.MaxWithdrawn), "wait until one is over, and give tokens for fewer days")
 	}
-	number := uint64(max(0, now.Unix()))
-	if before, err := node.WithdrawnForm.Parse(c.Withdrawn); err == nil && len(before) == 1 {
-		number = max(number, before[0].Number+1)
+	return node.Withdraw(ledger, keys.Node().Key, keys, max(uint64(max(0, now.Unix())), last.Number+1), gone), nil
+}
+
+// recall marks the tokens that a list has taken back, and settings that were put back do not
+// know of.
+func (c *config) recall(w node.Withdrawn, now time.Time) {
+	for i, t := range c.Tokens {
+		if t.Withdrawn == "" && slices.Contains(w.Keys, t.Key) {
+			c.Tokens[i].Withdrawn = now.UTC().Format(time.DateOnly)
+		}
 	}
-	c.Withdrawn = node.WithdrawnForm.Marshal([]node.Withdrawn{node.Withdraw(ledger, keys.Node().Key, keys, number, gone)})
-	return nil
+}
+
+// withdrawn is the file with the lists of withdrawn tokens that the node of a folder knows.
+func withdrawn(ctx context.Context, dir string, f *folder.Folder) (w server.WithdrawnFile, err error) {
+	genesis, err := f.Genesis(ctx)
+	if err != nil {
+		return w, err
+	}
+	config, err := contract.ParseConfig(genesis)
+	return server.WithdrawnIn(dir, f.ID(), config.Nodes), err
 }
 
 // good are the tokens that are neither withdrawn nor over.
 func (c *config) good(now time.Time) []submitToken {
 	return slices.DeleteFunc(slices.Clone(c.Tokens), func(t submitToken) bool { return t.Withdrawn != "" || !now.Before(t.Until) })
-}
-
-// tokens are what the server must know of them.
-func (c *config) tokens(ctx context.Context, dir string, f *folder.Folder) (t server.Tokens, err error) {
-	t.Needed = c.Closed
-	if len(c.Withdrawn) == 0 {
-		return t, nil
-	}
-	genesis, err := f.Genesis(ctx)
-	if err != nil {
-		return t, err
-	}
-	config, err := contract.ParseConfig(genesis)
-	if err != nil {
-		return t, err
-	}
-	lists, err := node.WithdrawnForm.Parse(c.Withdrawn)
-	if err != nil || len(lists) != 1 || !lists[0].Of(f.ID(), config.Nodes) {
-		return t, errConfig.With("path", path(dir, configFile), "what", "withdrawn is no list that this institution has signed for this ledger")
-	}
-	t.Withdrawn = lists[0]
-	return t, nil
 }
 
 func newToken(a *app) *cobra.Command {
@@ -169,14 +166,24 @@ func newToken(a *app) *cobra.Command {
 	list := &cobra.Command{
 		Use:   "list DIR [--limit N]",
 		Short: "List the tokens that this institution gave, the newest last",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := cli.CheckLimit(limit); err != nil {
 				return err
 			}
-			c, err := readConfig(args[0])
+			c, f, err := a.openNode(args[0])
 			if err != nil {
 				return err
 			}
+			defer f.Close()
+			file, err := withdrawn(cmd.Context(), args[0], f)
+			if err != nil {
+				return err
+			}
+			last, err := file.Of(f.Node().Key)
+			if err != nil {
+				return err
+			}
+			c.recall(last, a.now())
 			if !c.Closed {
 				a.say("The node is open: everybody may submit, with a token or without.")
 			}
@@ -222,7 +229,7 @@ func newTokenRemove(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove DIR NAME",
 		Short: "Take a token back, at all nodes of the ledger",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			_, f, err := a.openNode(args[0])
 			if err != nil {
 				return err
@@ -232,10 +239,22 @@ func newTokenRemove(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			file, err := withdrawn(cmd.Context(), args[0], f)
+			if err != nil {
+				return err
+			}
 			var after *config
 			err = edit(args[0], func(c *config) error {
 				after = c
-				return c.withdraw(args[1], f.ID(), keys, a.now())
+				last, err := file.Of(keys.Node().Key)
+				if err != nil {
+					return err
+				}
+				next, err := c.withdraw(args[1], last, f.ID(), keys, a.now())
+				if err != nil {
+					return err
+				}
+				return file.Take(cmd.Context(), next) // and then the settings, which a server looks at
 			})
 			if err != nil {
 				return err

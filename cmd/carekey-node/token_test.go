@@ -26,16 +26,15 @@ func TestWithdraw(t *testing.T) {
 	}
 	over, first, second := add("over", now.Add(-time.Hour)), add("first", now.Add(time.Hour)), add("second", now.Add(time.Hour))
 	add("kept", now.Add(time.Hour))
+	var last node.Withdrawn
 	list := func(at time.Time, name string) node.Withdrawn {
 		t.Helper()
-		if err := c.withdraw(name, ledger, keys, at); err != nil {
-			t.Fatal(err)
+		w, err := c.withdraw(name, last, ledger, keys, at)
+		if err != nil || !w.Of(ledger, []contract.Node{keys.Node()}) {
+			t.Fatalf("%+v, %v", w, err)
 		}
-		lists, err := node.WithdrawnForm.Parse(c.Withdrawn)
-		if err != nil || len(lists) != 1 || !lists[0].Of(ledger, []contract.Node{keys.Node()}) {
-			t.Fatalf("%+v, %v", lists, err)
-		}
-		return lists[0]
+		last = w
+		return w
 	}
 	one := list(now, "first")
 	if !slices.Equal(one.Keys, []crypto.PubKey{first}) {
@@ -49,19 +48,35 @@ func TestWithdraw(t *testing.T) {
 		t.Errorf("of one that is over: %+v", three)
 	}
 	for _, name := range []string{"first", "nobody"} {
-		if err := c.withdraw(name, ledger, keys, now); !errors.Is(err, errNoToken) {
+		if _, err := c.withdraw(name, last, ledger, keys, now); !errors.Is(err, errNoToken) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if good := c.good(now); len(good) != 1 || good[0].Name != "kept" {
 		t.Errorf("%+v", good)
 	}
+	// Settings of before, in which a token is good that was taken back, or is not there at all.
+	c.Tokens[1].Withdrawn = ""
+	c.Tokens = slices.DeleteFunc(c.Tokens, func(t submitToken) bool { return t.Name == "second" })
+	add("third", now.Add(time.Hour))
+	if four := list(now, "third"); len(four.Keys) != 3 || !slices.Contains(four.Keys, first) || !slices.Contains(four.Keys, second) {
+		t.Errorf("after old settings: %x", four.Keys)
+	}
+	if c.Tokens[1].Name != "first" || c.Tokens[1].Withdrawn == "" {
+		t.Errorf("%+v", c.Tokens)
+	}
+	if good := c.good(now); len(good) != 1 || good[0].Name != "kept" {
+		t.Errorf("%+v", good)
+	}
+	if later := list(now.Add(2*time.Hour), "kept"); !slices.Equal(later.Keys, []crypto.PubKey{second}) { // nobody knows when that is over
+		t.Errorf("%x", later.Keys)
+	}
+	add("last", now.Add(time.Hour))
 	for n := range node.MaxWithdrawn {
 		add(fmt.Sprint("many-", n), now.Add(time.Hour))
 		c.Tokens[len(c.Tokens)-1].Withdrawn = "2026-11-30"
 	}
-	before := c.Withdrawn
-	if err := c.withdraw("kept", ledger, keys, now); err == nil || !slices.Equal(c.Withdrawn, before) {
+	if _, err := c.withdraw("last", last, ledger, keys, now); err == nil {
 		t.Errorf("more than nodes are told of: %v", err)
 	}
 }

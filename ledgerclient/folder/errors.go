@@ -64,6 +64,7 @@ func (e *DamagedError) Coded() error {
 var damaged = []struct{ files, code string }{
 	{"checkpoint", "checkpoint-tampered"},
 	{"signed", "checkpoint-tampered"}, // of a node: what it signed last
+	{"withdrawn", "withdrawn-tampered"}, // of a node: the tokens that were taken back
 	{"genesis", "configuration-tampered"},
 	{"leaves", "entry-tampered"},
 	{"keys/", "ledger-key-damaged"},

@@ -15,7 +15,7 @@ import (
 // Every name that carekey gives inside a ledger's folder, as a path with slashes. A
 // name that is not of this layout is nobody's: what a NAS, a file manager or a
 // synchronisation leaves in a folder is passed over wherever a folder is listed, and is
-// never removed. (A node keeps node.json, tls and signed beside its ledger.)
+// never removed. (A node keeps node.json, tls, signed and withdrawn beside its ledger.)
 var (
 	layoutFolders = layout(
 		`keys`, `tls`,
@@ -29,7 +29,7 @@ var (
 		`contents/{id}\.{part}`,
 		`uploads/{random}`,
 		`keeper/shares/{end}(\.new)?`,
-		`node(\.json)?\.lock|node\.json|signed(\.new)?|(tls/)?\.new-[0-9a-f]{12}|tls/[^/]+\.pem`,
+		`node(\.json)?\.lock|node\.json|signed(\.new)?|withdrawn(\.new|\.lock)?|(tls/)?\.new-[0-9a-f]{12}|tls/[^/]+\.pem`,
 	)
 )
 

@@ -36,7 +36,7 @@ func (p *Peer) Signed(ctx context.Context) ([]byte, error) {
 // Withdrawn returns the lists of withdrawn tokens that the peer knows. Nothing of them is
 // verified.
 func (p *Peer) Withdrawn(ctx context.Context) ([]Withdrawn, error) {
-	b, err := p.wire.ask(ctx, question{service: ofLedger, path: PathWithdrawn, reads: true, urgent: true, limit: maxWithdrawn})
+	b, err := p.wire.ask(ctx, question{service: ofLedger, path: PathWithdrawn, reads: true, urgent: true, limit: MaxLists})
 	if err != nil {
 		return nil, err
 	}

@@ -196,5 +196,5 @@ func Withdraw(ledger crypto.LedgerID, giver crypto.PubKey, by signer, number uin
 // WithdrawnForm are the lists of several institutions.
 var WithdrawnForm = list("lists of withdrawn tokens", 0, contract.MaxNodes, func(c *codec.Codec, w *Withdrawn) { c.Message(w.fields) })
 
-// maxWithdrawn is how long such lists are at most, in bytes.
-const maxWithdrawn = contract.MaxNodes * (1 + 33 + 8 + 4 + MaxWithdrawn*33 + 64)
+// MaxLists is how long the lists of withdrawn tokens of a ledger are at most, in bytes.
+const MaxLists = contract.MaxNodes * (1 + 33 + 8 + 4 + MaxWithdrawn*33 + 64)

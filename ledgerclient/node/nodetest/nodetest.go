@@ -135,8 +135,7 @@ func (n *Node) Token() (secret string, err error) {
 		return "", err
 	}
 	t := node.GiveToken(n.folder.ID(), keys.Node().Key, keys, contract.Hour(n.now().Unix()/3600)+365*24, 1_000_000)
-	n.server.SetTokens(server.Tokens{Needed: true})
-	return t.Secret(), nil
+	return t.Secret(), n.server.SetClosed(true)
 }
 
 // Stop ends the node until Restart: who asks it finds nobody.

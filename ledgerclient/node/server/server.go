@@ -44,8 +44,9 @@ const EraseHours = 30 * 24
 // Options of a Server. The zero value is right for a node that takes entries from
 // everybody.
 type Options struct {
-	// Tokens say who may submit. Zero: everybody. See SetTokens.
-	Tokens Tokens
+	// Closed: entries, but for revocations, and payloads are taken only with a token that an
+	// institution of the ledger gave. See SetClosed.
+	Closed bool
 	// Lists ask the other nodes of the ledger for the tokens that were withdrawn.
 	Lists []func(context.Context) ([]node.Withdrawn, error)
 	// Ledger takes the entries if another than the folder keeps the order, of which the
@@ -236,7 +237,10 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 		return nil, err
 	}
 	s.tokens = newTokens(f.ID(), config.Nodes, f.Node())
-	s.SetTokens(opt.Tokens)
+	s.tokens.file = WithdrawnIn(s.folder.Properties().Reach, f.ID(), config.Nodes)
+	if err := s.SetClosed(opt.Closed); err != nil {
+		return nil, err
+	}
 	if err := s.joinNodes(ctx); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/carekey/carekey/ledgerclient"
@@ -40,21 +39,4 @@ func (f signedFile) read(c *cosigner) (head ledgerclient.Head, err error) {
 }
 
 // write makes a note the one that read finds, durably.
-func (f signedFile) write(raw []byte) error {
-	tmp := f.path + ".new"
-	file, err := disk.Open(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(raw)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(tmp, f.path)
-	}
-	if err == nil {
-		err = disk.SyncDir(filepath.Dir(f.path))
-	}
-	return err
-}
+func (f signedFile) write(raw []byte) error { return replaceFile(f.path, raw) }

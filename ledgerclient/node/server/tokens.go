@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,20 +13,12 @@ import (
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
-// Tokens say who may submit.
-type Tokens struct {
-	// Needed: entries, but for revocations, and payloads are taken only with a token that an
-	// institution of the ledger gave.
-	Needed bool
-	// Withdrawn are the tokens that the node's own institution has taken back. Zero: none.
-	Withdrawn node.Withdrawn
-}
-
 // seenTokens is of how many tokens the signatures are not verified again.
 const seenTokens = 4096
 
-// tokens are what a node knows of them.
+// tokens are what a node knows of who may submit.
 type tokens struct {
+	file    WithdrawnFile
 	ledger  crypto.LedgerID
 	members []contract.Node
 	self    contract.Node
@@ -44,6 +37,16 @@ type withdrawn struct {
 
 func newTokens(ledger crypto.LedgerID, members []contract.Node, self contract.Node) *tokens {
 	return &tokens{ledger: ledger, members: members, self: self, lists: map[crypto.PubKey]*withdrawn{}, seen: map[crypto.Hash]node.Token{}}
+}
+
+// fresh are those of some lists that are newer than those that are known.
+func (t *tokens) fresh(lists []node.Withdrawn) []node.Withdrawn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(lists), func(w node.Withdrawn) bool {
+		known := t.lists[w.Giver]
+		return known != nil && known.Number >= w.Number
+	})
 }
 
 // take takes in lists that are newer than those that are known, and returns how many. What
@@ -123,12 +126,15 @@ func (t *tokens) good(token node.Token, hour contract.Hour) bool {
 	return hour < token.Until && (w == nil || !w.keys[token.Key])
 }
 
-// SetTokens changes who may submit while the server runs.
-func (s *Server) SetTokens(t Tokens) {
+// SetClosed changes who may submit while the server runs, see Options.Closed, and reads which
+// tokens the node's institution has taken back, see [WithdrawnFile].
+func (s *Server) SetClosed(closed bool) error {
+	lists, err := s.tokens.file.Read()
+	s.tokens.take(lists...)
 	s.tokens.mu.Lock()
-	s.tokens.needed = t.Needed
-	s.tokens.mu.Unlock()
-	s.tokens.take(t.Withdrawn)
+	defer s.tokens.mu.Unlock()
+	s.tokens.needed = closed
+	return err
 }
 
 // withdrawn answers with the lists of withdrawn tokens, also those of others: who reaches
@@ -140,14 +146,21 @@ func (s *Server) withdrawn(q *request) error {
 // askWithdrawn reads what other nodes know.
 func (s *Server) askWithdrawn(ctx context.Context) {
 	for _, ask := range s.opt.Lists {
-		ctx, cancel := context.WithTimeout(ctx, listTime)
-		lists, err := ask(ctx)
+		within, cancel := context.WithTimeout(ctx, listTime)
+		lists, err := ask(within)
 		cancel()
 		if err != nil {
 			s.log.Debug("withdrawn tokens", "cause", cause(err))
 			continue
 		}
-		if n := s.tokens.take(lists...); n > 0 {
+		fresh := s.tokens.fresh(lists)
+		if len(fresh) == 0 {
+			continue
+		}
+		if err := s.tokens.file.Take(ctx, fresh...); err != nil { // they are refused all the same
+			s.log.Error("withdrawn tokens cannot be written down", "cause", cause(err))
+		}
+		if n := s.tokens.take(fresh...); n > 0 {
 			s.log.Info("withdrawn tokens", "lists", n)
 		}
 	}

@@ -1,9 +1,13 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,7 +18,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
-func closed(o *Options) { o.Tokens.Needed = true }
+func closed(o *Options) { o.Closed = true }
 
 // institution are the keys of the node's own institution.
 func (w *world) institution() folder.Keys {
@@ -45,6 +49,13 @@ func (w *world) withdraw(number uint64, tokens ...node.GivenToken) node.Withdraw
 	}
 	k := w.institution()
 	return node.Withdraw(w.ledger, k.Node().Key, k, number, keys)
+}
+
+// told has lists written down as the node's operator does, of which the server reads.
+func (w *world) told(lists ...node.Withdrawn) {
+	w.t.Helper()
+	w.must(w.server.tokens.file.Take(ctx, lists...))
+	w.must(w.server.SetClosed(true))
 }
 
 func TestTokens(t *testing.T) {
@@ -95,7 +106,7 @@ func TestTokens(t *testing.T) {
 	w.ok(w.post(node.PathEntries, body, w.with(token)...))
 	w.clock.pass(time.Hour)
 	w.refused("a token that is over", w.post(node.PathEntries, body, w.with(token)...), node.KindToken)
-	w.server.SetTokens(Tokens{})
+	w.must(w.server.SetClosed(false))
 	w.ok(w.post(node.PathEntries, body))
 }
 
@@ -106,7 +117,7 @@ func TestWithdrawnTokens(t *testing.T) {
 	token, other := w.token(1000), w.token(1000)
 	body := node.EntriesForm.Marshal(w.records(1))
 	w.ok(w.post(node.PathEntries, body, w.with(token)...))
-	w.server.SetTokens(Tokens{Needed: true, Withdrawn: w.withdraw(7, token)})
+	w.told(w.withdraw(7, token))
 	gone := func(what string) {
 		t.Helper()
 		w.refused(what, w.post(node.PathEntries, body, w.with(token)...), node.KindToken)
@@ -114,20 +125,20 @@ func TestWithdrawnTokens(t *testing.T) {
 		w.ok(w.post(node.PathEntries, body, w.with(other)...))
 	}
 	gone("withdrawn")
-	w.server.SetTokens(Tokens{Needed: true})
+	w.told()
 	gone("without a list")
-	w.server.SetTokens(Tokens{Needed: true, Withdrawn: w.withdraw(6)})
+	w.told(w.withdraw(6))
 	gone("an older list")
-	w.server.SetTokens(Tokens{Needed: true, Withdrawn: w.withdraw(7)})
+	w.told(w.withdraw(7))
 	gone("another list of that number")
 	stranger := crypto.GenerateKey()
-	w.server.SetTokens(Tokens{Needed: true, Withdrawn: node.Withdraw(w.ledger, w.institution().Node().Key, stranger, 8, nil)})
+	w.told(node.Withdraw(w.ledger, w.institution().Node().Key, stranger, 8, nil))
 	gone("a stranger's list")
 	lists, err := node.NewPeer([]string{w.http.URL}, crypto.Hash{}).Withdrawn(ctx)
 	if err != nil || len(lists) != 1 || lists[0].Number != 7 || !slices.Equal(lists[0].Keys, []crypto.PubKey{token.Key}) {
 		t.Errorf("%+v, %v", lists, err)
 	}
-	w.server.SetTokens(Tokens{Needed: true, Withdrawn: w.withdraw(9, other)})
+	w.told(w.withdraw(9, other))
 	w.ok(w.post(node.PathEntries, body, w.with(token)...)) // its institution says so
 	w.refused("the newest list", w.post(node.PathEntries, body, w.with(other)...), node.KindToken)
 }
@@ -157,8 +168,80 @@ func TestWithdrawnElsewhere(t *testing.T) {
 	lists.Store(&[]node.Withdrawn{node.Withdraw(w.ledger, stranger.Public(), stranger, 9, nil), w.withdraw(3, token)})
 	w.server.askWithdrawn(ctx)
 	w.refused("withdrawn elsewhere", w.post(node.PathEntries, body, w.with(token)...), node.KindToken)
-	if known, err := node.WithdrawnForm.Parse(w.ok(w.get(node.PathWithdrawn))); err != nil || len(known) != 1 || known[0].Number != 3 {
-		t.Errorf("%+v, %v", known, err)
+	known := w.ok(w.get(node.PathWithdrawn))
+	if all, err := node.WithdrawnForm.Parse(known); err != nil || len(all) != 1 || all[0].Number != 3 {
+		t.Errorf("%+v, %v", all, err)
+	}
+	// A node that begins anew and reaches nobody still knows.
+	w.http.Close()
+	w.server.Close()
+	w.folder.Close()
+	w.start(closed)
+	w.refused("withdrawn elsewhere, after a restart", w.post(node.PathEntries, body, w.with(token)...), node.KindToken)
+	if again := w.ok(w.get(node.PathWithdrawn)); !bytes.Equal(again, known) {
+		t.Errorf("%x, and then %x", known, again)
+	}
+}
+
+// What a node has told of withdrawn tokens stays as it is: no older list replaces it, also of
+// several programs at a time, and one that is not what was signed is damage.
+func TestWithdrawnFile(t *testing.T) {
+	ledger, dir := crypto.LedgerID{4}, t.TempDir()
+	var members []contract.Node
+	var keys []*crypto.PrivateKey
+	for range 3 {
+		k := crypto.GenerateKey()
+		keys, members = append(keys, k), append(members, contract.Node{Key: k.Public()})
+	}
+	file := WithdrawnIn(dir, ledger, members)
+	list := func(of int, number uint64, tokens int) node.Withdrawn {
+		gone := make([]crypto.PubKey, tokens)
+		for i := range gone {
+			gone[i] = crypto.PubKey{byte(i), byte(number)}
+		}
+		return node.Withdraw(ledger, keys[of].Public(), keys[of], number, gone)
+	}
+	stranger, forged := crypto.GenerateKey(), list(2, 9, 2)
+	forged.Keys = forged.Keys[:1]
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			err := file.Take(ctx, list(i%2, uint64(i), i), node.Withdraw(ledger, stranger.Public(), stranger, 9, nil), forged, node.Withdrawn{})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	lists, err := file.Read()
+	if err != nil || len(lists) != 2 || lists[0].Number != 18 || lists[1].Number != 19 || len(lists[1].Keys) != 19 {
+		t.Fatalf("%+v, %v", lists, err)
+	}
+	if w, err := file.Of(keys[1].Public()); err != nil || w.Number != 19 {
+		t.Errorf("%+v, %v", w, err)
+	}
+	if w, err := file.Of(keys[2].Public()); err != nil || w.Number != 0 {
+		t.Errorf("%+v, %v", w, err)
+	}
+	path := filepath.Join(dir, "withdrawn")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int{0, 20, 41, 45, 60, len(good) - 5} {
+		bad := bytes.Clone(good)
+		bad[at] ^= 1
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var damaged *folder.DamagedError
+		// One whose giver is another is of nobody here.
+		if lists, err := file.Read(); !errors.As(err, &damaged) && (at != 20 || len(lists) != 1) {
+			t.Errorf("byte %d: %+v, %v", at, lists, err)
+		}
+		if err := file.Take(ctx, list(1, 30, 0)); at != 20 && !errors.As(err, &damaged) {
+			t.Errorf("byte %d: %v", at, err)
+		}
 	}
 }
 
@@ -260,7 +343,7 @@ func TestTokensOfAnotherInstitution(t *testing.T) {
 	other := crypto.GenerateKey()
 	self := w.folder.Node()
 	w.server.tokens = newTokens(w.ledger, []contract.Node{self, {Checkpoint: [32]byte{9}, Key: other.Public()}}, self)
-	w.server.SetTokens(Tokens{Needed: true})
+	w.server.tokens.needed = true
 	theirs := func() node.GivenToken {
 		return node.GiveToken(w.ledger, other.Public(), other, w.hour()+24, 1_000_000)
 	}
