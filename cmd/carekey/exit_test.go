@@ -28,6 +28,7 @@ import (
 	"github.com/carekey/carekey/wallet/batch"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/keyring"
+	"github.com/carekey/carekey/wallet/keyring/agent"
 )
 
 var consent = contract.ID{0xab, 0xcd}
@@ -203,6 +204,7 @@ var explained = []struct {
 	{context.Canceled, "interrupted", 130},
 	{errUnwritten.Of(context.Canceled, "consents", 2, "which", "55aef0c0, 7d1b2c3e", "until", "21 Nov 2026 13:00"), "interrupted", 130},
 	{errUnwritten.Of(context.Canceled, "consents", 1, "which", "55aef0c0", "until", ""), "interrupted", 130},
+	{errLockedUnwritten.Of(crypto.ErrKeyLocked.Of(agent.ErrNotUnlocked), "consents", 1, "which", "55aef0c0", "until", "21 Nov 2026 13:00"), "key-locked", 4},
 	{fmt.Errorf("%w: %w", ui.ErrCanceled, context.Canceled), "interrupted", 130},
 	{cli.ErrDeclined, "declined", 3},
 	{errFindings.With("exit", 4), "findings", 4},

@@ -28,6 +28,8 @@ const (
 	locked     = "the keyring of the operating system is locked"
 	wrong      = "{field}[ {value|quote}]: {why}"
 	tried      = "{filed|; the patient's audit shows that you tried}"
+	unwritten  = "Of {consents|consent|consents} the opening is entered on the ledger, or on its way there, and the files are not all written: {which}. None was left half-written"
+	anew       = "[ before {until}, the ledger's time]: in the same hour that enters no opening anew"
 )
 
 // explanations has what people are told of every error: a new error is a code in the
@@ -50,7 +52,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	cli.ExitInterrupted: {
 		cli.ErrInterrupted: "stopped" + cli.NothingChanged,
 		errEntered:         "stopped, after something was entered on the ledger; no file was left half-written | see what holds: carekey status, carekey record list, carekey consent list, carekey inbox",
-		errUnwritten:       "stopped; of {consents|consent|consents} the opening is entered on the ledger, or on its way there, and the files are not all written: {which}. None was left half-written | fetch again[ before {until}, the ledger's time]: in the same hour that enters no opening anew",
+		errUnwritten:       "stopped. " + unwritten + " | fetch again" + anew,
 	},
 	cli.ExitToDo: {errToDo: "there is something to do, or new: {what} | what comes next: the same command without --check"},
 	cli.ExitUsage: {
@@ -139,6 +141,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	},
 	cli.ExitLocked: {
 		crypto.ErrKeyLocked:                      "your key cannot be used any more: {err|it was locked while this command ran} | unlock it and do it again: carekey unlock",
+		errLockedUnwritten:                       "{err}. " + unwritten + " | unlock it, and fetch again" + anew,
 		agent.ErrNotUnlocked:                     "it was locked while this command ran, or its time was over | unlock it: carekey unlock",
 		agent.ErrPlace:                           "there is no place for what holds the key unlocked: {why} | [make it yours alone: chmod 700 {open|quote}\n]{runtime|correct " + envXDGRuntime + ", or unset it: without it a folder in the home is used}{home|name a folder of your own on this computer, with a short path: " + envXDGRuntime + "}",
 		agent.ErrForeign:                         "another user of this computer listens where what holds your key should | do not trust that place: name another folder of your own in " + envXDGRuntime,

@@ -182,15 +182,18 @@ type fetching struct {
 	failed int
 	first  error
 
-	// Of an interruption: consents whose opening was entered, and that were not saved.
+	// Of an interruption, or when the key is locked meanwhile: consents whose opening was entered, and that were not saved.
 	left []contract.ID
 	hour wallet.Hour // of the first of these openings; 0 if none is known
 	pace wallet.Pace
 }
 
-// errUnwritten: fetch was interrupted, and what it had opened is not all written. consents,
-// which, until
-const errUnwritten fault.Code = "interrupted/unwritten"
+// A fetch was interrupted, or its key was locked meanwhile, and what it had opened is not all
+// written. consents, which, until
+const (
+	errUnwritten       fault.Code = "interrupted/unwritten"
+	errLockedUnwritten fault.Code = "key-locked/unwritten"
+)
 
 // leave notes a consent whose opening was entered in that hour, or 0.
 func (x *fetching) leave(id contract.ID, hour wallet.Hour) {
@@ -199,7 +202,8 @@ func (x *fetching) leave(id contract.ID, hour wallet.Hour) {
 	}
 }
 
-// interrupted is why a fetch ended, with what it leaves if somebody interrupted it.
+// interrupted is why a fetch ended, with what it leaves if somebody interrupted it, or locked
+// its key.
 func (x *fetching) interrupted(err error) error {
 	if err == nil || len(x.left) == 0 {
 		return err
@@ -208,7 +212,11 @@ func (x *fetching) interrupted(err error) error {
 	if x.hour != 0 {
 		until = day(x.hour + 1)
 	}
-	return errUnwritten.Of(err, "consents", len(x.left), "which", strings.Join(list(x.left, short[contract.ID]), ", "), "until", until)
+	code := errUnwritten
+	if errors.Is(err, crypto.ErrKeyLocked) {
+		code = errLockedUnwritten
+	}
+	return code.Of(err, "consents", len(x.left), "which", strings.Join(list(x.left, short[contract.ID]), ", "), "until", until)
 }
 
 func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string) error {
@@ -298,8 +306,8 @@ func single(open func() (*wallet.Opening, error)) func() ([]*wallet.Opening, []e
 	}
 }
 
-// open opens consents and saves their records. Only an interruption is returned, and what it
-// leaves is noted; other failures are counted, and the rest is fetched.
+// open opens consents and saves their records. Only what ends all of it is returned, and what
+// that leaves is noted; other failures are counted, and the rest is fetched.
 func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() ([]*wallet.Opening, []error, error)) (interrupted error) {
 	var prepared []*wallet.Fetched
 	var begun []wallet.Received
@@ -356,7 +364,7 @@ func (x *fetching) open(ctx context.Context, w *wallet.Wallet, open func() ([]*w
 	return nil
 }
 
-// save saves the records of a consent that was opened. Only an interruption is returned.
+// save saves the records of a consent that was opened. Only what ends all of it is returned.
 func (x *fetching) save(ctx context.Context, o *wallet.Opening, to *wallet.Fetched) (failed error) {
 	saved := make([]string, len(o.Records))
 	defer func() {
@@ -424,8 +432,9 @@ type fetchedViewJSON struct {
 	View  *health.View  `json:"view"` // null if the files cannot be looked at
 }
 
+// fail counts a failure, and returns one after which nothing more can be done.
 func (x *fetching) fail(ctx context.Context, err error) error {
-	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, crypto.ErrKeyLocked) {
 		return err
 	}
 	x.failed++

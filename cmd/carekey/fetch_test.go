@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -127,5 +128,57 @@ func TestFetchInterrupted(t *testing.T) {
 	}
 	if said == 0 {
 		t.Error("no interruption left an opening without its file")
+	}
+}
+
+// Threat: the key is locked while a fetch of several runs, and the patient sees openings of files
+// that nobody has. It is said of which, and nothing more is tried.
+func TestFetchLocked(t *testing.T) {
+	lane.OneGoroutine(t)
+	if runtime.GOOS != "linux" {
+		t.Skip("what holds a key is looked at on Linux")
+	}
+	d := newDistantTown(t, false)
+	for _, name := range []string{"a.txt", "b.txt"} {
+		d.must(os.WriteFile(filepath.Join(d.dir, name), []byte(name), 0o600))
+		d.mustRun("patient", "record", "add", name)
+	}
+	for _, r := range d.list("patient", "record", "list") {
+		d.mustRun("patient", "grant", "--to", "Dr Smith", "--record", r["id"].(string), "--for", "30d", "--yes")
+	}
+	d.mustRun("clinic", "inbox")
+	d.mustRun("clinic", "unlock")
+	passphrase := filepath.Join(d.dir, "clinic.passphrase")
+	d.must(os.Rename(passphrase, passphrase+".away"))
+	lacking := func() (n int) {
+		for _, e := range d.list("patient", "audit") {
+			if id, _ := e["consent"].(string); e["what"] == "opened" {
+				if found, _ := filepath.Glob(filepath.Join(d.dir, "got", "*", id[:8], "*.txt")); len(found) == 0 {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	d.proxy.arm(faultNone, 0, nil)
+	said := false
+	for at := 1; !said; at++ {
+		d.proxy.arm(faultBefore, at, func() { d.run("clinic", "lock") })
+		code, _, talk := d.run("clinic", "fetch", "--all", "-o", "got")
+		d.proxy.arm(faultNone, 0, nil)
+		if code == 0 {
+			break
+		}
+		n := lacking()
+		if code != 4 || strings.Contains(talk, "the opening is entered") != (n > 0) {
+			t.Errorf("request %d: %d openings without files: exit %d\n%s", at, n, code, talk)
+		}
+		said = said || n > 0
+		d.must(os.Rename(passphrase+".away", passphrase))
+		d.mustRun("clinic", "unlock")
+		d.must(os.Rename(passphrase, passphrase+".away"))
+	}
+	if !said {
+		t.Error("no lock left an opening without its file")
 	}
 }
