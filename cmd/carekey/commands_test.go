@@ -55,6 +55,11 @@ func TestWrittenCommandsExist(t *testing.T) {
 	var examples func(c *cobra.Command)
 	examples = func(c *cobra.Command) {
 		check(c.CommandPath(), c.Example)
+		for line := range strings.Lines(c.Example) {
+			if line = strings.TrimSuffix(line, "\n"); len(line) > 80 {
+				t.Errorf("%s: an example of %d columns: %q", c.CommandPath(), len(line), line)
+			}
+		}
 		for _, sub := range c.Commands() {
 			examples(sub)
 		}

@@ -44,6 +44,7 @@ var explained = []struct {
 	{wallet.ErrNoWallet, "no-wallet", 7},
 	{wallet.ErrNotFound.With("noun", "record"), "record-not-found", 7},
 	{wallet.ErrNotFound.With("noun", "batch"), "batch-not-found", 7},
+	{errOnlySaid.With("name", "Maria", "consent", consent), "contact-not-found", 7},
 	{wallet.ErrAmbiguous.With("query", "abcdef", "matches", []string{"abcdef01", "abcdef02"}), "ambiguous-id", 2},
 	{wallet.ErrInput.With("field", "until"), "bad-until", 2},
 	{&batch.LinesError{Problems: []batch.Problem{{File: "f.csv", Line: 2, Column: 5, Why: "not a date"}}, Total: 1}, "bad-file", 2},

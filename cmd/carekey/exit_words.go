@@ -226,6 +226,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		errHeadless:              "there is no wallet yet (looked in {dir}) | make one with: carekey init --name NAME\nif there was one: its wallet.json is gone. Put that back from a copy of the home; or move\nthe folder away and use your 24 words: carekey restore --ledger LEDGER",
 		wallet.ErrNotFound:       "there is no {noun} {query|quote} | which there are: carekey role list, carekey record tables",
 		"record-not-found":       "there is no record {query|quote} | " + recordsAre,
+		errOnlySaid:              "there is no contact {name|quote}: the sender of consent {consent} says so, and nobody verified it | keep who that is under a name of your own: carekey contact add NAME --from {consent}",
 		"contact-not-found":      "there is no contact {query|quote} | who is there: carekey contact list",
 		"consent-not-found":      "there is no consent {query|quote} | what you gave: carekey consent list; what was given to you: carekey inbox",
 		"ledger-not-found":       "there is no ledger {query|quote} | which there are: carekey ledger list",

@@ -286,11 +286,11 @@ func (x *fetching) fetch(ctx context.Context, code *crypto.FetchCode, id string)
 func (x *fetching) choose(ctx context.Context, rs []wallet.Received) (chosen []wallet.Received, err error) {
 	when := dates{x.now().Local()}
 	at, err := x.session.choose(ctx, "What do you want to open? Its owner sees that you did.", list(rs, func(r wallet.Received) ui.Item {
-		detail := "until " + when.near(r.Until) + ", " + r.Purpose.Word()
+		detail := "until " + when.near(r.Until) + ", "
 		if r.Fetched > 0 {
-			detail += ", fetched " + when.hour(r.LastFetched)
+			detail += "fetched " + when.hour(r.LastFetched) + ", "
 		}
-		return ui.Item{Label: short(r.Consent) + "  " + sender(r) + ": " + contents(r), Detail: detail}
+		return ui.Item{Label: short(r.Consent) + "  " + sender(r) + ": " + contents(r), Detail: detail + r.Purpose.Word()}
 	}), true, "what to open", "a fetch code, a consent of carekey inbox, or --all")
 	for _, i := range at {
 		chosen = append(chosen, rs[i])

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -35,7 +37,7 @@ between two runs: --new leaves out what was fetched.`,
 			return (&inboxWatch{watching: &watching{app: a}, onlyNew: onlyNew, filter: f}).run(cmd)
 		},
 	}
-	f.whoFlag(c, "from", "only what the contact `NAME`, or who has an address, gave you")
+	f.whoFlag(c, "from", "only what the contact `NAME`, or who has an address, gave you, and not who says so")
 	c.Flags().BoolVar(&watches, "watch", false, "go on, and print what comes")
 	c.Flags().BoolVar(&onlyNew, "new", false, "only what can be fetched and never was")
 	asks.flag(c, "something can be fetched and never was")
@@ -45,8 +47,28 @@ between two runs: --new leaves out what was fetched.`,
 // inbox is what was granted to the wallet's owner, on every ledger.
 type inbox struct{ *session }
 
-func (a inbox) list(ctx context.Context, onlyNew bool, f filter, asks check) error {
+// errOnlySaid: nobody of whom the inbox is asked for by a name is a contact; the sender of a
+// consent calls himself so. name, consent
+const errOnlySaid fault.Code = "contact-not-found/said"
+
+// from looks up what a filter of the inbox names. What a sender calls himself is none of it,
+// since anybody can: it is said how to keep who that is under a name of one's own.
+func (a inbox) from(ctx context.Context, f filter) (chosen, error) {
 	x, err := f.look(ctx, a.session)
+	if !errors.Is(err, wallet.ErrNotFound) {
+		return x, err
+	}
+	rs, _, _ := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Received, error) { return w.Inbox().List(ctx) })
+	for _, r := range rs {
+		if r.From == "" && text.Fold(r.Says) == text.Fold(f.who) {
+			return x, errOnlySaid.With("name", f.who, "consent", r.Consent)
+		}
+	}
+	return x, err
+}
+
+func (a inbox) list(ctx context.Context, onlyNew bool, f filter, asks check) error {
+	x, err := a.from(ctx, f)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ either (a text, or a PNG of its QR code), or a folder. Without it you are asked,
 where nobody can be it is the folder "ledger" in the home, made if it is not there. One
 whose order a program keeps is named with who keeps the rest, as in
 --ledger 'foo:anything DIR' or 'foo:anything INVITATION': see carekey ledger join.`,
-		Example: "  carekey init --name Maria --ledger @card.png\n  carekey init --name Maria --ledger /srv/health --new-ledger --words-file words.txt",
+		Example: "  carekey init --name Maria --ledger @card.png\n  carekey init --name Maria --ledger /srv/health --new-ledger\n  carekey init --name Maria --new-ledger --words-file words.txt",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return making{a}.init(cmd.Context(), f) },
 	}
 	f.add(c)

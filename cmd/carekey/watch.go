@@ -174,7 +174,7 @@ func (x *inboxWatch) run(cmd *cobra.Command) error {
 }
 
 func (x *inboxWatch) look(ctx context.Context, s *session) error {
-	chosen, err := x.filter.look(ctx, s)
+	chosen, err := inbox{s}.from(ctx, x.filter)
 	if err != nil {
 		return err
 	}

@@ -307,7 +307,7 @@ func (s *scanner) key(open int) []byte {
 	from := s.at
 	bad := func(why string) []byte { s.fail(from, why); return nil }
 	if s.peek() != '"' {
-		return bad("a key is missing")
+		return bad("a name is missing")
 	}
 	name, escaped, ok := s.text()
 	if !ok {
@@ -319,14 +319,14 @@ func (s *scanner) key(open int) []byte {
 	k := key{seed, name[:len(name):len(name)]}
 	for _, c := range name {
 		if c < ' ' || c > '~' {
-			return bad("a key has a character that keys of FHIR never have")
+			return bad("a name has a character that names in FHIR never have")
 		}
 		k.hash = (k.hash ^ uint64(lower(c))) * 0x9e3779b97f4a7c15
 		k.hash ^= k.hash >> 29
 	}
 	for _, other := range s.keys[open:] {
 		if k.hash == other.hash && bytes.EqualFold(k.name, other.name) {
-			return bad("the key " + strconv.Quote(string(name)) + " stands twice in one object")
+			return bad("the name " + strconv.Quote(string(name)) + " stands twice in one object")
 		}
 	}
 	if len(s.keys)-open == maxMembers {
