@@ -31,7 +31,7 @@ import (
 const testClock = "CAREKEY_TEST_CLOCK"
 
 // envWitness names the folder with the programs of a witness that is not ours, as they are
-// built by go install filippo.io/torchwood/cmd/litewitness@v0.9.0, and witnessctl beside it.
+// built by go install filippo.io/torchwood/cmd/litewitness@v0.9.0.
 const envWitness = "CAREKEY_LITEWITNESS"
 
 func TestMain(m *testing.M) {
