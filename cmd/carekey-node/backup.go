@@ -14,7 +14,10 @@ import (
 const notInBackup = `Not in it are the keeper's shares, so that a key that was destroyed does not live on
 in a backup. From a backup the ledger goes on with all its entries and payloads, but
 what was granted and not opened before stays closed until the one who granted it
-deposits the key again or grants anew. Nor are uploads in it that were under way.`
+deposits the key again or grants anew. Nor are uploads in it that were under way.
+Of a ledger with several nodes it is not in it what this one signed last: put in the
+place of the folder, it signs nothing before the others have shown it what they
+signed, twice as many as may be missing and one more, and it has read as much.`
 
 func newBackup(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -64,12 +67,14 @@ type backupJSON struct {
 	Shares   bool   `json:"shares"` // they are never in a backup
 }
 
-// copyNodeFiles copies the settings and the TLS key that the node made itself.
+// copyNodeFiles copies the settings, the tokens that were taken back, and the TLS key that the
+// node made itself. What the node signed last is in no backup, also not from a copy of the whole folder
+// that is brought up to date: a node that goes on from it must ask.
 func copyNodeFiles(dir, target string) error {
 	if err := os.MkdirAll(filepath.Join(target, "tls"), 0o700); err != nil {
 		return err
 	}
-	for _, name := range []string{privateKey, certificate, configFile} {
+	for _, name := range []string{privateKey, certificate, configFile, "withdrawn"} {
 		b, err := disk.ReadFile(path(dir, name), 1<<20)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the certificate is one that was given
@@ -80,6 +85,9 @@ func copyNodeFiles(dir, target string) error {
 		if err := atomicfile.Write(path(target, name), b, 0o600); err != nil {
 			return err
 		}
+	}
+	if err := os.Remove(filepath.Join(target, "signed")); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }

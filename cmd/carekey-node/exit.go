@@ -50,8 +50,11 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		errNoToken:         "no token is named {name} | see: carekey-node token list DIR",
 		folder.ErrNoLedger: "there is no ledger in {dir} | make one: carekey-node init DIR --name NAME",
 	},
-	cli.ExitUnexpected:  {errListen: "cannot listen at {address}: {why} | name a free address with --listen"},
-	cli.ExitUnreachable: {errNotBegun: "this ledger has not begun yet in that order: {by} does it | try again when that node is made"},
+	cli.ExitUnexpected: {errListen: "cannot listen at {address}: {why} | name a free address with --listen"},
+	cli.ExitUnreachable: {
+		server.ErrUnsure: "this node does not know what it has signed before, and has heard from {heard} of the {need} others that say it | it goes on by itself when they are there and it has read as much",
+		errNotBegun:      "this ledger has not begun yet in that order: {by} does it | try again when that node is made",
+	},
 	cli.ExitTampered: {
 		errDraftID:              "this draft is of ledger {got}, and {want} was compared | compare the id with all members again: carekey-node found show DRAFT DIR",
 		errOwnLine:              "the draft has another line for the keys in {dir} than this folder prints | do not go on: have the draft made anew from what carekey-node found line {dir} prints",

@@ -58,6 +58,7 @@ var explained = []struct {
 	{folder.ErrSuccessor.With("dir", "/node"), "ledger-successor", 1},
 	{folder.ErrNotNamed, "keys-not-named", 3},
 	{server.ErrClockOff.With("by", time.Hour, "against", "ledger"), "clock-off", 3},
+	{server.ErrUnsure.With("heard", 1, "need", 3), "signed-unknown", 5},
 	{order.ErrBroken.With("what", order.Shorter), "order-broken", 6},
 	{order.ErrUnknown.Of(io.EOF), "order-unknown", 5},
 	{&order.ProgramError{Program: "carekey-ledger-foo", Fault: order.Missing}, "order-program-missing", 5},
@@ -124,5 +125,5 @@ func TestWrittenCommandsExist(t *testing.T) {
 
 // Every code has words, and every row a code.
 func TestEveryCodeHasWords(t *testing.T) {
-	clitest.Codes(t, filepath.Join("..", ".."), explanations.Texts(), []string{"cmd/carekey-node", "cmd/cli", "ledgerclient/folder", "ledgerclient/node", "ledgerclient/order"}, nil)
+	clitest.Codes(t, filepath.Join("..", ".."), explanations.Texts(), []string{"cmd/carekey-node", "cmd/cli", "ledgerclient/folder", "ledgerclient/node", "ledgerclient/order"}, []string{"withdrawn-tampered"})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/spf13/cobra"
 )
 
@@ -424,6 +425,11 @@ the draft begins the ledger there, and the others find it.`,
 				return err
 			}
 			defer f.Close()
+			if len(d.Members) > 1 {
+				if err := server.Founded(cmd.Context(), f, a.now()); err != nil {
+					return err
+				}
+			}
 			n, err := a.describe(cmd.Context(), f, dir, cfg)
 			if err != nil {
 				return err

@@ -115,7 +115,9 @@ func (d description) nodesText() string {
 		}
 		lines = append(lines, p.text())
 	}
-	if d.Serving {
+	if d.Serving && d.unsure {
+		lines = append(lines, "this one signs nothing before the others have shown it what they signed")
+	} else if d.Serving {
 		sign[1+slices.Index(d.config.Nodes, d.me)] = true
 	}
 	count := len(sign)

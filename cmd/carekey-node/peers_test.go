@@ -60,7 +60,11 @@ Praxis: signs ANOTHER HISTORY (node 5, 7 entries)
 	if got := d.nodesText(); got != want {
 		t.Errorf("%s", got)
 	}
-	d.Threshold = 2
+	d.unsure = true
+	if got := d.nodesText(); !strings.HasPrefix(got, "1 of 6 sign") || !strings.Contains(got, "this one signs nothing before") {
+		t.Errorf("%s", got)
+	}
+	d.unsure, d.Threshold = false, 2
 	if got := d.nodesText(); !strings.HasPrefix(got, "2 of 6 sign, and 2 are needed\n") {
 		t.Errorf("%s", got)
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -42,6 +44,7 @@ type description struct {
 	config      contract.Config
 	me          contract.Node
 	asked       bool // Peers is filled in
+	unsure      bool // it does not know what it has signed, see server.ErrUnsure
 }
 
 func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *config) (description, error) {
@@ -96,6 +99,8 @@ func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *c
 	lock, err := claim(filepath.Join(dir, serveLock))
 	if errors.Is(err, folder.ErrBusy) {
 		d.Serving = true
+		_, err := os.Lstat(filepath.Join(dir, "signed"))
+		d.unsure = errors.Is(err, fs.ErrNotExist)
 	} else if err == nil {
 		lock.Close()
 	}

@@ -63,7 +63,7 @@ func (e *DamagedError) Coded() error {
 // damaged are the codes of what is no payload: of several the last.
 var damaged = []struct{ files, code string }{
 	{"checkpoint", "checkpoint-tampered"},
-	{"signed", "checkpoint-tampered"}, // of a node: what it signed last
+	{"signed", "checkpoint-tampered"},   // of a node: what it signed last
 	{"withdrawn", "withdrawn-tampered"}, // of a node: the tokens that were taken back
 	{"genesis", "configuration-tampered"},
 	{"leaves", "entry-tampered"},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -31,6 +32,8 @@ type Peer interface {
 	// Cosign shows it a signed head, and returns the note in which it has signed the head
 	// of that size; *ledgerclient.RangeError if it has not, or does not remember.
 	Cosign(ctx context.Context, note []byte) ([]byte, error)
+	// Signed returns the note in which it has signed its newest head.
+	Signed(ctx context.Context) ([]byte, error)
 }
 
 var _ Peer = (*node.Peer)(nil)
@@ -70,8 +73,10 @@ type cosigner struct {
 	peers  []*peer
 	wake   chan struct{} // full: there is something to sign, or to follow
 
-	// most is the largest head that was ever signed, its time the latest. For keep alone.
+	// most is the largest head that was ever signed, its time the latest. For keep alone, as
+	// lost: what was signed is not known, and others are heard first, see heard.
 	most ledgerclient.Head
+	lost bool
 	// told is what was complained of last; "": nothing since all went well. For step alone.
 	told string
 	// joint is the largest head that enough have signed; of size 0: none yet. It is written
@@ -121,6 +126,7 @@ type peer struct {
 	number int // in the settings, from 1
 	wake   chan struct{}
 	shown  [2][]byte // what it has signed too: what was aimed at, the newest; for show
+	asked  bool      // it has said what it signed, to a node that has signed nothing; for show
 	down   bool      // it gave no answer, or a wrong one; under cosigner.mu
 }
 
@@ -135,7 +141,44 @@ func newCosigner(id crypto.LedgerID, config contract.Config, me int, log signedL
 	}
 	var err error
 	c.most, err = c.file.read(c)
+	c.lost = c.most.Size == 0
 	return c, err
+}
+
+// ErrUnsure: the node does not know what it has signed before, since its folder came from a backup,
+// and has not heard yet from enough of the others, or they are ahead. heard, need
+const ErrUnsure fault.Code = "signed-unknown"
+
+// heard reports, as an error, that a node that does not know what it has signed must not sign
+// a head of that size yet. Of a head under its signature and those of enough others each of
+// these has signed one that is as large, and does not forget it: it hears from so many that,
+// also if those lie that may, one of them is among these, and signs nothing smaller than
+// what they show.
+func (c *cosigner) heard(size uint64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mayLie := len(c.others) - int(c.config.Threshold)
+	need := min(2*mayLie+1, len(c.others)-1)
+	heard, most := 0, uint64(0)
+	for i, o := range c.others {
+		if n := o.newestSize(); i != c.me && n > 0 {
+			heard, most = heard+1, max(most, n)
+		}
+	}
+	if heard < need || size < most {
+		return ErrUnsure.With("heard", heard, "need", need)
+	}
+	return nil
+}
+
+// Founded signs the first head of a ledger for a node of it that was just made: it has signed
+// nothing before. It is for a ledger of several nodes.
+func Founded(ctx context.Context, f *folder.Folder, at time.Time) error {
+	raw, err := f.CheckpointAt(ctx, at)
+	if err != nil {
+		return err
+	}
+	return newSignedFile(f.Properties().Reach).write(raw)
 }
 
 func (c *cosigner) add(peers []Peer) {
@@ -280,11 +323,16 @@ func (c *cosigner) keep(ctx context.Context, raw []byte, at time.Time) error {
 			return damaged
 		}
 	}
+	if c.lost {
+		if err := c.heard(head.Size); err != nil {
+			return err
+		}
+	}
 	if head.Size > c.most.Size || at.After(c.most.Time) {
 		if err := c.file.write(raw); err != nil {
 			return err
 		}
-		c.most, c.most.Time = head, at
+		c.most, c.most.Time, c.lost = head, at, false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -569,12 +617,21 @@ func (c *cosigner) showing(ctx context.Context, p *peer) {
 
 // show shows a peer the head that signatures are collected for, and the newest, unless the
 // peer has signed them too, and takes in what it says. It reports whether the peer gave
-// answers that are some, and is for one at a time.
+// answers that are some, and is for one at a time. A node that has nothing to show, since it
+// must hear first what it signed before, asks.
 func (c *cosigner) show(ctx context.Context, p *peer) bool {
 	c.mu.Lock()
 	aim, err := c.aim(ctx)
 	newest := c.newest
 	c.mu.Unlock()
+	if newest == nil && !p.asked {
+		raw, err := p.Signed(ctx)
+		if err == nil {
+			_, err = c.take(ctx, raw)
+		}
+		p.asked = c.answered(ctx, p, err)
+		return p.asked
+	}
 	there := err != nil || c.showOne(ctx, p, &p.shown[0], aim)
 	if newest != nil && !bytes.Equal(newest, aim) {
 		there = c.showOne(ctx, p, &p.shown[1], newest) && there
@@ -592,6 +649,11 @@ func (c *cosigner) showOne(ctx context.Context, p *peer, shown *[]byte, raw []by
 			*shown = raw
 		}
 	}
+	return c.answered(ctx, p, err)
+}
+
+// answered notes whether a peer gave an answer that is one.
+func (c *cosigner) answered(ctx context.Context, p *peer, err error) bool {
 	if ctx.Err() != nil {
 		return false
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -58,6 +59,8 @@ type signing struct {
 	// lies is what it says in place of what it should.
 	lies func(note []byte) ([]byte, error)
 	lags func() int // how many items it does not see yet; nil: none
+	// putBack: its folder comes from a backup. Otherwise one without a file was just made.
+	putBack bool
 	// reads is called when it reads its log, which may wait for the lock of its folder.
 	reads func()
 }
@@ -99,6 +102,7 @@ func (s *signing) start() error {
 	if err != nil {
 		return err
 	}
+	c.lost = s.putBack
 	s.last, s.lastAt, s.pause = nil, c.most.Time, time.Time{}
 	c.own, c.clock, c.patience = s.own, s.clock.now, 0
 	c.follow = func(context.Context) error {
@@ -137,6 +141,19 @@ func (l line) Cosign(ctx context.Context, raw []byte) ([]byte, error) {
 	answer, err := l.to.c.take(ctx, raw)
 	l.to.tells(answer)
 	return answer, err
+}
+
+func (l line) Signed(context.Context) ([]byte, error) {
+	if l.from.lies != nil || l.to.lies != nil {
+		return nil, errMute
+	}
+	l.to.c.mu.Lock()
+	defer l.to.c.mu.Unlock()
+	if l.to.c.newest == nil {
+		return nil, errMute
+	}
+	l.to.tells(l.to.c.newest)
+	return l.to.c.newest, nil
 }
 
 // tells takes down under what times a node has signed.
@@ -652,6 +669,61 @@ func TestSignedIsKept(t *testing.T) {
 	}
 }
 
+// Threat: a node goes on from a backup, which cannot say what it signed afterwards, and the
+// order that it sees is as old. It signs nothing before enough of the others have shown it
+// what they signed, also if one of them lies, and nothing smaller than that.
+func TestPutBack(t *testing.T) {
+	n := newNetwork(t, 4, 3)
+	s := n.nodes[0]
+	n.grow(9)
+	for _, s := range n.nodes {
+		s.follows()
+	}
+	n.settle()
+	if s.agreed().Size != 10 {
+		t.Fatal("they have not signed together")
+	}
+	s.must(os.Remove(filepath.Join(s.dir, "signed")))
+	s.putBack, s.size, s.lags = true, 4, func() int { return 6 }
+	for _, of := range n.nodes[1:] {
+		of.lies = func([]byte) ([]byte, error) { return nil, errMute }
+	}
+	s.must(s.start())
+	unsure := func(heard int) {
+		t.Helper()
+		n.settle()
+		_, err := s.own(ctx)
+		if e, ok := fault.As(err, ErrUnsure); !ok || fault.Get[int](e, "heard") != heard || fault.Get[int](e, "need") != 3 || s.c.newest != nil {
+			t.Errorf("heard from %d: %v", heard, err)
+		}
+		if _, err := os.Stat(filepath.Join(s.dir, "signed")); err == nil {
+			t.Error("it is taken down as signed")
+		}
+	}
+	unsure(0)
+	for i, of := range n.nodes[1:] {
+		of.lies = nil
+		n.clock.pass(node.CosignEvery)
+		for _, other := range n.nodes[1:] {
+			other.step() // signs anew, as it does when nothing is ordered
+		}
+		unsure(i + 1)
+	}
+	s.lags = nil // now it reads the order
+	n.clock.pass(node.CosignEvery)
+	s.step()
+	n.settle()
+	if s.agreed().Size != 10 || s.c.mySize() != 10 {
+		t.Errorf("%d of 10 under the signatures of enough", s.agreed().Size)
+	}
+	n.sound(n.nodes...)
+	s.putBack = false
+	s.must(s.start())
+	if s.c.most.Size != 10 {
+		t.Error("it does not know what it signed")
+	}
+}
+
 // A node whose clock was put back while it was not running signs nothing larger with an
 // earlier time than it signed before.
 func TestClockPutBack(t *testing.T) {
@@ -758,6 +830,8 @@ type deaf struct {
 	asked int
 	heard chan struct{}
 }
+
+func (d *deaf) Signed(context.Context) ([]byte, error) { return nil, errMute }
 
 func (d *deaf) Cosign(context.Context, []byte) ([]byte, error) {
 	if d.asked++; d.asked == 1 {

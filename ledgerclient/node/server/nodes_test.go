@@ -72,6 +72,7 @@ func newSeveral(t *testing.T, nodes, threshold int) *several {
 		s.must(err)
 		f, err := folder.CreateIn(ctx, r.dir, fd, s.items, s.clock.now)
 		s.must(err)
+		s.must(Founded(ctx, f, s.clock.now()))
 		s.must(f.Close())
 		r.http = httptest.NewServer(r)
 		t.Cleanup(r.http.Close)

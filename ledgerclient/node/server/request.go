@@ -412,6 +412,7 @@ func problemOf(err error) node.Problem {
 		{folder.ErrClock, refuse(node.KindClock)},
 		{ErrClockOff, refuse(node.KindClock)},
 		{folder.ErrBusy, refuseFor(node.KindBusy, time.Second)},
+		{ErrUnsure, refuseFor(node.KindBusy, node.CosignEvery)},
 		{syscall.ENOSPC, refuse(node.KindFull)},
 		{syscall.EDQUOT, refuse(node.KindFull)},
 		{folder.ErrReadOnly, refuse(node.KindReadOnly)},
@@ -436,8 +437,10 @@ func cause(err error) string {
 		}
 		return file + " is damaged"
 	}
-	if e, ok := fault.As(err, ErrClockOff); ok {
-		return e.Error()
+	for _, code := range []fault.Code{ErrClockOff, ErrUnsure} {
+		if e, ok := fault.As(err, code); ok {
+			return e.Error()
+		}
 	}
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Op + ": " + e.Err.Error()

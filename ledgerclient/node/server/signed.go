@@ -12,7 +12,8 @@ import (
 
 // signedFile is the largest head that a node has ever signed, with the latest time, in its
 // own note. It is written before the signature leaves. The log itself does not remember that: where
-// the order is kept elsewhere it is derived, and may be derived anew.
+// the order is kept elsewhere it is derived, and may be derived anew. It is in no backup: one of
+// before says less than was signed. Where it is missing others say it, see cosigner.heard.
 type signedFile struct{ path string }
 
 func newSignedFile(dir string) signedFile { return signedFile{filepath.Join(dir, "signed")} }
