@@ -55,7 +55,8 @@ type ViewPerson struct {
 	Gender      []string     `json:"gender"`
 	Identifiers []Identifier `json:"identifiers"`
 	Sources     []int        `json:"sources"`
-	Part        bool         `json:"part"` // at least one of them is part of a record
+	Part        bool         `json:"part"`    // at least one of them is part of a record
+	Details     []string     `json:"details"` // why what is said of who it is may mean something else
 
 	Allergies     ViewSection      `json:"allergies"`
 	Medicines     ViewSection      `json:"medicines"`
@@ -181,6 +182,7 @@ type viewRead struct {
 	why    string // why it was not read; "" if it was
 	number int    // in the View
 	count  int    // resources
+	rules  string // that all of it follows; "" if it names none
 
 	people []*viewWho
 	items  []*viewItem
@@ -248,18 +250,29 @@ func (r *viewRead) look(name string, file []byte) {
 		}
 		return
 	}
-	r.part = subsetted(file)
+	r.head(file)
 	r.resources(cut)
 }
 
-// subsetted reports whether a Bundle says of itself that it is part of another.
-func subsetted(file []byte) bool {
-	var b struct {
-		Meta struct {
-			Security []Coding `json:"security"`
-		} `json:"meta"`
+// head reads what a file that is one Bundle or resource says of all that is in it: whether it is
+// part of another, and what rules it follows.
+func (r *viewRead) head(file []byte) {
+	var all struct {
+		Meta  json.RawMessage `json:"meta"`
+		Rules any             `json:"implicitRules"`
 	}
-	return json.Unmarshal(file, &b) == nil && slices.ContainsFunc(b.Meta.Security, func(c Coding) bool { return c.Code == "SUBSETTED" })
+	if json.Unmarshal(file, &all) != nil {
+		return
+	}
+	meta, _ := decode(all.Meta)
+	r.part = cutShort(meta)
+	r.rules, _ = all.Rules.(string)
+}
+
+// cutShort reports whether the meta of a resource says that it is part of another, in its labels or,
+// as servers do that leave out what was not asked for, in its tags.
+func cutShort(meta tree) bool {
+	return slices.ContainsFunc(slices.Concat(meta.objs("security"), meta.objs("tag")), func(c tree) bool { return c.str("code") == "SUBSETTED" })
 }
 
 // View makes the picture of all that was added. now says what is past.

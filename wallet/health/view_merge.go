@@ -15,7 +15,8 @@ import (
 //   - they share an identifier, or both have a clinical date and these agree as far as the
 //     coarser goes, or, of something that lasts, neither has one;
 //   - of a result: the value is the same too;
-//   - of something that happens once: no two dates differ.
+//   - of something that happens once: no two dates differ;
+//   - whatever may change their meaning is the same.
 //
 // Within one source nothing is merged but what shares an identifier and all of that: a
 // source may well say two things twice. Everything in a merged item fits everything else in
@@ -59,7 +60,7 @@ func (m *viewMerged) fits(it *viewItem) bool {
 
 // sameThing is the rule above.
 func sameThing(a, b *viewItem) bool {
-	if a.Type != b.Type || !shares(a.codes, b.codes) || a.Type == "Observation" && a.value != b.value {
+	if a.Type != b.Type || !shares(a.codes, b.codes) || !slices.Equal(a.may, b.may) || a.Type == "Observation" && a.value != b.value {
 		return false
 	}
 	id := shares(a.ids, b.ids)

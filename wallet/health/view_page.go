@@ -131,6 +131,9 @@ func (p *pageMaker) person(x *ViewPerson) {
 	if len(x.Names) > 1 {
 		p.note("Also written " + strings.Join(x.Names[1:], ", ") + ".")
 	}
+	for _, d := range x.Details {
+		p.note("What a source says of who this is " + d + ".")
+	}
 	if x.Part && len(p.view.Persons) > 1 {
 		p.note("PART of a record: other entries may exist.")
 	}

@@ -23,6 +23,7 @@ type viewWho struct {
 	nobody  bool     // the file does not say whose it is
 	entries int      // that are theirs
 	seq     int      // among those of the file
+	may     []string // why this may be somebody else
 	words   []string // latinWords of names, after the first time
 }
 
@@ -60,7 +61,7 @@ func (w *whos) patient(key string, res *entered) *viewWho {
 		return who
 	}
 	who := w.add(key)
-	who.known = true
+	who.known, who.may = true, res.may
 	who.ids = identifiersOf(firstOf(res.objs("identifier")))
 	for _, n := range firstOf(res.objs("name")) {
 		if s := humanName([]tree{n}); s != "" {
@@ -430,7 +431,7 @@ func (g *viewGroup) perhaps(o *viewGroup) string {
 
 // person makes the picture of one person.
 func (g *viewGroup) person(number int, today string) ViewPerson {
-	p := ViewPerson{Number: number, Born: []string{}, Gender: []string{}, Names: []string{}, Identifiers: []Identifier{}, Sources: []int{}}
+	p := ViewPerson{Number: number, Born: []string{}, Gender: []string{}, Names: []string{}, Identifiers: []Identifier{}, Sources: []int{}, Details: []string{}}
 	for _, w := range g.whos {
 		p.Known = p.Known || w.known
 	}
@@ -441,7 +442,11 @@ func (g *viewGroup) person(number int, today string) ViewPerson {
 		p.Born, p.Gender, p.Identifiers = append(p.Born, w.born...), append(p.Gender, w.gender...), append(p.Identifiers, w.ids...)
 		p.Sources = append(p.Sources, w.from.number)
 		p.Part = p.Part || w.from.part
+		if len(w.may) > 0 {
+			p.Details = append(p.Details, otherMeaning(w.may))
+		}
 	}
+	p.Details = uniq(p.Details)
 	first := ""
 	if len(p.Names) > 0 {
 		first = p.Names[0]

@@ -32,6 +32,7 @@ type viewItem struct {
 	gone    bool     // withdrawn
 	holds   bool     // of a medicine: says in so many words that it is in use
 	scope   string   // of an allergy: what kind of thing it is to; "" if not said
+	may     []string // why it may mean something else, sorted
 
 	contains []codeable // of a medicine: what its source says is in it
 }
@@ -66,6 +67,8 @@ type entered struct {
 	url   string // fullUrl; "" if none
 	typ   string
 	base  string // what relative references are relative to; "" if it is not known
+	may   []string
+	older bool // another entry of the file is a later version of it
 
 	inside map[string]tree // contained, by id; nil before it was asked for
 }
@@ -85,13 +88,12 @@ func (r *viewRead) resources(cut *Cut) {
 		if p.Text {
 			continue
 		}
-		before, after := p.Resource()
-		m, err := decode(slices.Concat(before, after))
+		entry, m, err := p.decode()
 		if err != nil { // Split took it
 			r.why, r.people, r.items = "it could not be read", nil, nil
 			return
 		}
-		res := &entered{tree: m, entry: p.Entry + 1, typ: p.Type}
+		res := &entered{tree: m, entry: p.Entry + 1, typ: p.Type, may: r.otherwise(entry, m)}
 		json.Unmarshal(p.url, &res.url)
 		name := p.Type + "/" + res.str("id")
 		if base, ok := strings.CutSuffix(res.url, "/"+name); ok {
@@ -107,12 +109,62 @@ func (r *viewRead) resources(cut *Cut) {
 			in.byName[name] = append(in.byName[name], res)
 		}
 	}
+	in.versions()
 	r.count = len(in.all)
 	whos := newWhos(r, in)
 	for _, res := range in.all {
 		r.resource(res, in, whos)
 	}
 	r.people = whos.all
+}
+
+// otherwise is why an entry may mean something else than it says: a modifier extension anywhere
+// in it, and rules that it follows, must be understood by whoever reads it
+// (http://hl7.org/fhir/R4/extensibility.html#modifierExtension). None is understood here.
+func (r *viewRead) otherwise(entry, resource tree) []string {
+	why := map[string]bool{}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, x := range tree(v).objs("modifierExtension") {
+				why["it has "+cmp.Or(x.str("url"), "a modifier without a name")+", which is not understood here"] = true
+			}
+			for _, e := range v {
+				walk(e)
+			}
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		}
+	}
+	walk(map[string]any(entry))
+	walk(map[string]any(resource))
+	for _, rules := range []string{r.rules, resource.str("implicitRules")} {
+		if rules != "" {
+			why["it follows the rules "+rules+", which are not known here"] = true
+		}
+	}
+	return sorted(why)
+}
+
+// versions finds entries of a file of which it has a later version.
+func (in *within) versions() {
+	for _, same := range in.byName {
+		for _, a := range same {
+			at, ok := pointOf(a.obj("meta").str("lastUpdated"))
+			a.older = ok && slices.ContainsFunc(same[:min(len(same), maxNamed)], func(b *entered) bool {
+				then, ok := pointOf(b.obj("meta").str("lastUpdated"))
+				return ok && a.url == b.url && at.Before(then)
+			})
+		}
+	}
+}
+
+// contained is a resource that another has in it.
+func (e *entered) contained(c tree) *entered {
+	return &entered{tree: c, entry: e.entry, typ: c.str("resourceType"), base: e.base, may: e.may, inside: e.inside}
 }
 
 // find is the resource of the file that a reference names; nil if it is not here, or if
@@ -132,7 +184,7 @@ func (in *within) find(from *entered, reference string) *entered {
 		if c == nil || id == "" {
 			return nil
 		}
-		return &entered{tree: c, entry: from.entry, typ: c.str("resourceType"), base: from.base, inside: from.inside}
+		return from.contained(c)
 	}
 	if found := in.byURL[reference]; found != nil {
 		return found
@@ -145,6 +197,9 @@ func (in *within) find(from *entered, reference string) *entered {
 	}
 	return nil
 }
+
+// otherMeaning says why something may mean something else.
+func otherMeaning(why []string) string { return "may mean something else: " + few(why, ", ") }
 
 // refName is what a Reference says of whom it names, in words; "" if nothing.
 func (in *within) refName(from *entered, ref tree) string { return in.nameOf(from, ref, true) }
@@ -179,7 +234,7 @@ func (r *viewRead) resource(res *entered, in *within, whos *whos) {
 	if res.typ == "Patient" {
 		return // it is one of whos
 	}
-	it := &viewItem{from: r}
+	it := &viewItem{from: r, may: res.may}
 	it.Type = res.typ
 	it.Copies = []ViewCopy{{Entry: res.entry, Type: res.typ, ID: res.str("id")}}
 	var subject tree
@@ -212,6 +267,15 @@ func (r *viewRead) resource(res *entered, in *within, whos *whos) {
 	read(v)
 	if it.section == "" { // it spoke for a whole section
 		return
+	}
+	if len(it.may) > 0 {
+		it.Details = append([]string{otherMeaning(it.may)}, it.Details...)
+	}
+	if res.older {
+		v.detail("an older version of another entry")
+	}
+	if cutShort(res.obj("meta")) {
+		v.detail("cut short, says its source: not all of it is here")
 	}
 	for _, c := range it.Codes {
 		if !c.unspecific() {

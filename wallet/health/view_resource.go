@@ -89,7 +89,7 @@ func (v reading) absent(c codeable, section string, when string, whose ...string
 			}
 		}
 	}
-	if what == "" || v.withdrawn() {
+	if what == "" || v.withdrawn() || len(v.item.may) > 0 {
 		return false
 	}
 	v.by(whose...)
@@ -243,6 +243,7 @@ func (v reading) medicine() {
 	if ref := v.obj("medicationReference"); ref != nil {
 		switch found := v.in.find(v.entered, ref.str("reference")); {
 		case found != nil:
+			it.may = uniq(slices.Concat(it.may, found.may))
 			code = found.concept("code")
 			for _, x := range found.objs("ingredient") {
 				c := x.concept("itemCodeableConcept")
@@ -456,8 +457,8 @@ func (v reading) composition() {
 	v.item.When = v.date("date")
 	v.status("entered-in-error")
 	v.by("author", "custodian")
-	if v.item.gone {
-		return // what it says of its sections is withdrawn too
+	if v.item.gone || len(v.item.may) > 0 {
+		return // and so is what it says of its sections
 	}
 	who := v.item.Copies[0].By
 	var walk func(list []tree, depth int)

@@ -70,6 +70,10 @@ func (v reading) result() {
 	}
 	it.Group = groupOf(it.Name, it.Codes) + focus // no series of two
 	it.value += focus
+	if len(it.may) > 0 {
+		it.key = ""
+		it.Group += "\x00" + otherMeaning(it.may)
+	}
 	if it.key != "" {
 		it.key = it.Group + "\x00" + it.key
 	}
@@ -178,7 +182,7 @@ func (v reading) ranges(from tree, it *viewItem, q tree, n float64, numeric bool
 	}
 	r := all[0]
 	it.Range = rangeText(r)
-	if !numeric || len(r.objs("appliesTo")) > 0 || r.obj("age") != nil {
+	if !numeric || len(v.item.may) > 0 || len(r.objs("appliesTo")) > 0 || r.obj("age") != nil {
 		return
 	}
 	same := func(b tree) (float64, bool) {

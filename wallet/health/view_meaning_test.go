@@ -1,0 +1,88 @@
+package health
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// viewSays is all of a view in words, with each line's kind and sources, and what is drawn.
+func viewSays(v *View) string {
+	var b strings.Builder
+	for _, l := range v.Lines(ViewWords{Conflicts: true, Sources: true}) {
+		fmt.Fprintf(&b, "%s %s: %s %v\n", l.Kind, l.Name, l.Text, l.Sources)
+		if len(l.Trend) > 0 {
+			b.WriteString("drawn\n")
+		}
+	}
+	return b.String()
+}
+
+// meant is what a view of files must say; what begins with a hyphen it must not.
+type meant struct {
+	files []viewFile
+	want  []string
+}
+
+func means(t *testing.T, all map[string]meant) {
+	t.Helper()
+	for name, x := range all {
+		got := viewSays(viewOf(x.files...))
+		for _, want := range x.want {
+			if never, is := strings.CutPrefix(want, "-"); is == strings.Contains(got, never) {
+				t.Errorf("%s: %q\n%s", name, want, got)
+				break
+			}
+		}
+	}
+}
+
+// one is a file of these; two are a file of the first two, and one of the first and all others.
+func one(resources ...string) []viewFile { return []viewFile{sourceOf("a.json", resources...)} }
+
+func two(of, first string, others ...string) []viewFile {
+	return []viewFile{sourceOf("a.json", of, first), sourceOf("b.json", append([]string{of}, others...)...)}
+}
+
+const (
+	ada      = `{"resourceType":"Patient","id":"ada","identifier":[{"system":"a","value":"1"}],"name":[{"text":"Ada"}]}`
+	ucum     = `"system":"http://unitsofmeasure.org"`
+	quantity = `"valueQuantity":{"value":6,"unit":"mmol/L",` + ucum + `,"code":"mmol/L"}`
+	modifier = `"modifierExtension":[{"url":"https://example.org/not-so","valueBoolean":true}]`
+	cataract = `{"text":"Cataract","coding":[{"system":"http://snomed.info/sct","code":"193570009"}]}`
+	same     = `"code":` + cataract
+)
+
+func observation(more string) string {
+	return `{"resourceType":"Observation","status":"final","code":{"text":"Potassium","coding":[{"system":"http://loinc.org","code":"2823-3"}]},` + more + `}`
+}
+
+func methotrexate(more string) string {
+	return `{"resourceType":"MedicationRequest","status":"active","intent":"order","medicationCodeableConcept":{"text":"Methotrexate","coding":[{"system":"s","code":"m"}]},` + more + `}`
+}
+
+func noAllergies(more string) string {
+	return `{"resourceType":"AllergyIntolerance",` + noKnownAllergies + more + `}`
+}
+
+// What may change the meaning of an entry, and is not understood, is said; nothing is made of it that only its plain meaning would bear.
+func TestViewMayMeanSomethingElse(t *testing.T) {
+	means(t, map[string]meant{
+		"a modifier":             {one(observation(quantity + "," + modifier)), []string{"https://example.org/not-so"}},
+		"a modifier within":      {one(methotrexate(`"dosageInstruction":[{"text":"one a day",` + modifier + `}]`)), []string{"https://example.org/not-so"}},
+		"a modifier of an entry": {[]viewFile{{Source{Name: "a.json"}, []byte(`{"resourceType":"Bundle","type":"collection","entry":[{` + modifier + `,"resource":` + observation(quantity) + `}]}`)}}, []string{"https://example.org/not-so"}},
+		"other rules":            {one(observation(quantity + `,"implicitRules":"https://example.org/rules"`)), []string{"https://example.org/rules"}},
+		"other rules of all":     {[]viewFile{{Source{Name: "a.json"}, []byte(`{"resourceType":"Bundle","implicitRules":"https://example.org/rules","type":"collection","entry":[{"resource":` + observation(quantity) + `}]}`)}}, []string{"https://example.org/rules"}},
+		"no allergies, modified": {one(noAllergies("," + modifier)), []string{"-states none", "https://example.org/not-so"}},
+		"a summary, modified":    {one(`{"resourceType":"Composition","status":"final","title":"Summary",` + modifier + `,"section":[{"code":{"coding":[{"system":"http://loinc.org","code":"48765-2"}]},"emptyReason":{"coding":[{"system":"s","code":"nilknown"}]}}]}`), []string{"-states none", "https://example.org/not-so"}},
+		"a section, modified":    {one(`{"resourceType":"Composition","status":"final","title":"Summary","section":[{` + modifier + `,"code":{"coding":[{"system":"http://loinc.org","code":"48765-2"}]},"emptyReason":{"coding":[{"system":"s","code":"nilknown"}]}}]}`), []string{"-states none", "https://example.org/not-so"}},
+		"a person, modified":     {one(`{"resourceType":"Patient","name":[{"text":"Ada"}],` + modifier + `}`), []string{"https://example.org/not-so"}},
+		"one of two modified":    {two(ada, `{"resourceType":"Condition",`+same+`}`, `{"resourceType":"Condition",`+same+`,`+modifier+`}`), []string{"Problems: 2 entries"}},
+		"older, modified": {one(observation(quantity+`,"effectiveDateTime":"2026-02-01T08:00:00Z"`), observation(`"valueQuantity":{"value":9,"unit":"mmol/L",`+ucum+`,"code":"mmol/L"},"effectiveDateTime":"2026-01-01T08:00:00Z",`+modifier)),
+			[]string{"-before: 9", "https://example.org/not-so"}},
+
+		"part by its tag":        {[]viewFile{{Source{Name: "a.json"}, []byte(`{"resourceType":"Bundle","type":"collection","meta":{"tag":[{"code":7},{"code":"SUBSETTED"}]},"entry":[{"resource":` + ada + `}]}`)}}, []string{"PART of a record"}},
+		"an entry cut short":     {one(`{"resourceType":"AllergyIntolerance","meta":{"tag":[{"code":"SUBSETTED"}]},"code":{"text":"Nuts"}}`), []string{"cut short"}},
+		"an older version of it": {one(`{"resourceType":"MedicationStatement","id":"m","meta":{"lastUpdated":"2026-01-01T00:00:00Z"},"status":"active","medicationCodeableConcept":{"text":"Warfarin"}}`, `{"resourceType":"MedicationStatement","id":"m","meta":{"lastUpdated":"2026-02-01T00:00:00Z"},"status":"stopped","medicationCodeableConcept":{"text":"Warfarin"}}`), []string{"Warfarin: active, no date given, an older version of another entry", "-Warfarin: stopped, no date given, an older"}},
+	})
+}
