@@ -98,6 +98,8 @@ type ViewStatement struct {
 	When   string `json:"when"`  // as written; "" if it does not say
 	Source int    `json:"source"`
 	Entry  int    `json:"entry"` // in it, counted from 1
+
+	Verification string `json:"verification"` // how sure it is; "" if confirmed, or not said
 }
 
 // ViewCode is a code of a code system.

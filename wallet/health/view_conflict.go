@@ -102,7 +102,7 @@ func (m *viewMerged) within(scope string) bool {
 		if x.section == inImmunizations || x.section == inProcedures || x.section == inResults {
 			over = false
 		}
-		return !x.gone && !over && (scope == "" || x.scope == scope)
+		return !x.gone && !over && (scope == "" || slices.ContainsFunc(strings.Split(scope, ", "), func(kind string) bool { return slices.Contains(x.Category, kind) }))
 	})
 }
 

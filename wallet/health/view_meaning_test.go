@@ -86,3 +86,18 @@ func TestViewMayMeanSomethingElse(t *testing.T) {
 		"an older version of it": {one(`{"resourceType":"MedicationStatement","id":"m","meta":{"lastUpdated":"2026-01-01T00:00:00Z"},"status":"active","medicationCodeableConcept":{"text":"Warfarin"}}`, `{"resourceType":"MedicationStatement","id":"m","meta":{"lastUpdated":"2026-02-01T00:00:00Z"},"status":"stopped","medicationCodeableConcept":{"text":"Warfarin"}}`), []string{"Warfarin: active, no date given, an older version of another entry", "-Warfarin: stopped, no date given, an older"}},
 	})
 }
+
+// That there is none is said as widely, and as surely, as a source says it.
+func TestViewSaysNoneAsItIsSaid(t *testing.T) {
+	means(t, map[string]meant{
+		"no allergies beside one in a code": {one(`{"resourceType":"AllergyIntolerance","code":{"coding":[{"system":"http://www.nlm.nih.gov/research/umls/rxnorm","code":"7980","display":"Penicillin G"},{"system":"http://snomed.info/sct","code":"716186003","display":"No known allergy"}]}}`),
+			[]string{"-states none", "Allergies: 1 entry listed", "item Penicillin G", "No known allergy"}},
+		"no allergies of a kind":                     {one(noAllergies(`,"category":["food"]`)), []string{"states none: \"No known allergies\", scope food"}},
+		"no allergies of two kinds":                  {one(noAllergies(`,"category":["food","medication"]`)), []string{"scope food, medication"}},
+		"no allergies of a kind, and one of another": {one(noAllergies(`,"category":["food"]`), `{"resourceType":"AllergyIntolerance","category":["medication"],"code":{"text":"Penicillin"}}`), []string{"-contradiction"}},
+		"no allergies of two kinds, and one of them": {one(noAllergies(`,"category":["food","medication"]`), `{"resourceType":"AllergyIntolerance","category":["medication"],"code":{"text":"Penicillin"}}`), []string{"1 contradiction"}},
+		"perhaps no allergies":                       {one(noAllergies(`,"verificationStatus":{"coding":[{"system":"s","code":"unconfirmed"}]}`)), []string{"states none: \"No known allergies\", unconfirmed"}},
+		"no medicines, not so":                       {one(`{"resourceType":"MedicationStatement","status":"not-taken","medicationCodeableConcept":{"text":"No known medications","coding":[{"system":"http://snomed.info/sct","code":"787481004"}]}}`), []string{"-states none", "Withdrawn: 1 entry"}},
+		"no medicines, once":                         {one(`{"resourceType":"MedicationStatement","status":"completed","effectivePeriod":{"start":"2010","end":"2012"},"medicationCodeableConcept":{"text":"No known medications","coding":[{"system":"http://snomed.info/sct","code":"787481004"}]}}`), []string{"-states none", "2010", "2012"}},
+	})
+}

@@ -216,7 +216,7 @@ func (p *pageMaker) section(name string, s *ViewSection, items func([]ViewItem))
 
 func statementText(st ViewStatement) string {
 	says := "\"" + st.Says + "\""
-	for _, x := range []struct{ name, value string }{{"scope ", st.Scope}, {"by ", st.Who}, {"", shownTime(st.When)}} {
+	for _, x := range []struct{ name, value string }{{"", st.Verification}, {"scope ", st.Scope}, {"by ", st.Who}, {"", shownTime(st.When)}} {
 		if x.value != "" {
 			says += ", " + x.name + x.value
 		}

@@ -31,7 +31,6 @@ type viewItem struct {
 	value   string   // what an Observation says, in a form that is compared
 	gone    bool     // withdrawn
 	holds   bool     // of a medicine: says in so many words that it is in use
-	scope   string   // of an allergy: what kind of thing it is to; "" if not said
 	may     []string // why it may mean something else, sorted
 
 	contains []codeable // of a medicine: what its source says is in it

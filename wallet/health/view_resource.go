@@ -76,11 +76,24 @@ func (v reading) statement(section, what, says, scope, who, when string, entry i
 // absent reports whether a CodeableConcept is no thing but says that there is none, or that nobody
 // knows, and enters that for the section.
 func (v reading) absent(c codeable, section string, when string, whose ...string) bool {
-	what, scope := "", ""
+	what, scope, thing := "", "", false
 	for _, code := range c.codes {
 		if a, ok := absences[code.System+"|"+code.Code]; ok && a.section == section {
 			what, scope = a.what, a.scope
+		} else {
+			thing = thing || code.thing()
 		}
+	}
+	if what != "" && thing { // what is there is never less than what is not
+		for _, code := range c.codes {
+			if absences[code.System+"|"+code.Code].what != "" {
+				v.detail("its code says too: " + cmp.Or(code.Display, code.Code))
+			}
+		}
+		return false
+	}
+	if kinds := uniq(v.strs("category")); scope == "" {
+		scope = strings.Join(kinds, ", ")
 	}
 	if what == "" && len(c.codes) == 0 && c.name == "" {
 		for _, x := range v.obj(map[string]string{inAllergies: "code", inProblems: "code", inImmunizations: "vaccineCode", inMedicines: "medicationCodeableConcept"}[section]).objs("extension") {
@@ -97,6 +110,9 @@ func (v reading) absent(c codeable, section string, when string, whose ...string
 		c.name = strings.ReplaceAll(c.name, "-", " ")
 	}
 	v.statement(section, what, c.name, scope, v.item.Copies[0].By, when, v.entry)
+	if sure := v.word("verificationStatus"); sure != "confirmed" {
+		v.file.said[len(v.file.said)-1].Verification = sure
+	}
 	return true
 }
 
@@ -109,7 +125,8 @@ func (v reading) saysNothing() bool {
 func (v reading) withdrawn() bool {
 	return v.word("status", "entered-in-error") == "entered-in-error" ||
 		slices.Contains([]string{"entered-in-error", "refuted"}, v.word("verificationStatus", "entered-in-error", "refuted")) ||
-		slices.Contains([]string{"inactive", "resolved"}, v.word("clinicalStatus"))
+		slices.Contains([]string{"inactive", "resolved"}, v.word("clinicalStatus")) ||
+		strings.HasPrefix(v.typ, "Medication") && slices.Contains([]string{"not-taken", "stopped", "cancelled", "declined"}, v.str("status"))
 }
 
 // absence is a code that says something of a whole section.
@@ -194,9 +211,6 @@ func (v reading) allergy() {
 	v.clinical()
 	it.Category = v.strs("category")
 	slices.Sort(it.Category)
-	if len(it.Category) == 1 {
-		it.scope = it.Category[0]
-	}
 	if c := v.str("criticality"); c != "" {
 		it.Criticality = []string{c}
 	}
@@ -272,8 +286,8 @@ func (v reading) medicine() {
 	} else if made != "" {
 		begin = cmp.Or(v.date(made), v.date("whenPrepared"))
 	}
-	if v.absent(code, inMedicines, cmp.Or(begin, v.date("dateAsserted")), "informationSource", "requester") {
-		return
+	if end == "" && v.absent(code, inMedicines, cmp.Or(begin, v.date("dateAsserted")), "informationSource", "requester") {
+		return // what was so for a time says nothing of another
 	}
 	it.section = inMedicines
 	v.of(code)

@@ -68,6 +68,17 @@ func (c ViewCode) unspecific() bool {
 	return false
 }
 
+// thing reports whether a code, if it does not say that there is none, is of a system whose other
+// codes are things. A clinic's own code beside "no known allergies" may mean just that.
+func (c ViewCode) thing() bool {
+	switch c.System {
+	case sysSNOMED, sysRxNorm, "http://fdasis.nlm.nih.gov", "http://hl7.org/fhir/ndfrt", "http://hl7.org/fhir/sid/ndc", "http://www.whocc.no/atc",
+		"http://hl7.org/fhir/sid/icd-10", "http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-9-cm", "http://hl7.org/fhir/sid/cvx":
+		return !c.unspecific()
+	}
+	return false
+}
+
 // codeable is a CodeableConcept.
 type codeable struct {
 	codes []ViewCode // with a system and a code
