@@ -101,3 +101,19 @@ func TestViewSaysNoneAsItIsSaid(t *testing.T) {
 		"no medicines, once":                         {one(`{"resourceType":"MedicationStatement","status":"completed","effectivePeriod":{"start":"2010","end":"2012"},"medicationCodeableConcept":{"text":"No known medications","coding":[{"system":"http://snomed.info/sct","code":"787481004"}]}}`), []string{"-states none", "2010", "2012"}},
 	})
 }
+
+// A dose is shown with all that its source says of how much, how often and when.
+func TestViewDoses(t *testing.T) {
+	means(t, map[string]meant{
+		"a dose beside a text":     {one(methotrexate(`"dosageInstruction":[{"text":"as told","doseAndRate":[{"doseQuantity":{"value":15,"unit":"mg"}}]}]`)), []string{"as told, 15 mg"}},
+		"a dose against a text":    {one(methotrexate(`"dosageInstruction":[{"text":"take 15 mg","doseAndRate":[{"doseQuantity":{"value":5,"unit":"mg"}}]}]`)), []string{"take 15 mg, 5 mg"}},
+		"a dose that the text has": {one(methotrexate(`"dosageInstruction":[{"text":"Take 5 MG, daily","doseAndRate":[{"doseQuantity":{"value":5,"unit":"mg"}}]}]`)), []string{"Take 5 MG, daily", "-daily, 5 mg"}},
+		"two doses, one text":      {two(ada, (methotrexate(`"authoredOn":"2026-01-02","dosageInstruction":[{"text":"daily","doseAndRate":[{"doseQuantity":{"value":5,"unit":"mg"}}]}]`)), (methotrexate(`"authoredOn":"2026-01-02","dosageInstruction":[{"text":"daily","doseAndRate":[{"doseQuantity":{"value":50,"unit":"mg"}}]}]`))), []string{"1 contradiction", "5 mg", "50 mg"}},
+		"a range of doses":         {one(methotrexate(`"dosageInstruction":[{"doseAndRate":[{"doseRange":{"low":{"value":1,"unit":"tablet"},"high":{"value":2,"unit":"tablet"}}}]}]`)), []string{"1 tablet to 2 tablet"}},
+		"once a week":              {one(methotrexate(`"dosageInstruction":[{"timing":{"repeat":{"dayOfWeek":["mon"]}},"doseAndRate":[{"doseQuantity":{"value":15,"unit":"mg"}}]}]`)), []string{"15 mg", "mon"}},
+		"times of the day":         {one(methotrexate(`"dosageInstruction":[{"timing":{"repeat":{"frequency":1,"frequencyMax":3,"period":4,"periodMax":6,"periodUnit":"h","timeOfDay":["08:00:00"],"when":["ACM"],"count":10}}}]`)), []string{"1 to 3 in 4 to 6 h", "08:00", "ACM", "10"}},
+		"no more than":             {one(methotrexate(`"dosageInstruction":[{"text":"when in pain","maxDosePerPeriod":{"numerator":{"value":4,"unit":"g"},"denominator":{"value":24,"unit":"h"}}}]`)), []string{"4 g / 24 h"}},
+		"a rate":                   {one(`{"resourceType":"MedicationAdministration","status":"in-progress","medicationCodeableConcept":{"text":"Heparin"},"dosage":{"dose":{"value":12345.6,"unit":"IU"},"rateRatio":{"numerator":{"value":5,"unit":"mL"},"denominator":{"value":1,"unit":"h"}}}}`), []string{"12345.6 IU", "5 mL / 1 h"}},
+		"only on some days":        {one(methotrexate(`"dosageInstruction":[{"text":"one","additionalInstruction":[{"text":"not on Sundays"}],"patientInstruction":"with water"}]`)), []string{"not on Sundays", "with water"}},
+	})
+}

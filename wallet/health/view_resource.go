@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/carekey/carekey/wallet/payload"
 )
@@ -313,16 +314,10 @@ func (v reading) medicine() {
 		v.detail("handed out, and whether it is still taken is not said")
 	}
 	it.holds = v.str("status") == "active"
-	doses := v.objs("dosage")
-	if len(doses) == 0 {
-		doses = v.objs("dosageInstruction")
+	if s := v.str("renderedDosageInstruction"); s != "" { // R5
+		it.Dose = append(it.Dose, s)
 	}
-	for _, d := range doses {
-		if s := doseText(d); s != "" {
-			it.Dose = append(it.Dose, s)
-		}
-	}
-	if d := v.obj("dosage"); d != nil {
+	for _, d := range append(slices.Concat(v.objs("dosage"), v.objs("dosageInstruction")), v.obj("dosage")) {
 		if s := doseText(d); s != "" {
 			it.Dose = append(it.Dose, s)
 		}
@@ -347,33 +342,106 @@ func (v reading) reasons() (out []string) {
 	return out
 }
 
-// doseText is a Dosage in the source's own words, else its numbers.
+// doseText is a Dosage: the source's own words, and all that it says beside them of how much, how
+// often and when. A text says less than that often enough, and sometimes another thing.
 func doseText(d tree) string {
-	if s := d.str("text"); s != "" {
-		return s
-	}
-	var parts []string
-	for _, x := range d.objs("doseAndRate") {
-		if q := quantityText(x.obj("doseQuantity")); q != "" {
-			parts = append(parts, q)
+	says := d.str("text")
+	add := func(s string) {
+		if s != "" && !saysAlready(says, s) {
+			says += map[bool]string{true: ", "}[says != ""] + s
 		}
 	}
-	if q := quantityText(d.obj("dose")); q != "" {
-		parts = append(parts, q)
+	for _, x := range append(d.objs("doseAndRate"), d) {
+		for _, name := range []string{"doseQuantity", "dose", "doseRange", "rateQuantity", "rateRange", "rateRatio"} {
+			add(amountText(x.obj(name)))
+		}
 	}
-	rep := d.obj("timing").obj("repeat")
-	if f, p := rep.num("frequency"), rep.num("period"); f != "" && p != "" {
-		parts = append(parts, f+" in "+p+" "+rep.str("periodUnit"))
-	} else if s := d.obj("timing").concept("code").name; s != "" {
-		parts = append(parts, s)
+	timing := d.obj("timing")
+	add(repeatText(timing.obj("repeat")))
+	add(strings.Join(timing.strs("event"), ", "))
+	add(timing.concept("code").name)
+	add(d.concept("site").name)
+	add(d.concept("route").name)
+	add(d.concept("method").name)
+	for _, key := range []string{"asNeeded", "asNeededBoolean"} { // R5, and before
+		if b, _ := d[key].(bool); b {
+			add("as needed")
+		}
 	}
-	if s := d.concept("route").name; s != "" {
-		parts = append(parts, s)
+	for _, c := range append(d.concepts("asNeededFor"), d.concept("asNeededCodeableConcept")) {
+		if c.name != "" {
+			add("as needed for " + c.name)
+		}
 	}
-	if b, _ := d["asNeededBoolean"].(bool); b || d.concept("asNeededCodeableConcept").name != "" {
-		parts = append(parts, "as needed")
+	for _, c := range d.concepts("additionalInstruction") {
+		add(c.name)
 	}
-	return strings.Join(parts, ", ")
+	add(d.str("patientInstruction"))
+	for _, most := range append(d.objs("maxDosePerPeriod"), d.obj("maxDosePerPeriod"), d.obj("maxDosePerAdministration"), d.obj("maxDosePerLifetime")) {
+		if s := amountText(most); s != "" {
+			add("at most " + s)
+		}
+	}
+	return says
+}
+
+// saysAlready reports whether words stand in a text as they are: 5 mg does not stand in 15 mg, nor
+// in 2.5 mg.
+func saysAlready(text, words string) bool {
+	plain := func(s string) string {
+		return " " + strings.Join(strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",;:()", r) }), " ") + " "
+	}
+	return strings.Contains(plain(text), plain(words))
+}
+
+// amountText is a Quantity, a Range or a Ratio with its numbers as they are written; "" if it says
+// nothing.
+func amountText(q tree) string {
+	low, high := quantityExact(q.obj("low")), quantityExact(q.obj("high"))
+	switch of := quantityExact(q.obj("denominator")); {
+	case of != "":
+		return quantityExact(q.obj("numerator")) + " / " + of
+	case q.obj("numerator") != nil:
+		return quantityExact(q.obj("numerator"))
+	case low != "" && high != "":
+		return low + " to " + high
+	case low != "":
+		return "from " + low
+	case high != "":
+		return "up to " + high
+	}
+	return quantityExact(q)
+}
+
+// repeatText is how often, as a Timing says it.
+func repeatText(r tree) string {
+	var says []string
+	upTo := func(name string) string { // 1, or 1 to 3
+		if most := r.num(name + "Max"); most != "" {
+			return cmp.Or(r.num(name), "0") + " to " + most
+		}
+		return r.num(name)
+	}
+	often, period := upTo("frequency"), upTo("period")
+	switch {
+	case period != "": // once, if it does not say how often
+		says = append(says, cmp.Or(often, "1")+" in "+period+" "+r.str("periodUnit"))
+	case often != "":
+		says = append(says, often+" times")
+	}
+	for _, name := range []string{"dayOfWeek", "timeOfDay", "when"} {
+		says = append(says, r.strs(name)...)
+	}
+	for _, x := range []struct{ before, says, behind string }{
+		{"", r.num("offset"), " min from that"}, {"for ", upTo("duration"), " " + r.str("durationUnit") + " each"}, {"", upTo("count"), " times in all"},
+		{"for ", amountText(r.obj("boundsDuration")), ""}, {"for ", amountText(r.obj("boundsRange")), ""},
+		{"from ", shownTime(r.obj("boundsPeriod").str("start")), ""}, {"until ", shownTime(r.obj("boundsPeriod").str("end")), ""},
+	} {
+		if x.says != "" {
+			says = append(says, x.before+x.says+x.behind)
+		}
+	}
+	return strings.Join(says, ", ")
 }
 
 func (v reading) immunization() {

@@ -221,11 +221,18 @@ func rangeText(r tree) string {
 }
 
 // quantityText is a Quantity as it is shown; "" if it has no number.
-func quantityText(q tree) string {
+func quantityText(q tree) string { return quantityWith(q, numberText) }
+
+// quantityExact is a Quantity with its number as it is written.
+func quantityExact(q tree) string {
+	return quantityWith(q, func(s string) string { return s[:min(len(s), 64)] })
+}
+
+func quantityWith(q tree, number func(string) string) string {
 	if q.num("value") == "" {
 		return ""
 	}
-	return strings.TrimSpace(q.str("comparator") + numberText(q.num("value")) + " " + cmp.Or(q.str("unit"), q.str("code")))
+	return strings.TrimSpace(q.str("comparator") + number(q.num("value")) + " " + cmp.Or(q.str("unit"), q.str("code")))
 }
 
 // number reads a number that may be compared: no more than 64 characters, and finite.
@@ -237,15 +244,20 @@ func number(s string) (float64, bool) {
 	return n, err == nil && !math.IsInf(n, 0)
 }
 
+// cutNumber leaves of a number what can be a number.
+func cutNumber(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}
+
 // numberText shows a number with at most 4 significant digits behind a whole part that
 // stays whole: 98.63157894 is 98.63, 245678.5 is 245679, 7.10 stays 7.10.
 func numberText(s string) string {
 	n, ok := number(s)
 	if !ok {
-		if len(s) > 64 {
-			return s[:64] + "…"
-		}
-		return s
+		return cutNumber(s)
 	}
 	digits := strings.TrimLeft(strings.TrimLeft(s, "-"), "0.")
 	digits, _, _ = strings.Cut(strings.ReplaceAll(digits, ".", ""), "e")
