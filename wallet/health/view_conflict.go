@@ -153,6 +153,7 @@ func (m *viewMerged) conflicts(add addConflict) {
 	apart(ConflictDose, func(x *viewItem) string {
 		return strings.ToLower(strings.Join(strings.Fields(strings.Join(x.Dose, ", then ")), " "))
 	})
+	apart(ConflictValue, func(x *viewItem) string { return x.Flag })
 	apart(ConflictEnd, func(x *viewItem) string {
 		if x.End == "" {
 			return ""

@@ -117,3 +117,23 @@ func TestViewDoses(t *testing.T) {
 		"only on some days":        {one(methotrexate(`"dosageInstruction":[{"text":"one","additionalInstruction":[{"text":"not on Sundays"}],"patientInstruction":"with water"}]`)), []string{"not on Sundays", "with water"}},
 	})
 }
+
+// A value is shown, compared and joined with its own unit, range and flag only.
+func TestViewValues(t *testing.T) {
+	means(t, map[string]meant{
+		"a bound with a comparator":     {one(observation(quantity + `,"referenceRange":[{"low":{"value":7,"unit":"mmol/L","comparator":"<"},"high":{"value":9,"unit":"mmol/L"}}]`)), []string{"range <7 to 9 mmol/L", "-low"}},
+		"bounds of two units":           {one(observation(quantity + `,"referenceRange":[{"low":{"value":70,"unit":"mg/dL"},"high":{"value":9,"unit":"mmol/L"}}]`)), []string{"range 70 mg/dL to 9 mmol/L"}},
+		"bounds without a unit":         {one(observation(`"valueQuantity":{"value":100,` + ucum + `,"code":"mg/dL"},"referenceRange":[{"low":{"value":3},"high":{"value":9}}]`)), []string{"-high", "range 3 to 9"}},
+		"a unit that is another":        {one(observation(`"effectiveDateTime":"2026-02-01T08:00:00Z","valueQuantity":{"value":6,"unit":"mmol/L",`+ucum+`,"code":"mg/dL"}`), observation(`"effectiveDateTime":"2026-01-01T08:00:00Z","valueQuantity":{"value":90,"unit":"mg/dL",`+ucum+`,"code":"mg/dL"}`)), []string{"mmol/L", "-drawn"}},
+		"a unit that is another, twice": {two(ada, observation(`"effectiveDateTime":"2026-02-01T08:00:00Z","valueQuantity":{"value":6,"unit":"mmol/L",`+ucum+`,"code":"mg/dL"}`), observation(`"effectiveDateTime":"2026-02-01T08:00:00Z","valueQuantity":{"value":6,"unit":"mg/dL",`+ucum+`,"code":"mg/dL"}`)), []string{"Results: 2 entries", "6 mmol/L", "6 mg/dL", "1 contradiction"}},
+		"one unit differs":              {two(ada, observation(`"effectiveDateTime":"2026-02-01T08:00:00Z","valueQuantity":{"value":6,"unit":"mmol/L"}`), observation(`"effectiveDateTime":"2026-02-01T08:00:00Z","valueQuantity":{"value":6,"unit":"mg/dL"}`)), []string{"Results: 2 entries", "1 contradiction"}},
+		"a number in quotes":            {one(observation(`"valueQuantity":{"value":"6","unit":"mmol/L"}`)), []string{"6 mmol/L", "-value not here"}},
+		"an attachment":                 {one(observation(`"valueAttachment":{"title":"ECG"}`)), []string{"-value not here", "not shown"}},
+		"a flag of one of two":          {two(ada, observation(quantity+`,"effectiveDateTime":"2026-02-01T08:00:00Z","interpretation":[{"coding":[{"code":"N"}]}]`), observation(quantity+`,"effectiveDateTime":"2026-02-01T08:00:00Z","interpretation":[{"coding":[{"code":"HH"}]}]`)), []string{"Results: 1 entry", "critically high", "normal", "1 contradiction"}},
+		"a range of one of two":         {two(ada, observation(quantity+`,"effectiveDateTime":"2026-02-01T08:00:00Z","referenceRange":[{"text":"3 to 5"}]`), observation(quantity+`,"effectiveDateTime":"2026-02-01T08:00:00Z","referenceRange":[{"text":"4 to 9"}]`)), []string{"3 to 5 or 4 to 9"}},
+		"a range of a component":        {one(`{"resourceType":"Observation","code":{"text":"Panel"},"component":[{"code":{"text":"Na"},` + quantity + `,"referenceRange":[{"high":{"value":5,"unit":"mmol/L","code":"mmol/L"}}]},{"code":{"text":"K"},"dataAbsentReason":{"text":"haemolysed"}}]}`), []string{"Na 6 mmol/L (high, range up to 5 mmol/L)", "K no value: haemolysed"}},
+
+		"an end only":        {one(observation(quantity + `,"effectivePeriod":{"end":"2026-03-04"}`)), []string{"4 Mar 2026"}},
+		"when it was issued": {one(observation(quantity + `,"issued":"2026-03-04T08:00:00Z"`)), []string{"issued 4 Mar 2026"}},
+	})
+}

@@ -202,6 +202,7 @@ var worst = sync.OnceValue(func() map[string]int {
 		{"active", "recurrence", "relapse", "in-progress", "on-hold", "intended", "draft", "unknown", "preliminary", "registered", "remission", "inactive", "resolved", "completed", "stopped", "final"},
 		{"confirmed", "presumed", "provisional", "differential", "unconfirmed", "refuted", "entered-in-error"},
 		{"high", "unable-to-assess", "low"},
+		{"critically high", "critically low", "critically abnormal", "abnormal"},
 	} {
 		for i, word := range list {
 			rank[word] = i - len(list)
@@ -220,7 +221,7 @@ func worstFirst(list []string) []string {
 func (m *viewMerged) item() ViewItem {
 	first := m.of[0]
 	out := first.ViewItem
-	var names, dose, details, notes, category, status, verification, criticality []string
+	var names, dose, details, notes, category, status, verification, criticality, ranges, flags []string
 	var codes []ViewCode
 	out.Copies, out.Current = nil, false
 	gone := m.gone()
@@ -242,7 +243,7 @@ func (m *viewMerged) item() ViewItem {
 		if out.Recorded == "" || x.Recorded != "" && x.Recorded < out.Recorded {
 			out.Recorded = x.Recorded
 		}
-		out.Range, out.Flag = cmp.Or(out.Range, x.Range), cmp.Or(out.Flag, x.Flag)
+		ranges, flags = append(ranges, x.Range), append(flags, x.Flag)
 		out.Current = out.Current || x.Current && !x.gone
 		out.whole, out.past = out.whole && x.whole, out.past && x.past
 		c := x.Copies[0]
@@ -255,6 +256,7 @@ func (m *viewMerged) item() ViewItem {
 	})
 	out.Codes = slices.CompactFunc(codes, func(a, b ViewCode) bool { return a.System == b.System && a.Code == b.Code })
 	out.Dose, out.Details, out.Notes = listed(dose), listed(details), listed(notes)
+	out.Range, out.Flag = strings.Join(listed(ranges), " or "), both(worstFirst(listed(flags)))
 	out.Category, out.Status = uniq(listed(category)), worstFirst(listed(status))
 	out.Verification, out.Criticality = worstFirst(listed(verification)), worstFirst(listed(criticality))
 	if out.Codes == nil {

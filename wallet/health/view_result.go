@@ -2,10 +2,13 @@ package health
 
 import (
 	"cmp"
+	"encoding/json"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/carekey/carekey/wallet/payload"
 )
@@ -15,8 +18,11 @@ func (v reading) result() {
 	it := v.item
 	it.section = inResults
 	v.of(v.concept("code"))
-	begin, _, said := v.entered.span("effective")
-	it.When = begin
+	begin, end, said := v.entered.span("effective")
+	it.When = cmp.Or(begin, end)
+	if issued := v.date("issued"); it.When == "" && issued != "" {
+		v.detail("issued " + shownTime(issued))
+	}
 	if said != "" {
 		v.detail(said)
 	}
@@ -35,13 +41,12 @@ func (v reading) result() {
 	v.value(v.tree, it)
 	var parts, compared []string
 	for _, c := range v.objs("component") {
-		var of ViewItem
-		part := viewItem{ViewItem: of}
+		part := viewItem{}
 		v.value(c, &part)
 		name := c.concept("code")
-		says := strings.TrimSpace(name.name + " " + cmp.Or(part.Value, "value not here"))
-		if part.Flag != "" {
-			says += " (" + part.Flag + ")"
+		says := strings.TrimSpace(name.name + " " + cmp.Or(part.Value, noValue(c)))
+		if more := listed([]string{part.Flag, prefixed("range ", part.Range)}); len(more) > 0 {
+			says += " (" + strings.Join(more, ", ") + ")"
 		}
 		parts = append(parts, says)
 		code := name.name
@@ -59,13 +64,9 @@ func (v reading) result() {
 		it.value += strings.Join(compared, "\x00")
 	}
 	if it.Value == "" {
-		switch n := len(v.objs("hasMember")); {
-		case v.concept("dataAbsentReason").name != "":
-			it.Value = "no value: " + v.concept("dataAbsentReason").name
-		case n > 0:
+		it.Value = noValue(v.tree)
+		if n := len(v.objs("hasMember")); n > 0 && v.concept("dataAbsentReason").name == "" {
 			it.Value = payload.Counted(n, "value", "values") + " of its own"
-		default:
-			it.Value = "value not here"
 		}
 	}
 	it.Group = groupOf(it.Name, it.Codes) + focus // no series of two
@@ -80,16 +81,28 @@ func (v reading) result() {
 	v.by("performer")
 }
 
+// noValue says why there is none.
+func noValue(from tree) string {
+	if why := from.concept("dataAbsentReason").name; why != "" {
+		return "no value: " + why
+	}
+	return "value not here"
+}
+
 // value reads value[x] with its range and its interpretation.
 func (v reading) value(from tree, it *viewItem) {
 	switch q := from.obj("valueQuantity"); {
 	case q != nil:
 		it.Value, it.Original = quantityText(q), q.num("value")
-		it.Unit = cmp.Or(q.str("unit"), q.str("code"))
+		it.Unit = unitText(q)
 		n, ok := number(it.Original)
-		it.value = "q|" + it.Original + "|" + cmp.Or(q.str("code"), q.str("unit")) + q.str("comparator")
+		of := cmp.Or(q.str("code"), q.str("unit"))
+		if torn(q) {
+			of, ok = it.Unit, false
+		}
+		it.value = "q|" + cmp.Or(it.Original, q.str("value")) + "|" + of + q.str("comparator")
 		if ok {
-			it.value = "q|" + strconv.FormatFloat(n, 'g', -1, 64) + "|" + cmp.Or(q.str("code"), q.str("unit")) + q.str("comparator")
+			it.value = "q|" + strconv.FormatFloat(n, 'g', -1, 64) + "|" + of + q.str("comparator")
 		}
 		if ok && q.str("comparator") == "" && q.str("system") == sysUCUM && q.str("code") != "" {
 			it.number, it.key = n, q.str("code")
@@ -117,7 +130,14 @@ func (v reading) value(from tree, it *viewItem) {
 		if b, ok := from["valueBoolean"].(bool); ok {
 			s = map[bool]string{true: "yes", false: "no"}[b]
 		}
-		it.Value, it.value = s, "s|"+s
+		if it.Value, it.value = s, "s|"+s; s != "" {
+			break
+		}
+		for _, key := range slices.Sorted(maps.Keys(from)) { // such as valueAttachment
+			if b, err := json.Marshal(from[key]); err == nil && strings.HasPrefix(key, "value") {
+				it.Value, it.value = "a value of a kind that is not shown", it.value+"\x00"+string(b)
+			}
+		}
 	}
 	if it.Range == "" {
 		v.ranges(from, it, nil, 0, false)
@@ -151,7 +171,7 @@ func interpretation(c codeable) string {
 			return s
 		}
 	}
-	return c.name
+	return cmp.Or(flags[c.name], c.name)
 }
 
 // ranges takes the reference range that is for everybody, or the only one, and where the
@@ -186,7 +206,7 @@ func (v reading) ranges(from tree, it *viewItem, q tree, n float64, numeric bool
 		return
 	}
 	same := func(b tree) (float64, bool) {
-		if b == nil || b.str("code") != "" && b.str("code") != q.str("code") || b.str("code") == "" && b.str("unit") != q.str("unit") {
+		if b == nil || b.str("comparator") != "" || torn(b) || b.str("code") != "" && b.str("code") != q.str("code") || b.str("code") == "" && b.str("unit") != unitText(q) {
 			return 0, false
 		}
 		return number(b.num("value"))
@@ -207,7 +227,10 @@ func rangeText(r tree) string {
 	if says == "" {
 		switch {
 		case low != nil && high != nil:
-			says = numberText(low.num("value")) + " to " + quantityText(high)
+			says = quantityText(low) + " to " + quantityText(high)
+			if unit := unitText(low); unit == unitText(high) && unit != "" {
+				says = strings.TrimSuffix(quantityText(low), " "+unit) + " to " + quantityText(high)
+			}
 		case low != nil:
 			says = "from " + quantityText(low)
 		case high != nil:
@@ -228,12 +251,45 @@ func quantityExact(q tree) string {
 	return quantityWith(q, func(s string) string { return s[:min(len(s), 64)] })
 }
 
-func quantityWith(q tree, number func(string) string) string {
-	if q.num("value") == "" {
+func quantityWith(q tree, text func(string) string) string {
+	n := cmp.Or(q.num("value"), q.str("value")) // which should be no text, and is in some files
+	if n == "" {
 		return ""
 	}
-	return strings.TrimSpace(q.str("comparator") + number(q.num("value")) + " " + cmp.Or(q.str("unit"), q.str("code")))
+	return strings.TrimSpace(q.str("comparator") + text(n) + " " + unitText(q))
 }
+
+// unitText is a Quantity's unit as people write it, and its code where that is another unit.
+func unitText(q tree) string {
+	if torn(q) {
+		return q.str("unit") + " (by its code " + q.str("code") + ")"
+	}
+	return cmp.Or(q.str("unit"), q.str("code"))
+}
+
+// torn reports whether the unit that people read of a Quantity and the code that programs read are
+// two units. Most texts are none of these, such as "beats a minute", and say nothing against a code.
+func torn(q tree) bool {
+	text, code := units()[strings.ToLower(q.str("unit"))], units()[strings.ToLower(q.str("code"))]
+	return text != "" && code != "" && text != code
+}
+
+// units are those that are usual, in small letters, each with one name for all of its spellings.
+var units = sync.OnceValue(func() map[string]string {
+	out := map[string]string{}
+	for _, line := range []string{
+		"kg", "g", "mg", "ug µg μg mcg", "ng", "pg", "l", "dl", "ml", "ul µl μl", "fl", "mol", "mmol", "umol µmol μmol", "nmol", "pmol", "meq",
+		"mol/l", "mmol/l", "umol/l µmol/l μmol/l", "nmol/l", "pmol/l", "meq/l", "g/l", "g/dl", "mg/l", "mg/dl", "ug/l µg/l μg/l mcg/l", "ug/dl µg/dl μg/dl mcg/dl", "ug/ml µg/ml μg/ml mcg/ml",
+		"ng/l", "ng/dl", "ng/ml", "pg/ml", "u/l [u]/l", "iu/l [iu]/l", "mmol/mol", "%", "mg/g", "mg/mmol",
+		"m", "cm", "mm", "[in_i] in inch inches", "[ft_i] ft", "[lb_av] lb lbs", "[oz_av] oz", "cel °c", "[degf] °f", "mm[hg] mmhg mm hg", "kpa", "h hr", "min", "s sec", "d",
+	} {
+		all := strings.Fields(line)
+		for _, one := range all {
+			out[one] = all[0]
+		}
+	}
+	return out
+})
 
 // number reads a number that may be compared: no more than 64 characters, and finite.
 func number(s string) (float64, bool) {
