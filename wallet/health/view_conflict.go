@@ -207,7 +207,7 @@ func duplicates(merged []*viewMerged, add addConflict) {
 			if w := m.item().When; w != "" {
 				when = shownTime(w)
 			}
-			return when
+			return when + prefixed(", at ", m.of[0].at)
 		}, ". One or several is not said")
 	}
 	for _, of := range points {

@@ -137,3 +137,12 @@ func TestViewValues(t *testing.T) {
 		"when it was issued": {one(observation(quantity + `,"issued":"2026-03-04T08:00:00Z"`)), []string{"issued 4 Mar 2026"}},
 	})
 }
+
+// Two eyes, and two doses of one day, are two.
+func TestViewTwoThings(t *testing.T) {
+	means(t, map[string]meant{
+		"an eye each":             {two(ada, `{"resourceType":"Condition",`+same+`,"bodySite":[{"text":"left eye"}]}`, `{"resourceType":"Condition",`+same+`,"bodySite":[{"text":"right eye"}]}`), []string{"Problems: 2 entries", "no date, at left eye (source 1)", "at right eye"}},
+		"an eye each, of one day": {two(ada, `{"resourceType":"Procedure","status":"completed","performedDateTime":"2026-01-02",`+same+`,"bodySite":[{"text":"left eye"}]}`, `{"resourceType":"Procedure","status":"completed","performedDateTime":"2026-01-02",`+same+`,"bodySite":[{"text":"right eye"}]}`), []string{"Procedures: 2 entries"}},
+		"two doses of one day":    {two(ada, `{"resourceType":"MedicationAdministration","status":"completed","effectiveDateTime":"2026-01-02T08:00:00Z","medicationCodeableConcept":`+cataract+`}`, `{"resourceType":"MedicationAdministration","status":"completed","effectiveDateTime":"2026-01-02T20:00:00Z","medicationCodeableConcept":`+cataract+`}`), []string{"Medicines: 2 entries"}},
+	})
+}

@@ -16,7 +16,7 @@ import (
 //     coarser goes, or, of something that lasts, neither has one;
 //   - of a result: the value is the same too;
 //   - of something that happens once: no two dates differ;
-//   - whatever may change their meaning is the same.
+//   - where on the body it is, and whatever may change the meaning, is the same.
 //
 // Within one source nothing is merged but what shares an identifier and all of that: a
 // source may well say two things twice. Everything in a merged item fits everything else in
@@ -60,7 +60,7 @@ func (m *viewMerged) fits(it *viewItem) bool {
 
 // sameThing is the rule above.
 func sameThing(a, b *viewItem) bool {
-	if a.Type != b.Type || !shares(a.codes, b.codes) || !slices.Equal(a.may, b.may) || a.Type == "Observation" && a.value != b.value {
+	if a.Type != b.Type || !shares(a.codes, b.codes) || !slices.Equal(a.may, b.may) || a.place != b.place || a.Type == "Observation" && a.value != b.value {
 		return false
 	}
 	id := shares(a.ids, b.ids)
@@ -74,10 +74,13 @@ func sameThing(a, b *viewItem) bool {
 	return id || a.When == "" && b.When == "" && lasting[a.Type]
 }
 
-// sameDate compares two dates as far as the coarser goes; two points of time of results
-// exactly.
+// daily are types of what may happen twice on one day.
+var daily = map[string]bool{"Observation": true, "MedicationAdministration": true, "Procedure": true}
+
+// sameDate compares two dates as far as the coarser goes; two points of time of what may
+// happen twice on one day exactly.
 func sameDate(a, b *viewItem) bool {
-	if a.Type == "Observation" {
+	if daily[a.Type] {
 		s, ok := pointOf(a.When)
 		t, both := pointOf(b.When)
 		if ok && both {

@@ -32,6 +32,8 @@ type viewItem struct {
 	gone    bool     // withdrawn
 	holds   bool     // of a medicine: says in so many words that it is in use
 	may     []string // why it may mean something else, sorted
+	place   string   // of the body, in a form that is compared; "" if not said
+	at      string   // the same in words
 
 	contains []codeable // of a medicine: what its source says is in it
 }
@@ -263,10 +265,15 @@ func (r *viewRead) resource(res *entered, in *within, whos *whos) {
 		}
 	}
 	v := reading{res, in, it, r}
+	for _, c := range v.places() {
+		it.place += "\x00" + groupOf(c.name, c.codes)
+	}
+	it.at = strings.Join(namesOf(v.places()), ", ")
 	read(v)
 	if it.section == "" { // it spoke for a whole section
 		return
 	}
+	v.detail(prefixed("at ", it.at))
 	if len(it.may) > 0 {
 		it.Details = append([]string{otherMeaning(it.may)}, it.Details...)
 	}

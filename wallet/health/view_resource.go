@@ -46,6 +46,16 @@ func (v reading) detail(s string) {
 	}
 }
 
+// places are where in or on the body it is.
+func (v reading) places() (out []codeable) {
+	for _, c := range append(v.concepts("bodySite"), v.concept("bodySite")) {
+		if c.name != "" {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // status sets the status of a resource that has a plain one.
 func (v reading) status(gone ...string) {
 	if s := v.str("status"); s != "" {

@@ -69,7 +69,7 @@ func (v reading) result() {
 			it.Value = payload.Counted(n, "value", "values") + " of its own"
 		}
 	}
-	it.Group = groupOf(it.Name, it.Codes) + focus // no series of two
+	it.Group = groupOf(it.Name, it.Codes) + it.place + focus // no series of two
 	it.value += focus
 	if len(it.may) > 0 {
 		it.key = ""
