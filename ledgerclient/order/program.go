@@ -114,7 +114,8 @@ func (b *Program) start(ctx context.Context) (r *run, says string, err error) {
 // question goes to another one once. What is read never waits for an append.
 func (b *Program) ask(ctx context.Context, q question) (answer, error) {
 	p := &b.first
-	if q.Do == "append" || q.Do == "configure" {
+	puts := q.Do == "append" || q.Do == "configure"
+	if puts {
 		p.mu.Lock()
 	} else if !p.mu.TryLock() {
 		p = &b.second
@@ -127,7 +128,13 @@ func (b *Program) ask(ctx context.Context, q question) (answer, error) {
 	for again := false; ; again = true {
 		a, err := b.askOnce(ctx, p, &q)
 		var fault *ProgramError
-		if err == nil || again || ctx.Err() != nil || !errors.As(err, &fault) || fault.Fault == SaysNo || fault.Fault == SaysMaybe {
+		if err == nil || !errors.As(err, &fault) {
+			return a, err
+		}
+		if again && puts && fault.Fault == SaysNo { // the one before may have done it
+			return a, b.fault(SaysMaybe, fault.Text)
+		}
+		if again || ctx.Err() != nil || fault.Fault == SaysNo || fault.Fault == SaysMaybe {
 			return a, err
 		}
 	}

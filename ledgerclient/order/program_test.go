@@ -3,6 +3,7 @@ package order_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,7 +43,7 @@ func fake() int {
 	way, file, _ := strings.Cut(way, ":")
 	if file != "" {
 		if _, err := os.Stat(file); err == nil {
-			way = "good"
+			way = cmp.Or(map[string]string{"dies-no": "no", "dies-failed": "failed"}[way], "good")
 		} else if os.WriteFile(file, nil, 0o600) != nil {
 			return 1
 		}
@@ -89,7 +90,7 @@ func fake() int {
 		case "slow":
 			io.Copy(io.Discard, in)
 			return 0
-		case "dies":
+		case "dies", "dies-no", "dies-failed":
 			return 1
 		case "flood":
 			for {
@@ -313,6 +314,22 @@ func TestUnaskedLines(t *testing.T) {
 		if _, err := b.Head(t.Context()); faultOf(err) != order.Garbage {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// What a program says that was started again does not tell what the one did that was asked
+// before: nothing is known of an append, whatever the second answers but where it is.
+func TestRestartSaysNo(t *testing.T) {
+	install(t)
+	for _, way := range []string{"dies-no", "dies-failed"} {
+		b, err := order.Start(t.Context(), "fake:"+way+":"+filepath.Join(t.TempDir(), "seen"), order.ProgramOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Append(t.Context(), es); faultOf(err) != order.SaysMaybe || !errors.Is(err, order.ErrUnknown) {
+			t.Errorf("%s: %v", way, err)
+		}
+		b.Close()
 	}
 }
 
