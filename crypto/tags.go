@@ -100,6 +100,12 @@ const (
 	TagTokensWithdrawn Tag = "carekey/v1/tokens-withdrawn" // signed by an institution: tokens that it has taken back
 )
 
+// Tags of an order that several institutions keep, see ledgerclient/cometbft.
+const (
+	TagEnvelope   Tag = "carekey/v1/order-envelope" // signed by a node's checkpoint key: entries to be ordered
+	TagOrderState Tag = "carekey/v1/order-state"    // what the institutions agree upon with each block
+)
+
 // Tags of the wallet.
 const (
 	TagTerms     Tag = "carekey/v1/terms"      // signed by S: the terms of a grant

@@ -75,6 +75,10 @@ var readSources = sync.OnceValues(func() (all []sourceFile, err error) {
 			if path != top() && (strings.HasPrefix(n, ".") || strings.HasPrefix(n, "_") || n == "testdata" && path != filepath.Join(top(), n)) {
 				return fs.SkipDir
 			}
+			// A module of its own is a program of its own: nothing of it can be imported here.
+			if _, err := os.Stat(filepath.Join(path, "go.mod")); path != top() && err == nil {
+				return fs.SkipDir
+			}
 			return nil
 		}
 		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
