@@ -60,11 +60,10 @@ func (k Keys) files() []founded {
 // KeysIn reads the keys that MakeKeys made, or Create. The error is a *DamagedError if one
 // is missing, or is none.
 func KeysIn(dir string) (k Keys, err error) {
-	seed, err := readKey(dir, nodeKeyFile)
-	if err != nil {
+	k = Keys{in: filepath.Clean(dir)}
+	if k.checkpoint, err = CheckpointKey(dir); err != nil {
 		return Keys{}, err
 	}
-	k = Keys{checkpoint: ed25519.NewKeyFromSeed(seed[:]), in: filepath.Clean(dir)}
 	if k.entry, err = readCurveKey(dir, entryKeyFile); err == nil {
 		k.keeper, err = readCurveKey(dir, keeperKeyFile)
 	}
@@ -72,6 +71,16 @@ func KeysIn(dir string) (k Keys, err error) {
 		return Keys{}, err
 	}
 	return k, nil
+}
+
+// CheckpointKey reads the key that signs checkpoints alone, for the engine of an order, whose
+// votes are signed with it too. The error is that of KeysIn.
+func CheckpointKey(dir string) (ed25519.PrivateKey, error) {
+	seed, err := readKey(dir, nodeKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	return ed25519.NewKeyFromSeed(seed[:]), nil
 }
 
 // MakeKeys makes the keys of an institution in the folder in which it will keep a ledger

@@ -1,0 +1,229 @@
+package cometbft
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient/cometbft/chain"
+	"github.com/carekey/carekey/ledgerclient/order"
+	dbm "github.com/cometbft/cometbft-db"
+	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cometbft/cometbft/crypto/ed25519"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+	cmttypes "github.com/cometbft/cometbft/types"
+)
+
+// maxWaiting is how many envelopes of one member wait in the memory of each: an honest one
+// sends the next when it knows what came of the last.
+const maxWaiting = 4
+
+// app is what the engine asks about the order: package chain on a store.
+type app struct {
+	abci.BaseApplication
+	store
+	now func() time.Time
+	// fail is called with what keeps a block from being kept: there is no going on.
+	fail func(error)
+
+	mu      sync.Mutex
+	state   chain.State   // behind the last block that was kept
+	decided chan struct{} // closed when another is, and made anew
+	waiting [][32]byte    // node of each envelope that the pool was told is good since then
+	next    chain.State   // behind the block that was decided and is not kept yet
+	items   []order.Item  // of that block
+	// voted is, for each member, the height of the newest block under which its vote was
+	// seen.
+	voted []uint64
+	first uint64 // height that this process began with
+}
+
+func newApp(c *chain.Chain, db dbm.DB, now func() time.Time, fail func(error)) (*app, error) {
+	a := &app{store: store{db, c}, now: now, fail: fail, decided: make(chan struct{}), voted: make([]uint64, len(c.Nodes()))}
+	var err error
+	a.state, err = a.store.state()
+	a.first = a.state.Height
+	return a, err
+}
+
+// Info says how far this member is, so that the engine gives it what it lacks: after a
+// crash the block that was decided and not kept.
+func (a *app) Info(context.Context, *abci.RequestInfo) (*abci.ResponseInfo, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := &abci.ResponseInfo{LastBlockHeight: int64(a.state.Height)}
+	if a.state.Height > 0 {
+		hash := a.state.Hash()
+		r.LastBlockAppHash = hash[:]
+	}
+	return r, nil
+}
+
+// InitChain begins the order: with nothing.
+func (a *app) InitChain(context.Context, *abci.RequestInitChain) (*abci.ResponseInitChain, error) {
+	start := a.chain.Start()
+	hash := start.Hash()
+	return &abci.ResponseInitChain{AppHash: hash[:]}, nil
+}
+
+// Codes of answers to the engine.
+const (
+	codeRefused = 1
+	codeQuota   = 2
+	codeStale   = 3
+	codeWaits   = 4
+	codeStore   = 5
+)
+
+func code(err error) uint32 {
+	quota := (*chain.QuotaError)(nil)
+	switch {
+	case err == nil:
+		return abci.CodeTypeOK
+	case errors.As(err, &quota):
+		return codeQuota
+	case errors.Is(err, chain.ErrNumber), errors.Is(err, chain.ErrNothing):
+		return codeStale
+	case errors.Is(err, errWaits):
+		return codeWaits
+	case errors.Is(err, chain.ErrEnvelope), errors.Is(err, chain.ErrLedger), errors.Is(err, chain.ErrMember), errors.Is(err, chain.ErrSignature):
+		return codeRefused
+	}
+	return codeStore
+}
+
+var errWaits = errors.New("enough of this institution's envelopes wait already")
+
+// CheckTx says whether an envelope may wait to be ordered here.
+func (a *app) CheckTx(_ context.Context, r *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	// At the hour that is: if it has passed since the last block, there is a new share.
+	err := a.chain.Begin(a.state, a.state.Height+1, a.now(), a.ordered).Take(r.Tx)
+	if err == nil {
+		e, _ := chain.ParseEnvelope(r.Tx)
+		n := 0
+		for _, node := range a.waiting {
+			if node == e.Node {
+				n++
+			}
+		}
+		if n >= maxWaiting {
+			err = errWaits
+		} else {
+			a.waiting = append(a.waiting, e.Node)
+		}
+	}
+	if err != nil {
+		return &abci.ResponseCheckTx{Code: code(err), Log: err.Error()}, nil
+	}
+	return &abci.ResponseCheckTx{}, nil
+}
+
+// PrepareProposal puts a block together of what is valid, one envelope behind the other.
+// By the idle rule it is left empty where its time lags.
+func (a *app) PrepareProposal(_ context.Context, r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := &abci.ResponsePrepareProposal{}
+	if a.now().Sub(r.Time) > chain.LateProposal {
+		return out, nil
+	}
+	b := a.chain.Begin(a.state, uint64(r.Height), r.Time, a.ordered)
+	room := r.MaxTxBytes
+	for _, tx := range r.Txs {
+		if cost := cmttypes.ComputeProtoSizeForTxs([]cmttypes.Tx{tx}); cost <= room && b.Take(tx) == nil {
+			out.Txs = append(out.Txs, tx)
+			room -= cost
+		}
+	}
+	return out, nil
+}
+
+// ProcessProposal votes for a block if all of it is valid, and its time is not old where
+// it is to give an hour to anything.
+func (a *app) ProcessProposal(_ context.Context, r *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	reject := &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}
+	if len(r.Txs) > 0 && a.now().Sub(r.Time) > chain.LateBlock {
+		return reject, nil
+	}
+	b := a.chain.Begin(a.state, uint64(r.Height), r.Time, a.ordered)
+	for _, tx := range r.Txs {
+		if b.Take(tx) != nil {
+			return reject, nil
+		}
+	}
+	return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_ACCEPT}, nil
+}
+
+// FinalizeBlock works out what follows from a block that was decided. Nothing is kept yet:
+// if this process ends now, the engine gives it the block again.
+func (a *app) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := &abci.ResponseFinalizeBlock{}
+	b := a.chain.Begin(a.state, uint64(r.Height), r.Time, a.ordered)
+	for _, tx := range r.Txs {
+		err := b.Take(tx)
+		if code(err) == codeStore { // not the same at the others
+			a.fail(err)
+			return nil, err
+		}
+		out.TxResults = append(out.TxResults, &abci.ExecTxResult{Code: code(err)})
+	}
+	a.next, a.items = b.End(a.state)
+	hash := a.next.Hash()
+	out.AppHash = hash[:]
+	for _, v := range r.DecidedLastCommit.Votes {
+		for i, node := range a.chain.Nodes() {
+			if v.BlockIdFlag != cmtproto.BlockIDFlagAbsent && slices.Equal(v.Validator.Address, ed25519.PubKey(node[:]).Address()) {
+				a.voted[i] = max(a.voted[i], uint64(r.Height)-1)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Commit keeps it.
+func (a *app) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.write(a.state.Size, a.items, a.next); err != nil {
+		a.fail(err)
+		return nil, err
+	}
+	a.state, a.items, a.waiting = a.next, nil, nil
+	close(a.decided)
+	a.decided = make(chan struct{})
+	return &abci.ResponseCommit{}, nil
+}
+
+// Query is asked by the engine whether a peer may connect: only members may.
+func (a *app) Query(_ context.Context, r *abci.RequestQuery) (*abci.ResponseQuery, error) {
+	id, is := strings.CutPrefix(r.Path, "/p2p/filter/id/")
+	if !is {
+		if strings.HasPrefix(r.Path, "/p2p/filter/addr/") {
+			return &abci.ResponseQuery{}, nil
+		}
+		return &abci.ResponseQuery{Code: codeRefused}, nil
+	}
+	for _, node := range a.chain.Nodes() {
+		if hex.EncodeToString(ed25519.PubKey(node[:]).Address()) == id {
+			return &abci.ResponseQuery{}, nil
+		}
+	}
+	return &abci.ResponseQuery{Code: codeRefused, Log: "no member of this network"}, nil
+}
+
+// last is the state behind the last block, and a channel that is closed with the next.
+func (a *app) last() (chain.State, <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state, a.decided
+}

@@ -1,0 +1,438 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient/cometbft"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/ledgerclient/ledgertest"
+	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/order"
+)
+
+const program = "carekey-ledger-cometbft"
+
+// The test binary is the program itself where it is called so.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == program {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// patience is how long a test waits for what must happen: long beyond what it takes.
+const patience = 2 * time.Minute
+
+// network are n institutions on this computer, each with its keys and a validator's folder.
+type network struct {
+	t          *testing.T
+	dir        string
+	ctx        context.Context
+	rnd        *rand.Rand
+	validators []*validator
+}
+
+type validator struct {
+	n         *network
+	name, dir string
+	cmd       *exec.Cmd // nil: not running
+	said      *bytes.Buffer
+}
+
+func newNetwork(t *testing.T, n int) *network {
+	dir, err := os.MkdirTemp("", "bft") // the name of a socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	bin := filepath.Join(dir, "bin")
+	self, err := os.Executable()
+	if err == nil {
+		err = os.Mkdir(bin, 0o700)
+	}
+	if err == nil {
+		err = os.Symlink(self, filepath.Join(bin, program))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(stop)
+	w := &network{t: t, dir: dir, ctx: ctx, rnd: rand.New(rand.NewPCG(uint64(n), 26656))}
+	d := node.Draft{Name: "Region ledger", Threshold: uint8(node.DefaultThreshold(n)), Release: 1}
+	var addresses, nodes []string
+	for i := range n {
+		nodes = append(nodes, filepath.Join(dir, fmt.Sprintf("node%d", i)))
+		keys, err := folder.MakeKeys(nodes[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := []string{"City hospital", "Region clinic", "University", "Patients"}[i]
+		d.Members = append(d.Members, node.Member{Name: name, Node: keys.Node(), Keeper: keys.Keeper(), URLs: []string{fmt.Sprintf("https://node%d.example:8443", i)}})
+		addresses = append(addresses, freeAddress(t, i))
+	}
+	for i, m := range d.Members {
+		v := &validator{n: w, name: m.Name, dir: filepath.Join(dir, fmt.Sprintf("validator%d", i))}
+		s := cometbft.Settings{Draft: d.String(), Node: nodes[i], Listen: addresses[i], Peers: map[string]string{}}
+		for j, other := range d.Members {
+			s.Peers[other.Name] = addresses[j]
+		}
+		if err := cometbft.Init(v.dir, s); err != nil {
+			t.Fatal(err)
+		}
+		w.validators = append(w.validators, v)
+	}
+	t.Cleanup(func() {
+		for _, v := range w.validators {
+			v.kill()
+		}
+	})
+	return w
+}
+
+// freeAddress is one at which nobody else listens. Where all of 127/8 is this computer it
+// is one of this process alone.
+func freeAddress(t *testing.T, i int) string {
+	if pid := os.Getpid(); runtime.GOOS == "linux" {
+		return fmt.Sprintf("127.%d.%d.%d:26656", 16+pid>>12&63, pid>>4&255, 1+(pid&15)<<3+i)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start starts the validator and waits until it serves.
+func (v *validator) start(env ...string) {
+	v.n.t.Helper()
+	if v.launch(env...) == nil {
+		v.n.t.Fatalf("%s does not start:\n%s", v.name, v.said)
+	}
+}
+
+// launch starts the process, and returns nil if it ended before it served.
+func (v *validator) launch(env ...string) *exec.Cmd {
+	v.n.t.Helper()
+	v.cmd = exec.CommandContext(v.n.ctx, program, "serve", v.dir, "--wait", "3s", "--debug")
+	v.cmd.Env = append(os.Environ(), env...)
+	v.said = &bytes.Buffer{}
+	v.cmd.Stderr = v.said
+	out, err := v.cmd.StdoutPipe()
+	if err == nil {
+		err = v.cmd.Start()
+	}
+	if err != nil {
+		v.n.t.Fatal(err)
+	}
+	var line [8]byte
+	if _, err := io.ReadFull(out, line[:]); err != nil || string(line[:]) != "serving " {
+		v.cmd.Wait()
+		v.cmd = nil
+		return nil
+	}
+	go io.Copy(io.Discard, out) // ends with the process
+	return v.cmd
+}
+
+// kill ends the process at once, as kill -9 does.
+func (v *validator) kill() {
+	if v.cmd != nil {
+		v.cmd.Process.Kill()
+		v.cmd.Wait()
+		v.cmd = nil
+	}
+}
+
+// order starts the program that carekey starts.
+func (v *validator) order() order.Backend {
+	v.n.t.Helper()
+	b, err := order.Start(v.n.ctx, "cometbft:"+v.dir, order.ProgramOptions{Stderr: v.n.t.Output()})
+	if err != nil {
+		v.n.t.Fatalf("%s: %v\n%s", v.name, err, v.said)
+	}
+	v.n.t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func (n *network) records(count int) []contract.Entry {
+	es := make([]contract.Entry, count)
+	for i := range es {
+		var b [contract.Size]byte
+		for j := range b {
+			b[j] = byte(n.rnd.Uint32())
+		}
+		es[i], _ = contract.ParseEntry(b[:])
+		es[i].Kind = contract.KindRecord
+	}
+	return es
+}
+
+// put has entries ordered, again and again while it is not known what came of them.
+func (n *network) put(b order.Backend, es []contract.Entry) []uint64 {
+	n.t.Helper()
+	for {
+		at, err := b.Append(n.ctx, es)
+		if err == nil {
+			return at
+		}
+		if n.ctx.Err() != nil {
+			n.t.Fatal(err)
+		}
+	}
+}
+
+// all reads the whole order.
+func (n *network) all(b order.Backend) (items []order.Item) {
+	n.t.Helper()
+	for {
+		some, err := b.Read(n.ctx, uint64(len(items)))
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		if len(some) == 0 {
+			return items
+		}
+		items = append(items, some...)
+	}
+}
+
+// once checks that a validator has each of the entries once, and returns the order.
+func (n *network) once(b order.Backend, es []contract.Entry) []order.Item {
+	n.t.Helper()
+	items := n.all(b)
+	count := map[contract.Entry]int{}
+	for _, i := range items {
+		count[i.Entry]++
+	}
+	for i, e := range es {
+		if count[e] != 1 {
+			n.t.Fatalf("entry %d is in the order %d times", i, count[e])
+		}
+	}
+	if len(items) != len(es) {
+		n.t.Fatalf("%d items for %d entries", len(items), len(es))
+	}
+	return items
+}
+
+// until asks a validator until the words of its status are such.
+func (v *validator) until(such func(words string) bool) cometbft.Status {
+	v.n.t.Helper()
+	for {
+		s, err := cometbft.StatusOf(v.dir)
+		if err == nil && such(s.Words) {
+			return s
+		}
+		if v.n.ctx.Err() != nil {
+			v.n.t.Fatalf("%s says %q (%v)", v.name, s.Words, err)
+		}
+	}
+}
+
+// The suite that every order must pass, through the program.
+func TestConform(t *testing.T) {
+	n := newNetwork(t, 1)
+	v := n.validators[0]
+	v.start()
+	all := ledgertest.Run(t, ledgertest.Harness{
+		Seed:  26656,
+		Order: func(context.Context) (order.Backend, error) { return v.order(), nil },
+	})
+	for _, r := range all {
+		if r.Skipped != "" && r.Name != "clock" { // TestSolo has the clock in its hands
+			t.Errorf("%s was skipped: %s", r.Name, r.Skipped)
+		}
+	}
+	if len(all) < 10 {
+		t.Errorf("%d cases", len(all))
+	}
+}
+
+// Four institutions: with one of them missing the order goes on; with two it stops, says so
+// and why, and what waited is decided once when one is back; one that has lost all it had
+// reads it again from the others. All have one order in the end.
+func TestFour(t *testing.T) {
+	n := newNetwork(t, 4)
+	var orders []order.Backend
+	for _, v := range n.validators {
+		v.start()
+		orders = append(orders, v.order())
+	}
+	var all []contract.Entry
+	put := func(members ...int) {
+		t.Helper()
+		var ended sync.WaitGroup
+		for _, i := range members {
+			es := n.records(20)
+			all = append(all, es...)
+			ended.Go(func() { n.put(orders[i], es) })
+		}
+		ended.Wait()
+	}
+	put(0, 1, 2, 3)
+	n.validators[0].until(func(w string) bool { return w == "4 of 4 decide" })
+
+	n.validators[3].kill()
+	s := n.validators[0].until(func(w string) bool { return strings.HasPrefix(w, "3 of 4 decide; Patients is missing since ") })
+	if s.Members[3].State != "missing" || s.Members[0].State != "decides" || s.Needed != 3 {
+		t.Errorf("%+v", s)
+	}
+	put(0, 1, 2)
+
+	n.validators[2].kill()
+	n.validators[0].until(func(w string) bool {
+		return strings.HasPrefix(w, "2 of 4 decide, and 3 are needed: nothing is ordered; ")
+	})
+	waits := n.records(7)
+	_, err := orders[0].Append(n.ctx, waits)
+	if !errors.Is(err, order.ErrUnknown) || !strings.Contains(err.Error(), "2 of 4 decide") || !strings.Contains(err.Error(), "University is missing") {
+		t.Errorf("with two of four: %v", err)
+	}
+	head, err := orders[1].Head(n.ctx)
+	if err != nil || head != uint64(len(all)) {
+		t.Errorf("%d items with two of four, after %d (%v)", head, len(all), err)
+	}
+	all = append(all, waits...)
+	n.validators[2].start()
+	n.put(orders[0], waits)
+	put(0, 1, 2)
+
+	// The fourth has lost all but its keys and settings.
+	v := n.validators[3]
+	for _, name := range []string{"data", "votes.json"} {
+		if err := os.RemoveAll(filepath.Join(v.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v.start()
+	v.until(func(w string) bool { return w == "4 of 4 decide" })
+	put(0, 3)
+	n.validators[1].kill() // from here on the one that came back is needed
+	put(0, 2, 3)
+	n.validators[1].start()
+	put(1)
+	want := n.once(orders[1], all)
+	for i, b := range orders {
+		for {
+			head, err := b.Head(n.ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if head == uint64(len(all)) {
+				break
+			}
+		}
+		if !slices.Equal(n.all(b), want) {
+			t.Errorf("%s has another order", n.validators[i].name)
+		}
+	}
+}
+
+// A process that ends at any of the engine's steps between a decision and what follows from
+// it has decided each entry once when it is back.
+func TestKilledAtEachStep(t *testing.T) {
+	n := newNetwork(t, 1)
+	v := n.validators[0]
+	var all []contract.Entry
+	unanswered := 0
+	for step := range 20 {
+		es := n.records(2)
+		all = append(all, es...)
+		err := errors.New("it ended before it served")
+		if v.launch(fmt.Sprintf("FAIL_TEST_INDEX=%d", step)) != nil {
+			var b order.Backend
+			if b, err = order.Start(n.ctx, "cometbft:"+v.dir, order.ProgramOptions{}); err == nil {
+				_, err = b.Append(n.ctx, es)
+				b.Close()
+			}
+			v.kill()
+		}
+		if err != nil {
+			unanswered++
+		}
+		v.start()
+		b := v.order()
+		n.put(b, es)
+		n.once(b, all)
+		b.Close()
+		v.kill()
+	}
+	if unanswered < 5 {
+		t.Errorf("it ended %d times before it had answered", unanswered)
+	}
+}
+
+// What is said wrongly, and what is missing, is told in a line.
+func TestWrong(t *testing.T) {
+	n := newNetwork(t, 4)
+	v := n.validators[0]
+	draft := filepath.Join(n.dir, "draft")
+	o, err := cometbft.ReadOptions(v.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(v.dir, "validator.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(draft, []byte("carekey draft 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(n.dir, "other")
+	if _, err := folder.MakeKeys(other); err != nil {
+		t.Fatal(err)
+	}
+	stranger := filepath.Join(n.dir, "stranger")
+	if err := os.Mkdir(stranger, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.ReplaceAll(text, []byte(filepath.Join(n.dir, "node0")), []byte(other))
+	if err := os.WriteFile(filepath.Join(stranger, "validator.json"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, args := range map[string][]string{
+		"a verb, and the folder":            {"serve"},
+		"there is no verb":                  {"found", v.dir},
+		"init needs --draft and --node":     {"init", filepath.Join(n.dir, "new")},
+		"no draft of a ledger":              {"init", filepath.Join(n.dir, "new"), "--draft", draft, "--node", other},
+		"is not the folder of a validator":  {"serve", other},
+		"is none of the draft's members":    {"serve", stranger},
+		"no validator runs on " + v.dir:     {"status", v.dir},
+		"see carekey-ledger-cometbft help:": {"status"},
+	} {
+		var said bytes.Buffer
+		if code := run(args, strings.NewReader(""), io.Discard, &said); code == 0 || !strings.Contains(said.String(), want) || strings.Count(said.String(), "\n") != 1 {
+			t.Errorf("%v: %d, %s", args, code, said.String())
+		}
+	}
+	if _, err := order.Start(n.ctx, "cometbft:"+v.dir, order.ProgramOptions{}); err == nil || !strings.Contains(err.Error(), "no validator runs on") {
+		t.Errorf("%v", err)
+	}
+	if _, err := order.Start(n.ctx, "cometbft:", order.ProgramOptions{}); err == nil || !strings.Contains(err.Error(), "the URL is cometbft: and the folder") {
+		t.Errorf("%v", err)
+	}
+	// Two at one time on one folder.
+	v.start()
+	if _, err := cometbft.Start(o); !errors.Is(err, cometbft.ErrRunning) {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,372 @@
+package cometbft
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/ledgerclient/cometbft/chain"
+	"github.com/carekey/carekey/ledgerclient/order"
+	dbm "github.com/cometbft/cometbft-db"
+	"github.com/cometbft/cometbft/config"
+	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
+	cmtjson "github.com/cometbft/cometbft/libs/json"
+	cmtlog "github.com/cometbft/cometbft/libs/log"
+	"github.com/cometbft/cometbft/node"
+	"github.com/cometbft/cometbft/p2p"
+	"github.com/cometbft/cometbft/privval"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+	"github.com/cometbft/cometbft/proxy"
+	cmttypes "github.com/cometbft/cometbft/types"
+)
+
+// Version is the name of the software.
+const Version = "carekey-ledger-cometbft 1 (CometBFT 0.38)"
+
+// maxBlock bounds a block, in bytes.
+const maxBlock = 2 << 20
+
+// Member is one institution of a network.
+type Member struct {
+	Name    string   // for people
+	Key     [32]byte // checkpoint key of its node
+	Address string   // host:port where its validator is found
+}
+
+// Options of a validator.
+type Options struct {
+	Dir     string             // where it keeps all that it has
+	Genesis []byte             // configuration document of the ledger
+	Key     ed25519.PrivateKey // checkpoint key of the institution's node
+	Members []Member           // in the order of the document
+	Listen  string             // host:port for the other validators
+	Clock   func() time.Time   // nil: time.Now
+	// Patience is how long an append waits to be decided. 0: DefaultPatience.
+	Patience time.Duration
+	Log      *slog.Logger // nil: nothing is logged
+}
+
+// Engine is a validator at work.
+type Engine struct {
+	backend *backend
+	app     *app
+	node    *node.Node
+	opt     Options
+	own     int
+	db      dbm.DB
+	stop    context.CancelFunc
+	ended   sync.WaitGroup
+	failed  chan error
+
+	mu   sync.Mutex
+	seen []time.Time // when each member was connected last
+}
+
+// Errors of Start.
+var (
+	ErrNotMember = errors.New("the key is that of no node in the ledger's configuration")
+	ErrRunning   = errors.New("another validator runs on this folder")
+)
+
+// Start starts a validator. It runs until Stop, or until Failed says why it cannot go on.
+func Start(opt Options) (e *Engine, err error) {
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
+	if opt.Patience == 0 {
+		opt.Patience = DefaultPatience
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	c, err := chain.New(opt.Genesis)
+	if err != nil {
+		return nil, err
+	}
+	e = &Engine{opt: opt, failed: make(chan error, 1), own: slices.Index(c.Nodes(), [32]byte(opt.Key.Public().(ed25519.PublicKey)))}
+	if e.own < 0 {
+		return nil, ErrNotMember
+	}
+	for i, key := range c.Nodes() {
+		if i >= len(opt.Members) || opt.Members[i].Key != key {
+			return nil, fmt.Errorf("the members are not those of the configuration, in its order")
+		}
+	}
+	data := filepath.Join(opt.Dir, "data")
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return nil, err
+	}
+	if e.db, err = dbm.NewDB("order", dbm.GoLevelDBBackend, data); err != nil {
+		return nil, fmt.Errorf("%w (%w)", ErrRunning, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.db.Close())
+		}
+	}()
+	if e.app, err = newApp(c, e.db, opt.Clock, e.fail); err != nil {
+		return nil, err
+	}
+	votes, err := openVotes(opt.Key, filepath.Join(opt.Dir, "votes.json"))
+	if err != nil {
+		return nil, err
+	}
+	key := &p2p.NodeKey{PrivKey: votes.key()}
+	genesis := func() (*cmttypes.GenesisDoc, error) { return genesisOf(c), nil }
+	settings := e.config()
+	e.node, err = node.NewNode(settings, votes, key, proxy.NewLocalClientCreator(e.app), genesis,
+		config.DefaultDBProvider, node.DefaultMetricsProvider(settings.Instrumentation), &engineLog{to: opt.Log, fail: e.fail})
+	if err != nil {
+		return nil, err
+	}
+	if err := e.node.Start(); err != nil {
+		return nil, err
+	}
+	e.seen = make([]time.Time, len(opt.Members))
+	started := opt.Clock()
+	for i := range e.seen {
+		e.seen[i] = started
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	e.stop = stop
+	e.backend = newBackend(e.app, opt.Key, e.node.Mempool(), opt.Patience, func() string { return e.Status().Words })
+	e.ended.Go(func() {
+		defer crash.Report()
+		e.backend.run(ctx)
+	})
+	e.ended.Go(func() {
+		defer crash.Report()
+		e.connect(ctx)
+	})
+	return e, nil
+}
+
+// fail notes why the validator cannot go on.
+func (e *Engine) fail(err error) {
+	select {
+	case e.failed <- err:
+	default:
+	}
+}
+
+// Failed is given why the validator cannot go on, once. It has to be stopped then.
+func (e *Engine) Failed() <-chan error { return e.failed }
+
+// Backend is the order. Closing it is not needed, and does nothing.
+func (e *Engine) Backend() order.Backend { return e.backend }
+
+// Stop ends the validator.
+func (e *Engine) Stop() error {
+	e.stop()
+	e.ended.Wait()
+	err := e.node.Stop()
+	e.node.Wait()
+	return errors.Join(err, e.db.Close())
+}
+
+// genesisOf is what the chain of a ledger begins with. Its time is behind all that can be,
+// so that the first block is empty and the second has the time that it is.
+func genesisOf(c *chain.Chain) *cmttypes.GenesisDoc {
+	ledger := c.Ledger()
+	params := cmttypes.DefaultConsensusParams()
+	params.Block.MaxBytes = maxBlock
+	params.Evidence.MaxBytes = maxBlock / 8
+	start := c.Start()
+	hash := start.Hash()
+	g := &cmttypes.GenesisDoc{
+		GenesisTime:     time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		ChainID:         "carekey-" + hex.EncodeToString(ledger[:20]),
+		InitialHeight:   1,
+		ConsensusParams: params,
+		AppHash:         hash[:],
+	}
+	for _, key := range c.Nodes() {
+		pub := cmted25519.PubKey(key[:])
+		g.Validators = append(g.Validators, cmttypes.GenesisValidator{Address: pub.Address(), PubKey: pub, Power: 1})
+	}
+	return g
+}
+
+// config are the engine's settings. They are made anew each time, and in no file.
+func (e *Engine) config() *config.Config {
+	c := config.DefaultConfig()
+	c.SetRoot(e.opt.Dir)
+	c.DBBackend = string(dbm.GoLevelDBBackend)
+	c.FilterPeers = true // app.Query says who
+	c.RPC.ListenAddress = ""
+	c.TxIndex.Indexer = "null"
+	c.Storage.DiscardABCIResponses = true
+
+	c.P2P.ListenAddress = "tcp://" + listenAddress(e.opt.Listen)
+	c.P2P.PexReactor = false
+	c.P2P.AddrBook = filepath.Join("data", "addrbook.json")
+	c.P2P.AddrBookStrict = false
+	c.P2P.AllowDuplicateIP = true
+	c.P2P.FlushThrottleTimeout = 2 * time.Millisecond
+	var ids []string
+	for i := range e.opt.Members {
+		ids = append(ids, string(e.id(i)))
+	}
+	c.P2P.UnconditionalPeerIDs = strings.Join(ids, ",")
+
+	c.Mempool.MaxTxBytes = chain.MaxEnvelope
+	c.Mempool.Size = maxWaiting * len(ids)
+	c.Mempool.MaxTxsBytes = int64(c.Mempool.Size * chain.MaxEnvelope)
+	c.Mempool.CacheSize = 1000
+
+	// What follows is the engine's own time-out, a second or so in all: longer where the
+	// network is slower, by what it adds in each round.
+	c.Consensus.TimeoutPropose = 500 * time.Millisecond
+	c.Consensus.TimeoutPrevote = 200 * time.Millisecond
+	c.Consensus.TimeoutPrecommit = 200 * time.Millisecond
+	c.Consensus.TimeoutCommit = 20 * time.Millisecond
+	c.Consensus.CreateEmptyBlocks = false
+	c.Consensus.PeerGossipSleepDuration = 5 * time.Millisecond
+	c.Consensus.PeerQueryMaj23SleepDuration = 100 * time.Millisecond
+	return c
+}
+
+// listenAddress has a host: the engine wants one.
+func listenAddress(address string) string {
+	if host, port, err := net.SplitHostPort(address); err == nil && host == "" {
+		return net.JoinHostPort("0.0.0.0", port)
+	}
+	return address
+}
+
+// id is what the engine calls a member.
+func (e *Engine) id(member int) p2p.ID {
+	return p2p.PubKeyToID(cmted25519.PubKey(e.opt.Members[member].Key[:]))
+}
+
+// connected reports whether a member is connected to this one, or is this one.
+func (e *Engine) connected(member int) bool {
+	return member == e.own || e.node.Switch().Peers().Has(e.id(member))
+}
+
+// connect dials who is not connected, until ctx ends: the engine itself gives up some day,
+// and looks a name up only once.
+func (e *Engine) connect(ctx context.Context) {
+	for {
+		for i, m := range e.opt.Members {
+			if e.connected(i) {
+				e.mu.Lock()
+				e.seen[i] = e.opt.Clock()
+				e.mu.Unlock()
+				continue
+			}
+			go func() { // which takes as long as it takes
+				defer crash.Report()
+				addr, err := p2p.NewNetAddressString(p2p.IDAddressString(e.id(i), m.Address))
+				if err == nil {
+					err = e.node.Switch().DialPeerWithAddress(addr)
+				}
+				if err != nil {
+					e.opt.Log.Debug("not connected", "member", m.Name, "cause", err.Error())
+				}
+			}()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second + rand.N(time.Second)): // two that dial each other at one time miss each other
+		}
+	}
+}
+
+// votes signs what this member votes for, as the engine's FilePV does, with two differences:
+// the key is in no file of its own; and a member that does not know what it has voted for
+// does not vote at the first height that it is asked about, at which it may have.
+type votes struct {
+	*privval.FilePV
+	mu    sync.Mutex
+	fresh bool  // nothing is known
+	skip  int64 // the height that is left out; 0: none yet
+}
+
+func openVotes(key ed25519.PrivateKey, path string) (*votes, error) {
+	v := &votes{FilePV: privval.NewFilePV(cmted25519.PrivKey(key), "", path)}
+	b, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		v.fresh = true
+		return v, nil
+	case err != nil:
+		return nil, err
+	}
+	if err := cmtjson.Unmarshal(b, &v.LastSignState); err != nil {
+		return nil, fmt.Errorf("%s is not what was written: %w", path, err)
+	}
+	return v, nil
+}
+
+func (v *votes) key() cmted25519.PrivKey { return v.Key.PrivKey.(cmted25519.PrivKey) }
+
+var errForgotten = errors.New("what was voted for at this height is not known any more: it is left out")
+
+func (v *votes) may(height int64) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if height == 1 { // there was nothing before
+		v.fresh = false
+	}
+	if !v.fresh {
+		return nil
+	}
+	if v.skip == 0 {
+		v.skip = height
+	}
+	v.fresh = height == v.skip
+	if v.fresh {
+		return errForgotten
+	}
+	return nil
+}
+
+func (v *votes) SignVote(chainID string, vote *cmtproto.Vote) error {
+	if err := v.may(vote.Height); err != nil {
+		return err
+	}
+	return v.FilePV.SignVote(chainID, vote)
+}
+
+func (v *votes) SignProposal(chainID string, proposal *cmtproto.Proposal) error {
+	if err := v.may(proposal.Height); err != nil {
+		return err
+	}
+	return v.FilePV.SignProposal(chainID, proposal)
+}
+
+// engineLog hands what the engine says to a log, where it is of interest to who looks for a
+// fault: a peer that is not there is told by Status.
+type engineLog struct {
+	to   *slog.Logger
+	fail func(error)
+}
+
+func (l *engineLog) Debug(string, ...any) {}
+func (l *engineLog) Info(string, ...any)  {}
+
+func (l *engineLog) Error(msg string, keyvals ...any) {
+	if strings.HasPrefix(msg, "CONSENSUS FAILURE") { // the engine stops then, and stays there
+		l.fail(fmt.Errorf("the engine has stopped: %v", keyvals[:min(len(keyvals), 2)]))
+	}
+	l.to.Debug(msg, keyvals...)
+}
+
+func (l *engineLog) With(keyvals ...any) cmtlog.Logger {
+	return &engineLog{to: l.to.With(keyvals...), fail: l.fail}
+}

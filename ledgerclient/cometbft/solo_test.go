@@ -1,0 +1,520 @@
+package cometbft
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient/cometbft/chain"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/ledgertest"
+	"github.com/carekey/carekey/ledgerclient/order"
+	dbm "github.com/cometbft/cometbft-db"
+	abci "github.com/cometbft/cometbft/abci/types"
+	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
+	"github.com/cometbft/cometbft/mempool"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+	cmttypes "github.com/cometbft/cometbft/types"
+)
+
+// solo is one member as its engine sees it, where the test is the engine.
+type solo struct {
+	*app
+	t     *testing.T
+	keys  []ed25519.PrivateKey
+	clock atomic.Int64 // Unix time in seconds
+}
+
+func (s *solo) time() time.Time { return time.Unix(s.clock.Load(), 0) }
+
+// keysOf are those of n members, and the document that names them.
+func keysOf(t *testing.T, n int) (document []byte, keys []ed25519.PrivateKey) {
+	t.Helper()
+	config := contract.Config{Name: "Solo", Contract: contract.ContractVersion, Threshold: uint8(2*n/3 + 1), Release: 1, Random: [16]byte{1}}
+	for i := range n {
+		sum := sha256.Sum256([]byte{byte(i)})
+		keys = append(keys, ed25519.NewKeyFromSeed(sum[:]))
+		entry, err := crypto.ParsePrivateKey(sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.Nodes = append(config.Nodes, contract.Node{Checkpoint: [32]byte(keys[i].Public().(ed25519.PublicKey)), Key: entry.Public()})
+		config.Keepers = append(config.Keepers, entry.Public())
+	}
+	return config.Marshal(), keys
+}
+
+func newSolo(t *testing.T, n int) *solo {
+	document, keys := keysOf(t, n)
+	c, err := chain.New(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &solo{t: t, keys: keys}
+	s.clock.Store(490_000*3600 + 1800)
+	s.open(c, dbm.NewMemDB())
+	return s
+}
+
+// open starts the member on what is kept.
+func (s *solo) open(c *chain.Chain, db dbm.DB) {
+	s.t.Helper()
+	a, err := newApp(c, db, s.time, func(err error) { s.t.Error(err) })
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.app = a
+}
+
+// check fails the test where an answer came with an error, which the engine would not survive.
+func check[T any](t *testing.T, answer T, err error) T {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// finalize has a block decided, and does not have it kept.
+func (s *solo) finalize(at time.Time, txs ...[]byte) *abci.ResponseFinalizeBlock {
+	s.t.Helper()
+	last, _ := s.last()
+	r, err := s.FinalizeBlock(s.t.Context(), &abci.RequestFinalizeBlock{Height: int64(last.Height) + 1, Time: at, Txs: txs})
+	return check(s.t, r, err)
+}
+
+func (s *solo) block(txs ...[]byte) {
+	s.t.Helper()
+	s.finalize(s.time(), txs...)
+	r, err := s.Commit(s.t.Context(), nil)
+	check(s.t, r, err)
+}
+
+func (s *solo) checkTx(tx []byte) uint32 {
+	s.t.Helper()
+	r, err := s.app.CheckTx(s.t.Context(), &abci.RequestCheckTx{Tx: tx})
+	return check(s.t, r, err).Code
+}
+
+// records are n entries that nobody made yet.
+func records(rnd *rand.Rand, n int, kind contract.Kind) []contract.Entry {
+	es := make([]contract.Entry, n)
+	for i := range es {
+		var b [contract.Size]byte
+		for j := range b {
+			b[j] = byte(rnd.Uint32())
+		}
+		es[i], _ = contract.ParseEntry(b[:])
+		es[i].Kind = kind
+	}
+	return es
+}
+
+func itemsOf(es []contract.Entry) (items []order.Item) {
+	for _, e := range es {
+		items = append(items, order.Item{Entry: e})
+	}
+	return items
+}
+
+func (s *solo) seal(member int, es ...contract.Entry) []byte {
+	last, _ := s.last()
+	return s.chain.Seal(s.keys[member], last.Accounts[member].Number+1, itemsOf(es))
+}
+
+// atOnce is a pool in which an envelope is decided as soon as it is in it.
+type atOnce struct {
+	mu sync.Mutex
+	s  *solo
+}
+
+func (p *atOnce) CheckTx(tx cmttypes.Tx, answered func(*abci.ResponseCheckTx), _ mempool.TxInfo) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	code := p.s.checkTx(tx)
+	if code == abci.CodeTypeOK {
+		p.s.block(tx)
+	}
+	answered(&abci.ResponseCheckTx{Code: code, Log: "no"})
+	return nil
+}
+
+// serve runs a backend on a pool until the test ends.
+func (s *solo) serve(p pool) *backend {
+	b := newBackend(s.app, s.keys[0], p, time.Hour, func() string { return "1 of 4 decide" })
+	ctx, stop := context.WithCancel(s.t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b.run(ctx)
+	}()
+	s.t.Cleanup(func() { stop(); <-ended })
+	return b
+}
+
+// The suite that every order must pass, with the clock in the test's hands.
+func TestSolo(t *testing.T) {
+	s := newSolo(t, 1)
+	b := s.serve(&atOnce{s: s})
+	all := ledgertest.Run(t, ledgertest.Harness{
+		Seed: 13,
+		Order: func(context.Context) (order.Backend, error) {
+			return b, nil
+		},
+		SetHour: func(hour contract.Hour) error {
+			s.clock.Store(int64(hour)*3600 + 1800)
+			return nil
+		},
+	})
+	if len(all) < 10 {
+		t.Errorf("%d cases", len(all))
+	}
+	for _, r := range all {
+		if r.Skipped != "" {
+			t.Errorf("%s was skipped: %s", r.Name, r.Skipped)
+		}
+	}
+}
+
+// A process that ends between a decision and what follows from it is given the block again,
+// and it is decided once.
+func TestKilledBetween(t *testing.T) {
+	s := newSolo(t, 4)
+	rnd := rand.New(rand.NewPCG(1, 1))
+	first, second := records(rnd, 3, 2), records(rnd, 3, 2)
+	s.block(s.seal(1, first...))
+	tx := s.seal(2, second...)
+	was := s.finalize(s.time(), tx)
+	s.open(s.chain, s.db) // and nothing was kept of it
+	info, err := s.Info(t.Context(), nil)
+	if check(t, info, err).LastBlockHeight != 1 {
+		t.Fatalf("height %d", info.LastBlockHeight)
+	}
+	if again := s.finalize(s.time(), tx); !bytes.Equal(again.AppHash, was.AppHash) {
+		t.Fatal("the same block came to something else")
+	}
+	r, err := s.Commit(t.Context(), nil)
+	check(t, r, err)
+	s.open(s.chain, s.db)
+	items, err := s.read(0)
+	if len(check(t, items, err)) != 6 {
+		t.Fatalf("%d items", len(items))
+	}
+	for i, e := range slices.Concat(first, second) {
+		at, ok, err := s.place(chain.Key(&e))
+		if err != nil || !ok || at != uint64(i) || items[i].Entry != e {
+			t.Errorf("entry %d is at %d", i, at)
+		}
+	}
+	if info, err = s.Info(t.Context(), nil); err != nil || info.LastBlockHeight != 2 || !bytes.Equal(info.LastBlockAppHash, was.AppHash) {
+		t.Errorf("%+v %v", info, err)
+	}
+}
+
+// After an idle time the first block is empty, so that what comes behind it has the hour
+// that it is; a block that gives an old hour is not voted for.
+func TestIdle(t *testing.T) {
+	s := newSolo(t, 4)
+	tx := s.seal(0, records(rand.New(rand.NewPCG(1, 2)), 1, 2)...)
+	for _, c := range []struct {
+		lag        time.Duration
+		puts, vote bool
+	}{{0, true, true}, {time.Minute, true, true}, {time.Minute + time.Second, false, true}, {2 * time.Minute, false, true}, {2*time.Minute + time.Second, false, false}} {
+		at := s.time().Add(-c.lag)
+		p, err := s.PrepareProposal(t.Context(), &abci.RequestPrepareProposal{Height: 1, Time: at, Txs: [][]byte{tx}, MaxTxBytes: maxBlock})
+		if got := len(check(t, p, err).Txs) == 1; got != c.puts {
+			t.Errorf("%v behind: proposed %v", c.lag, got)
+		}
+		v, err := s.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: 1, Time: at, Txs: [][]byte{tx}})
+		if got := check(t, v, err).Status == abci.ResponseProcessProposal_ACCEPT; got != c.vote {
+			t.Errorf("%v behind: voted for %v", c.lag, got)
+		}
+		v, err = s.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: 1, Time: at})
+		if check(t, v, err).Status != abci.ResponseProcessProposal_ACCEPT {
+			t.Errorf("%v behind: an empty block is not voted for", c.lag)
+		}
+	}
+}
+
+// A proposer puts in what is valid, one behind the other, and as much as there is room for;
+// nobody votes for anything else.
+func TestProposals(t *testing.T) {
+	s := newSolo(t, 4)
+	rnd := rand.New(rand.NewPCG(1, 3))
+	es := records(rnd, 2, 2)
+	good, other := s.seal(0, es...), s.seal(1, records(rnd, 1, 2)...)
+	config := records(rnd, 1, contract.KindConfig)[0]
+	alone := chain.Envelope{Ledger: s.chain.Ledger(), Number: 1, Items: []order.Item{{Entry: config}}}
+	bad := [][]byte{good, s.seal(2, es...), []byte("junk"), alone.Marshal()}
+	p, err := s.PrepareProposal(t.Context(), &abci.RequestPrepareProposal{Height: 1, Time: s.time(), MaxTxBytes: maxBlock,
+		Txs: slices.Concat([][]byte{good}, bad, [][]byte{other})})
+	if got := check(t, p, err).Txs; len(got) != 2 || !bytes.Equal(got[0], good) || !bytes.Equal(got[1], other) {
+		t.Fatalf("%d envelopes", len(got))
+	}
+	p, err = s.PrepareProposal(t.Context(), &abci.RequestPrepareProposal{Height: 1, Time: s.time(), MaxTxBytes: int64(len(other)) + 10, Txs: [][]byte{good, other}})
+	if got := check(t, p, err).Txs; len(got) != 1 || !bytes.Equal(got[0], other) {
+		t.Errorf("%d envelopes in a small block", len(got))
+	}
+	for i, tx := range bad {
+		v, err := s.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: 1, Time: s.time(), Txs: [][]byte{good, tx}})
+		if check(t, v, err).Status != abci.ResponseProcessProposal_REJECT {
+			t.Errorf("a block with bad envelope %d is voted for", i)
+		}
+	}
+	// What is decided all the same, by more who lie than may, does no harm.
+	s.block(append([][]byte{good}, bad...)...)
+	if last, _ := s.last(); last.Size != 2 {
+		t.Errorf("%d items", last.Size)
+	}
+}
+
+// One institution cannot fill the pool of the others.
+func TestPoolIsShared(t *testing.T) {
+	s := newSolo(t, 4)
+	rnd := rand.New(rand.NewPCG(1, 4))
+	for n := range uint64(maxWaiting + 3) {
+		tx := s.chain.Seal(s.keys[1], n+1, itemsOf(records(rnd, 1, 2)))
+		if got, want := s.checkTx(tx), n < maxWaiting; (got == abci.CodeTypeOK) != want {
+			t.Errorf("envelope %d: code %d", n, got)
+		}
+	}
+	own := s.seal(0, records(rnd, 1, 2)...)
+	if code := s.checkTx(own); code != abci.CodeTypeOK {
+		t.Errorf("code %d for another institution", code)
+	}
+	s.block(own) // and there is room again
+	if code := s.checkTx(s.seal(1, records(rnd, 1, 2)...)); code != abci.CodeTypeOK {
+		t.Errorf("code %d in the next block", code)
+	}
+}
+
+// forgetful is a pool whose envelopes are decided when the test says so.
+type forgetful struct {
+	came chan []byte
+}
+
+func (p *forgetful) CheckTx(tx cmttypes.Tx, answered func(*abci.ResponseCheckTx), _ mempool.TxInfo) error {
+	p.came <- tx
+	answered(&abci.ResponseCheckTx{})
+	return nil
+}
+
+type answered struct {
+	at  []uint64
+	err error
+}
+
+func asks(ctx context.Context, b *backend, es []contract.Entry) chan answered {
+	c := make(chan answered, 1)
+	go func() {
+		at, err := b.Append(ctx, es)
+		c <- answered{at, err}
+	}()
+	return c
+}
+
+// Whose entries are on their way is told that nothing is known, and what the network looks
+// like; whose wait here, that nothing was done. What was sent is decided once, although it
+// is sent again and both ask again.
+func TestHalt(t *testing.T) {
+	s := newSolo(t, 4)
+	p := &forgetful{came: make(chan []byte)}
+	b := s.serve(p)
+	rnd := rand.New(rand.NewPCG(1, 5))
+	sent, waits := records(rnd, 3, 2), records(rnd, 2, 2)
+	patience, lose := context.WithCancel(t.Context())
+	one := asks(patience, b, sent)
+	tx := <-p.came
+	two := asks(patience, b, waits)
+	for b.waiting() != 5 {
+	}
+	lose()
+	if got := <-one; !errors.Is(got.err, order.ErrUnknown) || got.at != nil {
+		t.Errorf("what was sent: %v", got.err)
+	}
+	if got := <-two; got.err == nil || errors.Is(got.err, order.ErrUnknown) {
+		t.Errorf("what was not sent: %v", got.err)
+	}
+	again, more := asks(t.Context(), b, sent), asks(t.Context(), b, waits)
+	for b.waiting() != 5 {
+	}
+	s.block() // an empty one: nobody knows of the envelope any more
+	if repeated := <-p.came; !bytes.Equal(repeated, tx) {
+		t.Fatal("another envelope was sent while one could still be decided")
+	}
+	s.block(tx, tx)
+	if got := <-again; got.err != nil || !slices.Equal(got.at, []uint64{0, 1, 2}) {
+		t.Errorf("%+v", got)
+	}
+	s.block(<-p.came)
+	if got := <-more; got.err != nil || len(got.at) != 2 {
+		t.Errorf("%+v", got)
+	}
+	if last, _ := s.last(); last.Size != 5 || last.Accounts[0] != (chain.Account{Number: 2, Entries: 5}) {
+		t.Errorf("%+v", last)
+	}
+}
+
+// waiting is how many entries wait.
+func (b *backend) waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.queued
+}
+
+// Who waits too long is told what the network looks like.
+func TestPatience(t *testing.T) {
+	s := newSolo(t, 4)
+	b := s.serve(&forgetful{came: make(chan []byte, 1)})
+	b.patience = time.Nanosecond
+	_, err := b.Append(t.Context(), records(rand.New(rand.NewPCG(1, 6)), 1, 2))
+	if err == nil || !strings.Contains(err.Error(), "1 of 4 decide") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Another envelope with the number of ours was decided, of this member before it was
+// started anew. Ours is worth nothing then, and what is in it goes into the next.
+func TestOvertaken(t *testing.T) {
+	s := newSolo(t, 4)
+	p := &forgetful{came: make(chan []byte)}
+	b := s.serve(p)
+	rnd := rand.New(rand.NewPCG(1, 7))
+	before, now := s.seal(0, records(rnd, 2, 2)...), records(rnd, 2, 2)
+	c := asks(t.Context(), b, now)
+	ours := <-p.came
+	s.block(before, ours)
+	next := <-p.came
+	if bytes.Equal(next, ours) {
+		t.Fatal("it was sent again")
+	}
+	s.block(next)
+	if got := <-c; got.err != nil || !slices.Equal(got.at, []uint64{2, 3}) && !slices.Equal(got.at, []uint64{3, 2}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// The same entries that came through two institutions are one item each.
+func TestThroughTwo(t *testing.T) {
+	s := newSolo(t, 4)
+	p := &forgetful{came: make(chan []byte)}
+	b := s.serve(p)
+	es := records(rand.New(rand.NewPCG(1, 8)), 2, 2)
+	c := asks(t.Context(), b, es)
+	ours := <-p.came
+	s.block(s.seal(1, es...))
+	if got := <-c; got.err != nil || !slices.Equal(got.at, []uint64{0, 1}) {
+		t.Errorf("%+v", got)
+	}
+	s.block(ours)
+	if last, _ := s.last(); last.Size != 2 || last.Accounts[0] != (chain.Account{}) {
+		t.Errorf("%+v", last)
+	}
+}
+
+// Whose share is used up is told so, and others who ask at the same time are not.
+func TestShare(t *testing.T) {
+	s := newSolo(t, 4)
+	b := s.serve(&atOnce{s: s})
+	rnd := rand.New(rand.NewPCG(1, 9))
+	for left := chain.HourlyGrants / 4; left > 0; left -= order.MaxAppend {
+		es := records(rnd, min(left, order.MaxAppend), contract.KindGrant)
+		if at, err := b.Append(t.Context(), es); err != nil || len(at) != len(es) {
+			t.Fatal(err)
+		}
+	}
+	grant, revoke := asks(t.Context(), b, records(rnd, 1, contract.KindGrant)), asks(t.Context(), b, records(rnd, 1, contract.KindRevoke))
+	quota := (*chain.QuotaError)(nil)
+	if got := <-grant; !errors.As(got.err, &quota) || errors.Is(got.err, order.ErrUnknown) {
+		t.Errorf("%v", got.err)
+	}
+	if got := <-revoke; got.err != nil {
+		t.Error(got.err)
+	}
+}
+
+// Members may connect, and nobody else.
+func TestPeers(t *testing.T) {
+	s := newSolo(t, 4)
+	stranger := cmted25519.GenPrivKey().PubKey().Address()
+	for path, want := range map[string]bool{
+		"/p2p/filter/addr/192.0.2.1:26656": true,
+		"/p2p/filter/id/" + hex.EncodeToString(cmted25519.PubKey(s.keys[3].Public().(ed25519.PublicKey)).Address()): true,
+		"/p2p/filter/id/" + hex.EncodeToString(stranger):                                                            false,
+		"/p2p/filter/id/": false,
+		"/store":          false,
+	} {
+		r, err := s.Query(t.Context(), &abci.RequestQuery{Path: path})
+		if got := check(t, r, err).Code == abci.CodeTypeOK; got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+}
+
+// A member that has lost what it voted for leaves out the first height at which it may have
+// voted before, and knows again what it voted for after a restart.
+func TestForgottenVotes(t *testing.T) {
+	_, keys := keysOf(t, 1)
+	path := filepath.Join(t.TempDir(), "votes.json")
+	vote := func(v *votes, height int64) error {
+		return v.SignVote("chain", &cmtproto.Vote{Type: cmtproto.PrevoteType, Height: height, Timestamp: time.Unix(1, 0)})
+	}
+	v, err := openVotes(keys[0], path)
+	if err := vote(check(t, v, err), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := vote(v, 2); err != nil { // by then it knows
+		t.Fatal(err)
+	}
+	if v, err = openVotes(keys[0], path); check(t, v, err).LastSignState.Height != 2 || v.fresh {
+		t.Errorf("%+v", v.LastSignState)
+	}
+	if vote(v, 1) == nil || vote(v, 3) != nil {
+		t.Error("what was voted for is not known")
+	}
+	v, err = openVotes(keys[0], filepath.Join(t.TempDir(), "votes.json"))
+	check(t, v, err)
+	if !errors.Is(vote(v, 9), errForgotten) || !errors.Is(v.SignProposal("chain", &cmtproto.Proposal{Height: 9}), errForgotten) {
+		t.Error("height 9 is not left out")
+	}
+	if err := vote(v, 10); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a chain begins with follows from the document alone.
+func TestGenesis(t *testing.T) {
+	document, keys := keysOf(t, 4)
+	c, err := chain.New(document)
+	g := genesisOf(check(t, c, err))
+	if err := g.ValidateAndComplete(); err != nil {
+		t.Fatal(err)
+	}
+	want := "carekey-" + contract.LedgerID(document).String()[:40]
+	if g.ChainID != want || len(g.Validators) != 4 || !bytes.Equal(g.Validators[2].PubKey.Bytes(), keys[2].Public().(ed25519.PublicKey)) {
+		t.Errorf("%+v", g)
+	}
+}
+
+func TestWords(t *testing.T) {
+	s := Status{Needed: 3, Members: []MemberStatus{{"City hospital", stateMissing, "2026-11-30T04:05:06Z"}, {Name: "B", State: stateDecides}, {Name: "C", State: stateDecides}, {Name: "D", State: stateDecides}}}
+	if got, want := words(s), "3 of 4 decide; City hospital is missing since 2026-11-30 04:05:06 UTC"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	s.Members[3].State = stateSilent
+	if got, want := words(s), "2 of 4 decide, and 3 are needed: nothing is ordered; City hospital is missing since 2026-11-30 04:05:06 UTC; D is there and votes for nothing"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

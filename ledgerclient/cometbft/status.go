@@ -1,0 +1,83 @@
+package cometbft
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Status is what a network looks like from one of its validators.
+type Status struct {
+	Words   string         `json:"words"`   // all of it in a sentence
+	Blocks  uint64         `json:"blocks"`  // decided
+	Items   uint64         `json:"items"`   // in the order
+	Last    string         `json:"last"`    // hour of the last item; "" if there is none
+	Needed  int            `json:"needed"`  // members without which nothing is decided
+	Members []MemberStatus `json:"members"` // in the order of the configuration
+}
+
+// MemberStatus is one member.
+type MemberStatus struct {
+	Name  string `json:"name"`
+	State string `json:"state"` // a state
+	Since string `json:"since"` // when it was connected last, if it is missing; otherwise ""
+}
+
+// The states of a member.
+const (
+	stateDecides = "decides"
+	stateMissing = "missing" // not connected
+	stateSilent  = "silent"  // connected, and its vote is under none of the last blocks
+)
+
+// silentAfter is under how many blocks the vote of a member must be missing: one whose vote
+// came late is not under a block that the others had decided by then.
+const silentAfter = 20
+
+// Status looks at the network. Who is connected is taken to vote until blocks show that it
+// does not.
+func (e *Engine) Status() Status {
+	state, _ := e.app.last()
+	e.app.mu.Lock()
+	voted := append([]uint64(nil), e.app.voted...)
+	first := e.app.first
+	e.app.mu.Unlock()
+	s := Status{Blocks: state.Height, Items: state.Size, Needed: e.app.chain.Needed()}
+	if state.Size > 0 {
+		s.Last = time.Unix(int64(state.Hour)*3600, 0).UTC().Format(time.RFC3339)
+	}
+	for i, m := range e.opt.Members {
+		ms := MemberStatus{Name: m.Name, State: stateDecides}
+		switch {
+		case !e.connected(i):
+			e.mu.Lock()
+			ms.State, ms.Since = stateMissing, e.seen[i].UTC().Format(time.RFC3339)
+			e.mu.Unlock()
+		case state.Height > max(voted[i], first)+silentAfter:
+			ms.State = stateSilent
+		}
+		s.Members = append(s.Members, ms)
+	}
+	s.Words = words(s)
+	return s
+}
+
+// words says it for people: "3 of 4 decide; City hospital is missing since …".
+func words(s Status) string {
+	var missing, silent []string
+	for _, m := range s.Members {
+		switch m.State {
+		case stateMissing:
+			since, _ := time.Parse(time.RFC3339, m.Since)
+			missing = append(missing, fmt.Sprintf("%s is missing since %s UTC", m.Name, since.Format("2006-01-02 15:04:05")))
+		case stateSilent:
+			silent = append(silent, fmt.Sprintf("%s is there and votes for nothing", m.Name))
+		}
+	}
+	decide := len(s.Members) - len(missing) - len(silent)
+	text := fmt.Sprintf("%d of %d decide", decide, len(s.Members))
+	if decide < s.Needed {
+		text += fmt.Sprintf(", and %d are needed: nothing is ordered", s.Needed)
+	}
+	return strings.Join(append(append([]string{text}, missing...), silent...), "; ")
+}
