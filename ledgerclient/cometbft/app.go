@@ -1,6 +1,7 @@
 package cometbft
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -40,12 +41,17 @@ type app struct {
 	// seen.
 	voted []uint64
 	first uint64 // height that this process began with
+	// twice is, for each member, a height at which it has voted for two blocks; 0: none.
+	twice []uint64
 }
 
 func newApp(c *chain.Chain, db dbm.DB, now func() time.Time, fail func(error)) (*app, error) {
 	a := &app{store: store{db, c}, now: now, fail: fail, decided: make(chan struct{}), voted: make([]uint64, len(c.Nodes()))}
 	var err error
 	a.state, err = a.store.state()
+	if err == nil {
+		a.twice, err = a.store.twice()
+	}
 	a.first = a.state.Height
 	return a, err
 }
@@ -181,20 +187,28 @@ func (a *app) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*a
 	hash := a.next.Hash()
 	out.AppHash = hash[:]
 	for _, v := range r.DecidedLastCommit.Votes {
-		for i, node := range a.chain.Nodes() {
-			if v.BlockIdFlag != cmtproto.BlockIDFlagAbsent && slices.Equal(v.Validator.Address, ed25519.PubKey(node[:]).Address()) {
-				a.voted[i] = max(a.voted[i], uint64(r.Height)-1)
-			}
+		if i := a.member(v.Validator.Address); i >= 0 && v.BlockIdFlag != cmtproto.BlockIDFlagAbsent {
+			a.voted[i] = max(a.voted[i], uint64(r.Height)-1)
+		}
+	}
+	for _, m := range r.Misbehavior {
+		if i := a.member(m.Validator.Address); i >= 0 {
+			a.twice[i] = uint64(m.Height)
 		}
 	}
 	return out, nil
+}
+
+// member is the one with that address, or -1.
+func (a *app) member(address []byte) int {
+	return slices.IndexFunc(a.chain.Nodes(), func(node [32]byte) bool { return bytes.Equal(ed25519.PubKey(node[:]).Address(), address) })
 }
 
 // Commit keeps it.
 func (a *app) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err := a.write(a.state.Size, a.items, a.next); err != nil {
+	if err := a.write(a.state.Size, a.items, a.next, a.twice); err != nil {
 		a.fail(err)
 		return nil, err
 	}
@@ -213,10 +227,8 @@ func (a *app) Query(_ context.Context, r *abci.RequestQuery) (*abci.ResponseQuer
 		}
 		return &abci.ResponseQuery{Code: codeRefused}, nil
 	}
-	for _, node := range a.chain.Nodes() {
-		if hex.EncodeToString(ed25519.PubKey(node[:]).Address()) == id {
-			return &abci.ResponseQuery{}, nil
-		}
+	if address, err := hex.DecodeString(id); err == nil && a.member(address) >= 0 {
+		return &abci.ResponseQuery{}, nil
 	}
 	return &abci.ResponseQuery{Code: codeRefused, Log: "no member of this network"}, nil
 }

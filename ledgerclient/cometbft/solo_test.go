@@ -494,6 +494,25 @@ func TestForgottenVotes(t *testing.T) {
 	}
 }
 
+// Who has voted for two blocks of one height is named, and after a restart still.
+func TestVotedTwice(t *testing.T) {
+	s := newSolo(t, 4)
+	address := cmted25519.PubKey(s.keys[2].Public().(ed25519.PublicKey)).Address()
+	r, err := s.FinalizeBlock(t.Context(), &abci.RequestFinalizeBlock{Height: 1, Time: s.time(),
+		Misbehavior: []abci.Misbehavior{{Type: abci.MisbehaviorType_DUPLICATE_VOTE, Validator: abci.Validator{Address: address}, Height: 7}}})
+	check(t, r, err)
+	c, err := s.Commit(t.Context(), nil)
+	check(t, c, err)
+	s.open(s.chain, s.db)
+	if !slices.Equal(s.app.twice, []uint64{0, 0, 7, 0}) {
+		t.Errorf("%v", s.app.twice)
+	}
+	want := "1 of 1 decide; University HAS VOTED TWICE at block 7: its key is in two places, or it lies"
+	if got := words(Status{Needed: 1, Members: []MemberStatus{{Name: "University", State: stateDecides, Twice: 7}}}); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // What a chain begins with follows from the document alone.
 func TestGenesis(t *testing.T) {
 	document, keys := keysOf(t, 4)
@@ -509,7 +528,7 @@ func TestGenesis(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
-	s := Status{Needed: 3, Members: []MemberStatus{{"City hospital", stateMissing, "2026-11-30T04:05:06Z"}, {Name: "B", State: stateDecides}, {Name: "C", State: stateDecides}, {Name: "D", State: stateDecides}}}
+	s := Status{Needed: 3, Members: []MemberStatus{{Name: "City hospital", State: stateMissing, Since: "2026-11-30T04:05:06Z"}, {Name: "B", State: stateDecides}, {Name: "C", State: stateDecides}, {Name: "D", State: stateDecides}}}
 	if got, want := words(s), "3 of 4 decide; City hospital is missing since 2026-11-30 04:05:06 UTC"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -2,6 +2,7 @@ package cometbft
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,6 +22,7 @@ type MemberStatus struct {
 	Name  string `json:"name"`
 	State string `json:"state"` // a state
 	Since string `json:"since"` // when it was connected last, if it is missing; otherwise ""
+	Twice uint64 `json:"twice"` // number of a block beside which it has voted for another; 0: none
 }
 
 // The states of a member.
@@ -40,6 +42,7 @@ func (e *Engine) Status() Status {
 	state, _ := e.app.last()
 	e.app.mu.Lock()
 	voted := append([]uint64(nil), e.app.voted...)
+	twice := append([]uint64(nil), e.app.twice...)
 	first := e.app.first
 	e.app.mu.Unlock()
 	s := Status{Blocks: state.Height, Items: state.Size, Needed: e.app.chain.Needed()}
@@ -47,7 +50,7 @@ func (e *Engine) Status() Status {
 		s.Last = time.Unix(int64(state.Hour)*3600, 0).UTC().Format(time.RFC3339)
 	}
 	for i, m := range e.opt.Members {
-		ms := MemberStatus{Name: m.Name, State: stateDecides}
+		ms := MemberStatus{Name: m.Name, State: stateDecides, Twice: twice[i]}
 		switch {
 		case !e.connected(i):
 			e.mu.Lock()
@@ -64,8 +67,11 @@ func (e *Engine) Status() Status {
 
 // words says it for people: "3 of 4 decide; City hospital is missing since …".
 func words(s Status) string {
-	var missing, silent []string
+	var missing, silent, twice []string
 	for _, m := range s.Members {
+		if m.Twice > 0 {
+			twice = append(twice, fmt.Sprintf("%s HAS VOTED TWICE at block %d: its key is in two places, or it lies", m.Name, m.Twice))
+		}
 		switch m.State {
 		case stateMissing:
 			since, _ := time.Parse(time.RFC3339, m.Since)
@@ -79,5 +85,5 @@ func words(s Status) string {
 	if decide < s.Needed {
 		text += fmt.Sprintf(", and %d are needed: nothing is ordered", s.Needed)
 	}
-	return strings.Join(append(append([]string{text}, missing...), silent...), "; ")
+	return strings.Join(slices.Concat([]string{text}, missing, silent, twice), "; ")
 }

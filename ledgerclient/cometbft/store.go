@@ -17,6 +17,7 @@ import (
 //	"s"               the state
 //	"i" position 8    hour 4 ‖ entry 222 ‖ document
 //	"k" chain.Key 32  position 8
+//	"t" member 1      a height 8 at which it has voted for two blocks
 type store struct {
 	db    dbm.DB
 	chain *chain.Chain
@@ -54,11 +55,28 @@ func (s *store) place(key [32]byte) (position uint64, ok bool, err error) {
 
 func (s *store) ordered(key [32]byte) (bool, error) { return s.db.Has(placeKey(key)) }
 
+// twice is, for each member, a height at which it has voted for two blocks; 0: none.
+func (s *store) twice() ([]uint64, error) {
+	heights := make([]uint64, len(s.chain.Nodes()))
+	for i := range heights {
+		b, err := s.db.Get(twiceKey(i))
+		if err != nil {
+			return nil, err
+		}
+		if len(b) == 8 {
+			heights[i] = binary.BigEndian.Uint64(b)
+		}
+	}
+	return heights, nil
+}
+
+func twiceKey(member int) []byte { return []byte{'t', byte(member)} }
+
 var errStore = errors.New("the database of the order holds what it was not given")
 
-// write keeps the items of a block, the first of them at that position, and the state
-// behind it, durably.
-func (s *store) write(first uint64, items []order.Item, after chain.State) error {
+// write keeps the items of a block, the first of them at that position, the state behind it,
+// and who has voted twice, durably.
+func (s *store) write(first uint64, items []order.Item, after chain.State, twice []uint64) error {
 	batch := s.db.NewBatch()
 	defer batch.Close()
 	for n := range items {
@@ -70,6 +88,14 @@ func (s *store) write(first uint64, items []order.Item, after chain.State) error
 			return err
 		}
 		if err := batch.Set(placeKey(chain.Key(&items[n].Entry)), binary.BigEndian.AppendUint64(nil, position)); err != nil {
+			return err
+		}
+	}
+	for i, height := range twice {
+		if height == 0 {
+			continue
+		}
+		if err := batch.Set(twiceKey(i), binary.BigEndian.AppendUint64(nil, height)); err != nil {
 			return err
 		}
 	}

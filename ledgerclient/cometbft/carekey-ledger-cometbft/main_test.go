@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -264,6 +265,19 @@ func TestConform(t *testing.T) {
 	}
 	if len(all) < 10 {
 		t.Errorf("%d cases", len(all))
+	}
+	// Told to stop, it ends as it should, and goes on with what it has.
+	b := v.order()
+	items := n.all(b)
+	if err := v.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.cmd.Wait(); err != nil {
+		t.Errorf("told to stop, it ended with %v:\n%s", err, v.said)
+	}
+	v.start()
+	if !slices.Equal(n.all(b), items) {
+		t.Error("another order was there before")
 	}
 }
 
