@@ -47,10 +47,14 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	},
 	cli.ExitNotFound: {
 		errNoNode:          "there is no node in {dir} | make one with: carekey-node init {dir} --name 'City ledger'",
+		errNoEngine:        "{program} is neither beside this program nor in PATH | build it from the source: cd ledgerclient/cometbft && go install ./{program}",
 		errNoToken:         "no token is named {name} | see: carekey-node token list DIR",
 		folder.ErrNoLedger: "there is no ledger in {dir} | make one: carekey-node init DIR --name NAME",
 	},
-	cli.ExitUnexpected: {errListen: "cannot listen at {address}: {why} | name a free address with --listen"},
+	cli.ExitUnexpected: {
+		errListen: "cannot listen at {address}: {why} | name a free address with --listen",
+		errDevnet: "{what} failed: {why} | see {log}",
+	},
 	cli.ExitUnreachable: {
 		server.ErrUnsure: "this node does not know what it has signed before, and has heard from {heard} of the {need} others that say it | it goes on by itself when they are there and it has read as much",
 		errNotBegun:      "this ledger has not begun yet in that order: {by} does it | try again when that node is made",

@@ -24,7 +24,7 @@ func newRoot(a *app) *cobra.Command {
 	g.BoolVar(&a.flags.json, "json", false, "print one JSON value on stdout, errors and logs as JSON on stderr")
 	g.BoolVarP(&a.flags.yes, "yes", "y", false, "answer every confirmation with yes")
 	g.BoolVarP(&a.flags.quiet, "quiet", "q", false, "say nothing on stderr but errors and logs")
-	root.AddCommand(newInit(a), newFound(a), newServe(a), newInvite(a), newToken(a), newStatus(a), newVkey(a), newBackup(a), newConform(a), newWitness(a), newUnit(a), cli.VersionCommand())
+	root.AddCommand(newInit(a), newFound(a), newServe(a), newInvite(a), newToken(a), newStatus(a), newVkey(a), newBackup(a), newConform(a), newWitness(a), newUnit(a), newDevnet(a), cli.VersionCommand())
 	cli.Program(root, exitStatus, schemas)
 	return root
 }

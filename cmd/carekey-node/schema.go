@@ -24,4 +24,5 @@ var schemas = cli.Schemas{Results: map[string]cli.Prints{
 	"conform":      cli.JSON[[]ruleJSON](),
 	"version":      cli.JSON[cli.Build](),
 	"unit":         cli.JSON[unitJSON](),
+	"devnet":       cli.JSON[devnetJSON](), // once, when all of it serves
 }}

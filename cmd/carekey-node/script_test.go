@@ -34,6 +34,9 @@ const testClock = "CAREKEY_TEST_CLOCK"
 // built by go install filippo.io/torchwood/cmd/litewitness@v0.9.0.
 const envWitness = "CAREKEY_LITEWITNESS"
 
+// envEngine names the folder with carekey-ledger-cometbft, as .ci/run builds it.
+const envEngine = "CAREKEY_COMETBFT"
+
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"carekey-node": func() {
 		os.Exit(clitest.Checked(os.Args[1:], true, func(args []string, out, err *os.File) int {
@@ -69,11 +72,12 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", env.Getenv("PATH")+string(filepath.ListSeparator)+example+string(filepath.ListSeparator)+os.Getenv(envWitness))
 			env.Setenv("TZ", "UTC")
 			env.Setenv("GORACE", os.Getenv("GORACE"))
+			env.Setenv(envEngine, os.Getenv(envEngine))
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond == "litewitness" {
-				return os.Getenv(envWitness) != "", nil
+			if folder, is := map[string]string{"litewitness": envWitness, "cometbft": envEngine}[cond]; is {
+				return os.Getenv(folder) != "", nil
 			}
 			if cond != "python3" {
 				return false, fmt.Errorf("no condition %s", cond)
