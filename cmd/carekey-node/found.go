@@ -367,7 +367,8 @@ with the other members as peers in node.json. --id is the id that all members
 compared: a draft that was changed since is refused.
 
 --order is the URL of the program that keeps the order of entries, which all members
-share; it can differ in what it says of this computer. The node of the first member in
+share; it can differ in what it says of this computer: cometbft:/srv/order, where each runs
+a validator on that folder (carekey-ledger-cometbft help). The node of the first member in
 the draft begins the ledger there, and the others find it.`,
 		Args: cli.Takes(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -72,11 +73,13 @@ func Serve(in io.Reader, out io.Writer, open func(url string) (Backend, error)) 
 
 // denied is an error as the other side is told it.
 func denied(err error) *denial {
-	d := &denial{Code: "failed", Message: printable(err.Error())}
-	if errors.Is(err, ErrUnknown) {
-		d.Code = "unknown"
+	code := "failed"
+	if e, is := fault.As(err, ErrUnknown); is {
+		if code = "unknown"; e.Err != nil {
+			err = e.Err // the code says the rest
+		}
 	}
-	return d
+	return &denial{Code: code, Message: printable(err.Error())}
 }
 
 // answer asks the backend.
