@@ -40,7 +40,6 @@ type app struct {
 	// voted is, for each member, the height of the newest block under which its vote was
 	// seen.
 	voted []uint64
-	first uint64 // height that this process began with
 	// twice is, for each member, a height at which it has voted for two blocks; 0: none.
 	twice []uint64
 }
@@ -52,7 +51,6 @@ func newApp(c *chain.Chain, db dbm.DB, now func() time.Time, fail func(error)) (
 	if err == nil {
 		a.twice, err = a.store.twice()
 	}
-	a.first = a.state.Height
 	return a, err
 }
 

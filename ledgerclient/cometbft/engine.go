@@ -73,6 +73,7 @@ type Engine struct {
 
 	mu   sync.Mutex
 	seen []time.Time // when each member was connected last
+	from []uint64    // height from which on each is expected to vote
 }
 
 // Errors of Start.
@@ -135,10 +136,10 @@ func Start(opt Options) (e *Engine, err error) {
 	if err := e.node.Start(); err != nil {
 		return nil, err
 	}
-	e.seen = make([]time.Time, len(opt.Members))
-	started := opt.Clock()
+	e.seen, e.from = make([]time.Time, len(opt.Members)), make([]uint64, len(opt.Members))
+	state, _ := e.app.last()
 	for i := range e.seen {
-		e.seen[i] = started
+		e.seen[i], e.from[i] = opt.Clock(), state.Height
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	e.stop = stop
@@ -257,15 +258,29 @@ func (e *Engine) connected(member int) bool {
 	return member == e.own || e.node.Switch().Peers().Has(e.id(member))
 }
 
+// behind reports whether this validator reads blocks that the others have decided, and does
+// not vote yet.
+func (e *Engine) behind() bool { return e.node.ConsensusReactor().WaitSync() }
+
 // connect dials who is not connected, until ctx ends: the engine itself gives up some day,
 // and looks a name up only once.
 func (e *Engine) connect(ctx context.Context) {
+	behind := true // when it looked last
 	for {
+		was := behind
+		behind = e.behind()
+		state, _ := e.app.last()
 		for i, m := range e.opt.Members {
-			if e.connected(i) {
-				e.mu.Lock()
+			connected := e.connected(i)
+			e.mu.Lock()
+			if connected {
 				e.seen[i] = e.opt.Clock()
-				e.mu.Unlock()
+			}
+			if !connected || behind || was {
+				e.from[i] = state.Height
+			}
+			e.mu.Unlock()
+			if connected {
 				continue
 			}
 			go func() { // which takes as long as it takes

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -494,6 +495,23 @@ func TestForgottenVotes(t *testing.T) {
 	}
 }
 
+// An engine that stops by itself, and stays there, ends the process.
+func TestEngineStops(t *testing.T) {
+	e := &Engine{failed: make(chan error, 1)}
+	l := (&engineLog{to: slog.New(slog.DiscardHandler), fail: e.fail}).With("module", "consensus")
+	l.Error("Error dialing peer", "err", "refused")
+	select {
+	case err := <-e.Failed():
+		t.Fatal(err)
+	default:
+	}
+	l.Error("CONSENSUS FAILURE!!!", "err", "another hash", "stack", "…")
+	l.Error("CONSENSUS FAILURE!!!", "err", "again")
+	if err := <-e.Failed(); !strings.Contains(err.Error(), "another hash") || strings.Contains(err.Error(), "…") {
+		t.Error(err)
+	}
+}
+
 // Who has voted for two blocks of one height is named, and after a restart still.
 func TestVotedTwice(t *testing.T) {
 	s := newSolo(t, 4)
@@ -532,8 +550,8 @@ func TestWords(t *testing.T) {
 	if got, want := words(s), "3 of 4 decide; City hospital is missing since 2026-11-30 04:05:06 UTC"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	s.Members[3].State = stateSilent
-	if got, want := words(s), "2 of 4 decide, and 3 are needed: nothing is ordered; City hospital is missing since 2026-11-30 04:05:06 UTC; D is there and votes for nothing"; got != want {
+	s.Members[3].State, s.Behind = stateSilent, true
+	if got, want := words(s), "2 of 4 decide, and 3 are needed: nothing is ordered; this validator still reads what was decided without it; City hospital is missing since 2026-11-30 04:05:06 UTC; D is there and votes for nothing"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -14,6 +14,7 @@ type Status struct {
 	Items   uint64         `json:"items"`   // in the order
 	Last    string         `json:"last"`    // hour of the last item; "" if there is none
 	Needed  int            `json:"needed"`  // members without which nothing is decided
+	Behind  bool           `json:"behind"`  // this validator still reads blocks that the others have decided
 	Members []MemberStatus `json:"members"` // in the order of the configuration
 }
 
@@ -29,7 +30,7 @@ type MemberStatus struct {
 const (
 	stateDecides = "decides"
 	stateMissing = "missing" // not connected
-	stateSilent  = "silent"  // connected, and its vote is under none of the last blocks
+	stateSilent  = "silent"  // connected, and its vote is under none of the blocks since
 )
 
 // silentAfter is under how many blocks the vote of a member must be missing: one whose vote
@@ -43,9 +44,12 @@ func (e *Engine) Status() Status {
 	e.app.mu.Lock()
 	voted := append([]uint64(nil), e.app.voted...)
 	twice := append([]uint64(nil), e.app.twice...)
-	first := e.app.first
 	e.app.mu.Unlock()
-	s := Status{Blocks: state.Height, Items: state.Size, Needed: e.app.chain.Needed()}
+	e.mu.Lock()
+	from := append([]uint64(nil), e.from...)
+	seen := append([]time.Time(nil), e.seen...)
+	e.mu.Unlock()
+	s := Status{Blocks: state.Height, Items: state.Size, Needed: e.app.chain.Needed(), Behind: e.behind()}
 	if state.Size > 0 {
 		s.Last = time.Unix(int64(state.Hour)*3600, 0).UTC().Format(time.RFC3339)
 	}
@@ -53,10 +57,8 @@ func (e *Engine) Status() Status {
 		ms := MemberStatus{Name: m.Name, State: stateDecides, Twice: twice[i]}
 		switch {
 		case !e.connected(i):
-			e.mu.Lock()
-			ms.State, ms.Since = stateMissing, e.seen[i].UTC().Format(time.RFC3339)
-			e.mu.Unlock()
-		case state.Height > max(voted[i], first)+silentAfter:
+			ms.State, ms.Since = stateMissing, seen[i].UTC().Format(time.RFC3339)
+		case !s.Behind && state.Height > max(voted[i], from[i])+silentAfter:
 			ms.State = stateSilent
 		}
 		s.Members = append(s.Members, ms)
@@ -84,6 +86,9 @@ func words(s Status) string {
 	text := fmt.Sprintf("%d of %d decide", decide, len(s.Members))
 	if decide < s.Needed {
 		text += fmt.Sprintf(", and %d are needed: nothing is ordered", s.Needed)
+	}
+	if s.Behind {
+		text += "; this validator still reads what was decided without it"
 	}
 	return strings.Join(slices.Concat([]string{text}, missing, silent, twice), "; ")
 }
