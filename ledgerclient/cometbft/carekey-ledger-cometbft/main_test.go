@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/cometbft"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what must happen: long beyond what it takes.
-const patience = 2 * time.Minute
+const patience = 10 * time.Minute
 
 // network are n institutions on this computer, each with its keys and a validator's folder.
 type network struct {
@@ -359,6 +360,63 @@ func TestFour(t *testing.T) {
 			t.Errorf("%s has another order", n.validators[i].name)
 		}
 	}
+}
+
+// Many entries through several institutions take a bounded memory, and one that was away
+// meanwhile, and one that has lost all it had, read them from the others.
+func TestMany(t *testing.T) {
+	const most = 192 << 10 // KiB of memory for a validator
+	n := newNetwork(t, 4)
+	var orders []order.Backend
+	for _, v := range n.validators[:3] {
+		v.start()
+		orders = append(orders, v.order())
+	}
+	count := lane.Pick(32_000, 2_000, 500) / order.MaxAppend * order.MaxAppend
+	var ended sync.WaitGroup
+	for _, b := range orders {
+		es := n.records(count)
+		ended.Go(func() {
+			for some := range slices.Chunk(es, order.MaxAppend) {
+				n.put(b, some)
+			}
+		})
+	}
+	ended.Wait()
+	late := n.validators[3]
+	late.start()
+	for {
+		s, err := cometbft.StatusOf(late.dir)
+		if err == nil && s.Items == uint64(3*count) && !s.Behind {
+			break
+		}
+		if n.ctx.Err() != nil {
+			t.Fatalf("%d items, %s", s.Items, s.Words)
+		}
+	}
+	want := n.all(orders[0])
+	if len(want) != 3*count || !slices.Equal(n.all(late.order()), want) {
+		t.Errorf("%d items for %d entries, or another order", len(want), 3*count)
+	}
+	for _, v := range n.validators {
+		memory := v.memory()
+		v.cmd.Process.Kill()
+		v.cmd.Wait()
+		spent := v.cmd.ProcessState.UserTime() + v.cmd.ProcessState.SystemTime()
+		v.cmd = nil
+		t.Logf("memory: %s: %d MiB, and %.2f ms of processor time for an entry", v.name, memory>>10, float64(spent.Microseconds())/1000/float64(3*count))
+		if memory > most && !lane.Race() {
+			t.Errorf("%s took %d MiB", v.name, memory>>10)
+		}
+	}
+}
+
+// memory is the most that a process took, in KiB; 0 where the system does not tell.
+func (v *validator) memory() (kib int) {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", v.cmd.Process.Pid))
+	_, after, _ := bytes.Cut(b, []byte("VmHWM:"))
+	fmt.Sscan(string(after), &kib)
+	return kib
 }
 
 // A process that ends at any of the engine's steps between a decision and what follows from
