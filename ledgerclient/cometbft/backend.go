@@ -19,7 +19,7 @@ import (
 
 // DefaultPatience is how long an append waits to be decided: less than carekey waits for
 // the answer of a program.
-const DefaultPatience = 20 * time.Second
+const DefaultPatience = 10 * time.Second
 
 // maxQueued is how many entries wait at a member to be put into an envelope.
 const maxQueued = 16 * chain.MaxEntries

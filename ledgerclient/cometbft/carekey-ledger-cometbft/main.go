@@ -29,7 +29,7 @@ const usage = `carekey-ledger-cometbft keeps the order of a ledger together with
       if --peer does not say otherwise
   carekey-ledger-cometbft serve DIR [--wait DURATION] [--debug]
       be the validator until told to stop; --wait is how long what is to be ordered
-      waits for the others (20s)
+      waits for the others (10s)
   carekey-ledger-cometbft status DIR [--json]
       say who decides, and who is missing since when
 
