@@ -30,12 +30,13 @@
 // the others, all of them: there are no snapshots (state sync), and no blocks are ever
 // thrown away. Since it does not know any more what it has voted for, it leaves out the
 // first height at which it could vote; if it is needed for that one, it goes on only when
-// another member is back.
+// another member is back. Where all members are needed always, as of three, it votes at once:
+// no other block can be decided while one of the others holds to its vote.
 //
 // # What it is not
 //
 // The members are those of the first configuration document: a later one that is ordered
-// changes nobody's vote. More than a third of the members can stop the order. Two thirds
-// can leave entries out, and choose the hour within what the nodes accept; they cannot make
-// an entry, nor change one.
+// changes nobody's vote. More than a third of the members can stop the order, and put its
+// hour ahead of what it is, in which nodes follow it no further than an hour. Two thirds can
+// also leave entries out. They cannot make an entry, nor change one.
 package cometbft

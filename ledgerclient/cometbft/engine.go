@@ -125,6 +125,10 @@ func Start(opt Options) (e *Engine, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Needed() == len(c.Nodes()) {
+		// Nothing is decided without it, nor by anybody who does not hold to what he voted for.
+		votes.fresh = false
+	}
 	key := &p2p.NodeKey{PrivKey: votes.key()}
 	genesis := func() (*cmttypes.GenesisDoc, error) { return genesisOf(c), nil }
 	settings := e.config()

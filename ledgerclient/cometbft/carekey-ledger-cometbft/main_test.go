@@ -368,6 +368,27 @@ func TestFour(t *testing.T) {
 	}
 }
 
+// Where each of them is needed, one that has lost what it voted for does not stop the others.
+func TestAllNeeded(t *testing.T) {
+	n := newNetwork(t, 2)
+	var orders []order.Backend
+	for _, v := range n.validators {
+		v.start()
+		orders = append(orders, v.order())
+	}
+	all := n.records(5)
+	n.put(orders[0], all)
+	v := n.validators[1]
+	v.kill()
+	if err := os.Remove(filepath.Join(v.dir, "votes.json")); err != nil {
+		t.Fatal(err)
+	}
+	v.start()
+	more := n.records(5)
+	n.put(orders[0], more)
+	n.once(orders[0], append(all, more...))
+}
+
 // Many entries through several institutions take a bounded memory, and one that was away
 // meanwhile, and one that has lost all it had, read them from the others.
 func TestMany(t *testing.T) {
