@@ -407,6 +407,36 @@ func TestOvertaken(t *testing.T) {
 	}
 }
 
+// What several callers wait for goes into one envelope, mixed: nobody sees whose is whose.
+func TestGathered(t *testing.T) {
+	s := newSolo(t, 4)
+	p := &forgetful{came: make(chan []byte)}
+	b := s.serve(p)
+	rnd := rand.New(rand.NewPCG(1, 10))
+	asks(t.Context(), b, records(rnd, 1, 2))
+	first := <-p.came
+	one, two := records(rnd, 5, 2), records(rnd, 5, 2)
+	asked := asks(t.Context(), b, one)
+	for b.waiting() != 6 {
+	}
+	more := asks(t.Context(), b, append(two, one[0]))
+	for b.waiting() != 12 {
+	}
+	s.block(first)
+	tx := <-p.came
+	e, err := chain.ParseEnvelope(tx)
+	came := itemsOf(slices.Concat(one, two))
+	if mixed := chain.Mixed(s.chain.Ledger(), came); !slices.Equal(check(t, e, err).Items, mixed) || slices.Equal(mixed, came) {
+		t.Errorf("%d items, not mixed", len(e.Items))
+	}
+	s.block(tx)
+	for _, c := range []chan answered{asked, more} {
+		if got := <-c; got.err != nil {
+			t.Error(got.err)
+		}
+	}
+}
+
 // The same entries that came through two institutions are one item each.
 func TestThroughTwo(t *testing.T) {
 	s := newSolo(t, 4)
