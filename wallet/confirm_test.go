@@ -120,3 +120,33 @@ func TestHeadOfTooFewIsTheStrangers(t *testing.T) {
 		}
 	}
 }
+
+// Threat: one node stands for all keepers of a ledger, and who runs it has every share of
+// what is granted. Nothing is, where a wallet reaches one node alone.
+func TestNothingIsGrantedToSeveralKeepersAtOneNode(t *testing.T) {
+	ctx := context.Background()
+	for keepers := 1; keepers <= 2; keepers++ {
+		tn := newTown(t)
+		maria, clinic := tn.person("Maria"), tn.person("Dr Smith")
+		if _, _, err := maria.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()); err != nil {
+			t.Fatal(err)
+		}
+		n := ledgertest.NewNetwork(3, ledgertest.Institutions("kept", 4)...)
+		var keys []crypto.PubKey
+		for _, k := range ledgertest.Institutions("keeps", keepers) {
+			keys = append(keys, k.Key.Public())
+		}
+		n.KeptBy(keys...)
+		n.Now, n.Fresh = tn.clock, 10*time.Minute
+		o := tn.options("Maria")
+		o.Services = n.Services()
+		w, _, err := wallet.Join(ctx, o, "there")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 48, Purpose: "TREAT"})
+		if want := map[int]error{1: wallet.ErrEmpty, 2: wallet.ErrNoWay}[keepers]; !errors.Is(err, want) {
+			t.Errorf("%d keepers: %v", keepers, err)
+		}
+	}
+}

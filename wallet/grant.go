@@ -429,6 +429,9 @@ func (gs Grants) confirmed() error {
 	if config, no := gs.w.Log().Unconfirmed(); no {
 		return ErrUnconfirmed.With("ledger", gs.w.client.ID(), "configuration", config)
 	}
+	if n := len(gs.w.client.Config().Keepers); n > 1 {
+		return ErrNoWay.With("ledger", gs.w.client.ID(), "keepers", n)
+	}
 	return nil
 }
 

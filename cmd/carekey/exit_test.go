@@ -123,6 +123,7 @@ var explained = []struct {
 	{ledgerclient.ErrStale.With("age", 3*time.Hour), "head-stale", 6},
 	{ledgerclient.ErrStale.With("age", -time.Hour), "head-stale", 6},
 	{wallet.ErrUnconfirmed.With("ledger", crypto.LedgerID{1}, "configuration", crypto.Hash{2}), "ledger-unconfirmed", 3},
+	{wallet.ErrNoWay.With("ledger", crypto.LedgerID{1}, "keepers", 4), "keepers-unknown", 3},
 	{ledgerclient.ErrTooFew.With("have", 2, "need", 3), "head-undersigned", 6},
 	{ledgerclient.ErrThreshold.With("nodes", 3, "threshold", 2), "threshold-low", 6},
 	{ledgerclient.ErrEvidence.With("what", "root"), "evidence-invalid", 6},

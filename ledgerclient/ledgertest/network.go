@@ -88,6 +88,7 @@ type Network struct {
 	id      crypto.LedgerID
 	genesis []byte
 	config  contract.Config
+	keepers []crypto.PubKey
 }
 
 var (
@@ -101,10 +102,16 @@ var networkKeeper = NewInstitution("keeper").Key.Public()
 // NewNetwork founds a ledger.
 func NewNetwork(threshold int, members ...Institution) *Network {
 	n := &Network{Members: members, Threshold: threshold}
+	n.KeptBy(networkKeeper)
+	return n
+}
+
+// KeptBy founds it anew, with these keepers, all of whom it takes to open.
+func (n *Network) KeptBy(keepers ...crypto.PubKey) {
+	n.keepers, n.Shown = keepers, nil
 	n.config = n.draft()
 	n.genesis, n.id = n.config.Marshal(), n.config.LedgerID()
-	n.enter(contract.Entry{Kind: contract.KindConfig, Commitment: n.config.Commitment()}, members[0].Key)
-	return n
+	n.enter(contract.Entry{Kind: contract.KindConfig, Commitment: n.config.Commitment()}, n.Members[0].Key)
 }
 
 // ID is the ledger's id.
@@ -115,7 +122,7 @@ func (n *Network) Config() contract.Config { return n.config }
 
 // draft is the document that makes the members and the threshold those of the ledger.
 func (n *Network) draft() contract.Config {
-	c := contract.Config{Name: "Network", Contract: contract.ContractVersion, Threshold: uint8(n.Threshold), Release: 1, Keepers: []crypto.PubKey{networkKeeper}}
+	c := contract.Config{Name: "Network", Contract: contract.ContractVersion, Threshold: uint8(n.Threshold), Release: uint8(len(n.keepers)), Keepers: n.keepers}
 	for _, m := range n.Members {
 		c.Nodes = append(c.Nodes, m.Node())
 	}
@@ -139,7 +146,7 @@ func (n *Network) Grow(count int) {
 
 // Draft is the document by which others take over, approved by some of those before them.
 func (n *Network) Draft(threshold int, members []Institution, approve ...Institution) contract.Config {
-	next := (&Network{Members: members, Threshold: threshold}).draft()
+	next := (&Network{Members: members, Threshold: threshold, keepers: n.keepers}).draft()
 	next.Previous = n.config.Commitment()
 	for _, a := range approve {
 		next.Approve(a.Key)
