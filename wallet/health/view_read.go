@@ -155,7 +155,7 @@ func (in *within) versions() {
 	for _, same := range in.byName {
 		for _, a := range same {
 			at, ok := pointOf(a.obj("meta").str("lastUpdated"))
-			a.older = ok && slices.ContainsFunc(same[:min(len(same), maxNamed)], func(b *entered) bool {
+			a.older = ok && a.url != "" && slices.ContainsFunc(same[:min(len(same), maxNamed)], func(b *entered) bool {
 				then, ok := pointOf(b.obj("meta").str("lastUpdated"))
 				return ok && a.url == b.url && at.Before(then)
 			})

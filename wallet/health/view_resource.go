@@ -408,7 +408,7 @@ func saysAlready(text, words string) bool {
 // nothing.
 func amountText(q tree) string {
 	low, high := quantityExact(q.obj("low")), quantityExact(q.obj("high"))
-	switch of := quantityExact(q.obj("denominator")); {
+	switch of := cmp.Or(quantityExact(q.obj("denominator")), unitText(q.obj("denominator"))); {
 	case of != "":
 		return quantityExact(q.obj("numerator")) + " / " + of
 	case q.obj("numerator") != nil:
