@@ -148,3 +148,17 @@ func TestViewTwoThings(t *testing.T) {
 		"two doses of one day":    {two(ada, `{"resourceType":"MedicationAdministration","status":"completed","effectiveDateTime":"2026-01-02T08:00:00Z","medicationCodeableConcept":`+cataract+`}`, `{"resourceType":"MedicationAdministration","status":"completed","effectiveDateTime":"2026-01-02T20:00:00Z","medicationCodeableConcept":`+cataract+`}`), []string{"Medicines: 2 entries"}},
 	})
 }
+
+// What other versions of FHIR call otherwise is read as well.
+func TestViewOtherVersions(t *testing.T) {
+	means(t, map[string]meant{
+		"R5 medicine":           {one(`{"resourceType":"MedicationStatement","status":"recorded","medication":{"concept":{"text":"Warfarin 5 mg"}},"dosage":[{"text":"daily","asNeeded":true}]}`), []string{"item Warfarin 5 mg", "as needed"}},
+		"R5 medicine elsewhere": {one(`{"resourceType":"Medication","id":"m","code":{"text":"Warfarin"}}`, `{"resourceType":"MedicationRequest","status":"active","intent":"order","medication":{"reference":{"reference":"Medication/m"}}}`), []string{"item Warfarin"}},
+		"R5 not taken":          {one(`{"resourceType":"MedicationStatement","status":"recorded","adherence":{"code":{"coding":[{"system":"http://hl7.org/fhir/CodeSystem/medication-statement-adherence","code":"not-taking"}]}},"medication":{"concept":{"text":"Warfarin"}}}`), []string{"Withdrawn: 1 entry", "not-taking"}},
+		"R5 stopped":            {one(`{"resourceType":"MedicationStatement","status":"recorded","adherence":{"code":{"coding":[{"code":"stopped-as-directed"}]}},"medication":{"concept":{"text":"Warfarin"}}}`), []string{"stopped-as-directed", "Interactions: not looked for"}},
+		"R5 procedure":          {one(`{"resourceType":"Procedure","status":"completed","code":{"text":"Biopsy"},"occurrenceDateTime":"2026-03-04"}`), []string{"4 Mar 2026"}},
+		"R5 reaction":           {one(`{"resourceType":"AllergyIntolerance","code":{"text":"Nuts"},"type":{"coding":[{"code":"intolerance"}]},"reaction":[{"manifestation":[{"concept":{"text":"Anaphylaxis"}}],"severity":"severe"}]}`), []string{"Anaphylaxis (severe)", "an intolerance"}},
+		"DSTU2 allergy":         {one(`{"resourceType":"AllergyIntolerance","status":"refuted","substance":{"text":"Penicillin"},"criticality":"CRITH"}`), []string{"Withdrawn: 1 entry", "item Penicillin"}},
+		"DSTU2 allergy, high":   {one(`{"resourceType":"AllergyIntolerance","status":"confirmed","substance":{"text":"Penicillin"},"criticality":"CRITH"}`), []string{"Allergies: 1 entry", "item Penicillin", "high criticality"}},
+	})
+}

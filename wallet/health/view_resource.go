@@ -207,11 +207,14 @@ func (v reading) clinical() {
 	if v.saysNothing() && v.withdrawn() {
 		v.item.gone = true
 	}
-	v.by("recorder", "asserter")
+	v.by("recorder", "asserter", "participant")
 }
 
 func (v reading) allergy() {
 	code := v.concept("code")
+	if code.name == "" {
+		code = v.concept("substance") // before R4, as are the words below
+	}
 	if v.absent(code, inAllergies, cmp.Or(v.date("recordedDate"), v.date("onsetDateTime")), "recorder", "asserter") {
 		return
 	}
@@ -223,9 +226,12 @@ func (v reading) allergy() {
 	it.Category = v.strs("category")
 	slices.Sort(it.Category)
 	if c := v.str("criticality"); c != "" {
-		it.Criticality = []string{c}
+		it.Criticality = []string{cmp.Or(map[string]string{"CRITH": "high", "CRITL": "low", "CRITU": "unable-to-assess"}[c], c)}
 	}
-	if t := v.str("type"); t == "intolerance" {
+	if len(it.Status) == 0 && len(it.Verification) == 0 {
+		v.status("entered-in-error", "refuted")
+	}
+	if v.word("type") == "intolerance" {
 		v.detail("an intolerance")
 	}
 	for _, x := range v.objs("reaction") {
@@ -264,18 +270,24 @@ func (v reading) problem() {
 
 func (v reading) medicine() {
 	it := v.item
-	code, state := v.concept("medicationCodeableConcept"), ""
-	if ref := v.obj("medicationReference"); ref != nil {
+	code, ref, state := v.concept("medicationCodeableConcept"), v.obj("medicationReference"), ""
+	if r5 := v.obj("medication"); r5 != nil {
+		code, ref = conceptOf(r5), r5.obj("reference")
+	}
+	if ref != nil {
 		switch found := v.in.find(v.entered, ref.str("reference")); {
 		case found != nil:
 			it.may = uniq(slices.Concat(it.may, found.may))
 			code = found.concept("code")
 			for _, x := range found.objs("ingredient") {
-				c := x.concept("itemCodeableConcept")
-				if of := v.in.find(found, x.obj("itemReference").str("reference")); of != nil {
+				c, ref := x.concept("itemCodeableConcept"), x.obj("itemReference")
+				if r5 := x.obj("item"); r5 != nil {
+					c, ref = conceptOf(r5), r5.obj("reference")
+				}
+				if of := v.in.find(found, ref.str("reference")); of != nil {
 					c = of.concept("code")
 				}
-				c.name = cmp.Or(c.name, x.obj("itemReference").str("display"), "something without a name")
+				c.name = cmp.Or(c.name, ref.str("display"), "something without a name")
 				it.contains = append(it.contains, c)
 			}
 			parts := strings.Join(namesOf(it.contains), " / ")
@@ -324,6 +336,10 @@ func (v reading) medicine() {
 		v.detail("handed out, and whether it is still taken is not said")
 	}
 	it.holds = v.str("status") == "active"
+	if a := v.obj("adherence").word("code"); a != "" { // R5: the status says that it was recorded
+		it.Status, it.gone = []string{a}, it.gone || a == "not-taking"
+		it.Current = it.Current && !strings.HasPrefix(a, "stopped")
+	}
 	if s := v.str("renderedDosageInstruction"); s != "" { // R5
 		it.Dose = append(it.Dose, s)
 	}
@@ -332,7 +348,7 @@ func (v reading) medicine() {
 			it.Dose = append(it.Dose, s)
 		}
 	}
-	if rs := slices.Concat(namesOf(v.concepts("reasonCode")), v.reasons()); len(rs) > 0 {
+	if rs := slices.Concat(namesOf(v.concepts("reasonCode")), namesOf(v.concepts("reason")), v.reasons()); len(rs) > 0 {
 		v.detail("because of " + strings.Join(rs, ", "))
 	}
 	v.by("informationSource", "requester", "performer")
@@ -340,7 +356,11 @@ func (v reading) medicine() {
 
 // reasons names what a medicine is for, where it is here.
 func (v reading) reasons() (out []string) {
-	for _, ref := range v.objs("reasonReference") {
+	refs := v.objs("reasonReference")
+	for _, r5 := range v.objs("reason") {
+		refs = append(refs, r5.obj("reference"))
+	}
+	for _, ref := range refs {
 		name := ref.str("display")
 		if found := v.in.find(v.entered, ref.str("reference")); found != nil {
 			name = cmp.Or(found.concept("code").name, name)
@@ -480,6 +500,9 @@ func (v reading) procedure() {
 	v.item.section = inProcedures
 	v.of(code)
 	v.span("performed")
+	if v.item.When == "" && v.item.End == "" { // R5
+		v.span("occurrence")
+	}
 	v.status("entered-in-error", "not-done")
 	v.by("performer", "recorder", "asserter")
 }

@@ -94,7 +94,11 @@ func (t tree) concepts(key string) (out []codeable) {
 	return out
 }
 
+// conceptOf reads a CodeableConcept, or the one of a CodeableReference of R5.
 func conceptOf(t tree) (c codeable) {
+	if within := t.obj("concept"); within != nil {
+		t = within
+	}
 	c.name = t.str("text")
 	var display, code string
 	for i, x := range t.objs("coding") {
