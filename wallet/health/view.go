@@ -140,6 +140,7 @@ type ViewItem struct {
 	key    string  // of a result: one code and one unit of UCUM
 	whole  bool    // of a medicine: every ingredient is known
 	past   bool    // of a medicine: its end is past
+	odd    bool    // a date stands there and is not understood
 }
 
 // ViewCopy is one resource of a source.

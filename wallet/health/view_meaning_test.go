@@ -162,3 +162,14 @@ func TestViewOtherVersions(t *testing.T) {
 		"DSTU2 allergy, high":   {one(`{"resourceType":"AllergyIntolerance","status":"confirmed","substance":{"text":"Penicillin"},"criticality":"CRITH"}`), []string{"Allergies: 1 entry", "item Penicillin", "high criticality"}},
 	})
 }
+
+// A date that is not understood is shown as it is written, and not called missing.
+func TestViewDates(t *testing.T) {
+	means(t, map[string]meant{
+		"a date of others":   {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetDateTime":"05/11/2026"}`), []string{"05/11/2026", "-no date given"}},
+		"a number":           {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetDateTime":2026}`), []string{"dated \"2026\", which is not understood", "-no date given"}},
+		"a day that is none": {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetDateTime":"2026-02-30"}`), []string{"2026-02-30", "-Feb 2026"}},
+		"an end of others":   {one(methotrexate(`"dispenseRequest":{"validityPeriod":{"end":"31.12.2025"}}`)), []string{"31.12.2025"}},
+		"an age between":     {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetRange":{"low":{"value":40,"unit":"a"},"high":{"value":50,"unit":"a"}}}`), []string{"40 a to 50 a"}},
+	})
+}

@@ -248,7 +248,7 @@ func (m *viewMerged) item() ViewItem {
 		}
 		ranges, flags = append(ranges, x.Range), append(flags, x.Flag)
 		out.Current = out.Current || x.Current && !x.gone
-		out.whole, out.past = out.whole && x.whole, out.past && x.past
+		out.whole, out.past, out.odd = out.whole && x.whole, out.past && x.past, out.odd || x.odd
 		c := x.Copies[0]
 		c.Source = x.from.number
 		out.Copies = append(out.Copies, c)

@@ -276,7 +276,7 @@ func itemText(it ViewItem) string {
 	case happens && it.End != "" && shownTime(it.End) != shownTime(it.When):
 		add(shownTime(it.When) + " to " + shownTime(it.End))
 	case happens:
-		add(cmp.Or(shownTime(it.When), "no date given"))
+		add(cmp.Or(shownTime(it.When), noDate(it)))
 	case it.When != "" && it.End != "" && it.past:
 		add(shownTime(it.When) + " to " + shownTime(it.End) + ", which is past")
 	case it.When != "" && it.End != "":
@@ -290,9 +290,10 @@ func itemText(it ViewItem) string {
 	case it.End != "":
 		add("until " + shownTime(it.End))
 	case it.Recorded != "":
-		add("no date given, recorded " + shownTime(it.Recorded))
+		add(noDate(it))
+		add("recorded " + shownTime(it.Recorded))
 	default:
-		add("no date given")
+		add(noDate(it))
 	}
 	add(strings.Join(it.Dose, " / "))
 	for _, d := range it.Details {
@@ -305,6 +306,14 @@ func itemText(it ViewItem) string {
 		add("note: " + n)
 	}
 	return strings.Join(says, ", ")
+}
+
+// noDate says that no date is given; "" where one is, and is not understood.
+func noDate(it ViewItem) string {
+	if it.odd {
+		return ""
+	}
+	return "no date given"
 }
 
 func isMedicine(it ViewItem) bool { return strings.HasPrefix(it.Type, "Medication") }
@@ -358,7 +367,9 @@ func (p *pageMaker) results(items []ViewItem) {
 				says = append(says, s)
 			}
 		}
-		says = append(says, cmp.Or(shownTime(newest.When), "no date given"))
+		if when := cmp.Or(shownTime(newest.When), noDate(newest)); when != "" {
+			says = append(says, when)
+		}
 		says = append(says, newest.Details...)
 		for _, n := range newest.Notes {
 			says = append(says, "note: "+n)
@@ -390,7 +401,7 @@ func (p *pageMaker) results(items []ViewItem) {
 			if it.Flag != "" {
 				value += " " + it.Flag
 			}
-			before, of = append(before, value+" ("+cmp.Or(shownTime(it.When), "no date given")+")"), append(of, it)
+			before, of = append(before, value+" ("+cmp.Or(shownTime(it.When), noDate(it), "a date that is not understood")+")"), append(of, it)
 		}
 		if len(before) == 0 {
 			continue

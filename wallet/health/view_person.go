@@ -71,7 +71,7 @@ func (w *whos) patient(key string, res *entered) *viewWho {
 	if best := humanName(res.objs("name")); best != "" { // first
 		who.names = append([]string{best}, slices.DeleteFunc(who.names, func(s string) bool { return s == best })...)
 	}
-	if b := res.date("birthDate"); b != "" {
+	if b := res.str("birthDate"); b != "" { // one that is no date is as good to tell two apart
 		who.born = []string{b}
 	}
 	if g := res.str("gender"); g != "" {

@@ -274,6 +274,10 @@ func (r *viewRead) resource(res *entered, in *within, whos *whos) {
 		return
 	}
 	v.detail(prefixed("at ", it.at))
+	for _, s := range slices.Concat(res.notDates(), res.obj("dispenseRequest").notDates()) {
+		it.odd = true
+		v.detail("dated \"" + s + "\", which is not understood")
+	}
 	if len(it.may) > 0 {
 		it.Details = append([]string{otherMeaning(it.may)}, it.Details...)
 	}

@@ -3,6 +3,7 @@ package health
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -139,12 +140,35 @@ var fhirDate = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?)?)?$`)
 })
 
-// date is a member that should hold one; "" if it does not.
+// date is a member that should hold one; "" if it does not, or if the calendar has no such day.
 func (t tree) date(key string) string {
-	if s := t.str(key); fhirDate().MatchString(s) {
-		return s
+	s := t.str(key)
+	if !fhirDate().MatchString(s) {
+		return ""
 	}
-	return ""
+	if _, err := time.Parse("2006-01-02"[:min(len(s), 10)], s[:min(len(s), 10)]); err != nil {
+		return ""
+	}
+	return s
+}
+
+// notDates are the texts in members of an object that should be dates and are none.
+func (t tree) notDates() (out []string) {
+	for _, key := range slices.Sorted(maps.Keys(t)) {
+		_, known := datesAt()[key]
+		switch {
+		case key == "start" || key == "end":
+		case strings.HasSuffix(key, "Period"):
+			out = append(out, t.obj(key).notDates()...)
+			continue
+		case !known && !strings.HasSuffix(key, "DateTime"):
+			continue
+		}
+		if s := cmp.Or(t.str(key), t.num(key)); s != "" && t.date(key) == "" {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // span is the beginning and the end of what FHIR names key[x]: a dateTime, an instant, a
@@ -154,6 +178,8 @@ func (t tree) span(key string) (begin, end, said string) {
 	begin = cmp.Or(t.date(key+"DateTime"), t.date(key+"Instant"), t.date(key+"Date"), p.date("start"))
 	if age := t.obj(key + "Age"); age != nil {
 		said = strings.TrimSpace("at age " + age.num("value") + " " + cmp.Or(age.str("unit"), age.str("code")))
+	} else if s := amountText(t.obj(key + "Range")); s != "" {
+		said = "at age " + s
 	}
 	return begin, p.date("end"), cmp.Or(t.str(key+"String"), said)
 }
