@@ -173,3 +173,27 @@ func TestViewDates(t *testing.T) {
 		"an age between":     {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetRange":{"low":{"value":40,"unit":"a"},"high":{"value":50,"unit":"a"}}}`), []string{"40 a to 50 a"}},
 	})
 }
+
+// Whom a thing is about is never guessed, and what stands within something else is not lost.
+func TestViewWhoAndWhere(t *testing.T) {
+	means(t, map[string]meant{
+		"a subject in a list":             {one(ada, `{"resourceType":"Condition","code":{"text":"Asthma"},"subject":[{"reference":"Patient/bob"}]}`), []string{"2 persons"}},
+		"a subject in words, who is here": {one(ada, `{"resourceType":"Condition","code":{"text":"Asthma"},"subject":"Patient/ada"}`), []string{"-2 persons", "item Asthma"}},
+		"two subjects":                    {one(ada, `{"resourceType":"Condition","code":{"text":"Asthma"},"subject":[{"reference":"Patient/ada"},{"reference":"Patient/bob"}]}`), []string{"2 persons"}},
+		"a subject in words":              {one(ada, `{"resourceType":"Condition","code":{"text":"Asthma"},"subject":"Patient/bob"}`), []string{"2 persons"}},
+		"twins with one number": {[]viewFile{
+			sourceOf("a.json", `{"resourceType":"Patient","identifier":[{"system":"insurer","value":"7"}],"birthDate":"2020-01-01","gender":"female","name":[{"family":"Smith","given":["Anna"]}]}`, `{"resourceType":"Condition","code":{"text":"Asthma"}}`),
+			sourceOf("b.json", `{"resourceType":"Patient","identifier":[{"system":"insurer","value":"7"}],"birthDate":"2020-01-01","gender":"female","name":[{"family":"Smith","given":["Beth"]}]}`, `{"resourceType":"Condition","code":{"text":"Eczema"}}`)},
+			[]string{"2 persons", "different given names"}},
+		"one with two names": {[]viewFile{
+			sourceOf("a.json", `{"resourceType":"Patient","identifier":[{"system":"insurer","value":"7"}],"birthDate":"2020-01-01","name":[{"family":"Smith","given":["Anna","Maria"]}]}`),
+			sourceOf("b.json", `{"resourceType":"Patient","identifier":[{"system":"insurer","value":"7"}],"birthDate":"2020-01-01","name":[{"family":"Jones","given":["A."]},{"family":"Smith","given":["Anna"]}]}`)},
+			[]string{"-2 persons"}},
+
+		"results within a report": {one(`{"resourceType":"DiagnosticReport","status":"final","code":{"text":"Panel"},"contained":[` + strings.Replace(observation(quantity+`,"interpretation":[{"coding":[{"code":"HH"}]}]`), `{`, `{"id":"o",`, 1) + `],"result":[{"reference":"#o"}]}`),
+			[]string{"Results: 1 entry", "critically high", "1 value here"}},
+		"an allergy within an encounter": {one(ada, `{"resourceType":"Encounter","subject":{"reference":"Patient/ada"},"contained":[{"resourceType":"AllergyIntolerance","id":"x","code":{"text":"Penicillin"}}]}`), []string{"Allergies: 1 entry", "-2 persons"}},
+		"within, of somebody else":       {one(ada, `{"resourceType":"Encounter","subject":{"reference":"Patient/ada"},"contained":[{"resourceType":"Patient","id":"b","name":[{"text":"Bob"}]},{"resourceType":"AllergyIntolerance","id":"x","code":{"text":"Penicillin"},"patient":{"reference":"#b"}}]}`), []string{"2 persons", "person Bob"}},
+		"a Bundle in a Bundle":           {one(`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"AllergyIntolerance","code":{"text":"Penicillin"}}}]}`), []string{"-Nobody is spoken of in what you have", "1 Bundle within them not looked into"}},
+	})
+}

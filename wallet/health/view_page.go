@@ -55,7 +55,7 @@ func (v *View) Lines(w ViewWords) []ViewLine {
 		p.person(&v.Persons[i])
 	}
 	if len(v.Persons) == 0 {
-		p.note("Nobody is spoken of in what you have.")
+		p.note("Nobody is spoken of in what was read.")
 	}
 	p.files()
 	return p.out
@@ -79,10 +79,27 @@ func (v *View) about() string {
 	if n := len(v.Sources) - read; n > 0 {
 		says += "; " + payload.Counted(n, "file", "files") + " not read"
 	}
+	closed := 0
+	for i := range v.Sources {
+		closed += v.Sources[i].closed()
+	}
+	if closed > 0 {
+		says += "; " + payload.Counted(closed, "Bundle", "Bundles") + " within them not looked into"
+	}
 	if n := len(v.Persons); n > 1 {
 		says += ". " + strconv.Itoa(n) + " persons: each has a heading of their own"
 	}
 	return says + "."
+}
+
+// closed counts the entries of a source that hold other entries: these are not in the view.
+func (s *ViewSource) closed() (n int) {
+	for _, o := range s.Others {
+		if o.Type == "Bundle" || o.Type == "Parameters" {
+			n += o.Count
+		}
+	}
+	return n
 }
 
 func personsText(numbers []int) string {
@@ -517,14 +534,14 @@ func (p *pageMaker) conflicts(x *ViewPerson) {
 
 // files lists what was looked at.
 func (p *pageMaker) files() {
-	unread := slices.ContainsFunc(p.view.Sources, func(s ViewSource) bool { return !s.Read })
+	unread := slices.ContainsFunc(p.view.Sources, func(s ViewSource) bool { return !s.Read || s.closed() > 0 })
 	if p.words.Sources {
 		p.add(ViewLine{Kind: LineSection, Name: "Sources", Text: payload.Counted(len(p.view.Sources), "file", "files")})
 	} else if unread {
 		p.add(ViewLine{Kind: LineSection, Name: "Not read", Text: "what is in these is not in this view"})
 	}
 	for _, s := range p.view.Sources {
-		if s.Read && !p.words.Sources {
+		if s.Read && s.closed() == 0 && !p.words.Sources {
 			continue
 		}
 		var says []string
@@ -538,6 +555,9 @@ func (p *pageMaker) files() {
 			says = append(says, payload.Counted(s.Resources, "entry", "entries"))
 			if len(s.Others) > 0 {
 				says = append(says, "not shown: "+othersText(s.Others))
+			}
+			if n := s.closed(); n > 0 {
+				says = append(says, payload.Counted(n, "Bundle", "Bundles")+" within it not looked into")
 			}
 		} else {
 			says = append(says, "not read: "+s.Why)

@@ -24,12 +24,13 @@ type viewWho struct {
 	entries int      // that are theirs
 	seq     int      // among those of the file
 	may     []string // why this may be somebody else
+	given   []string // latinWords of given names
 	words   []string // latinWords of names, after the first time
 }
 
 func (w *viewWho) latin() []string {
 	if w.words == nil {
-		w.words = append([]string{}, uniq(latinWords(w.names))...)
+		w.words = slices.DeleteFunc(append([]string{}, uniq(latinWords(w.names))...), func(s string) bool { return len(s) < 2 })
 	}
 	return w.words
 }
@@ -67,6 +68,9 @@ func (w *whos) patient(key string, res *entered) *viewWho {
 		if s := humanName([]tree{n}); s != "" {
 			who.names = append(who.names, s)
 		}
+	}
+	for _, n := range firstOf(res.objs("name")) {
+		who.given = append(who.given, latinWords(n.strs("given"))...)
 	}
 	if best := humanName(res.objs("name")); best != "" { // first
 		who.names = append([]string{best}, slices.DeleteFunc(who.names, func(s string) bool { return s == best })...)
@@ -208,14 +212,19 @@ func (w *viewWho) contradiction(o *viewWho) string {
 	if w.known && o.known && len(a) > 0 && len(b) > 0 && !shares(a, b) {
 		return "different names"
 	}
+	if len(w.given) > 0 && len(o.given) > 0 && !slices.ContainsFunc(w.given, func(s string) bool { // twins
+		return slices.ContainsFunc(o.given, func(t string) bool { return strings.HasPrefix(s, t) || strings.HasPrefix(t, s) })
+	}) {
+		return "different given names"
+	}
 	return ""
 }
 
-// latinWords are the words of names, in Latin letters only: other scripts write the same
+// latinWords are the words, and the initials, of names, in Latin letters only: other scripts write the same
 // name otherwise.
 func latinWords(names []string) (out []string) {
 	for _, word := range strings.FieldsFunc(strings.ToLower(strings.Join(names, " ")), func(r rune) bool { return !unicode.IsLetter(r) }) {
-		if strings.IndexFunc(word, func(r rune) bool { return !unicode.Is(unicode.Latin, r) }) < 0 && len(word) > 1 {
+		if strings.IndexFunc(word, func(r rune) bool { return !unicode.Is(unicode.Latin, r) }) < 0 {
 			out = append(out, word)
 		}
 	}

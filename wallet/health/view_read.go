@@ -69,7 +69,8 @@ type entered struct {
 	typ   string
 	base  string // what relative references are relative to; "" if it is not known
 	may   []string
-	older bool // another entry of the file is a later version of it
+	older bool     // another entry of the file is a later version of it
+	in    *entered // that it is contained in; nil if it is an entry itself
 
 	inside map[string]tree // contained, by id; nil before it was asked for
 }
@@ -115,6 +116,11 @@ func (r *viewRead) resources(cut *Cut) {
 	whos := newWhos(r, in)
 	for _, res := range in.all {
 		r.resource(res, in, whos)
+		for _, c := range res.objs("contained") {
+			if within := res.contained(c); readers[within.typ] != nil {
+				r.resource(within, in, whos)
+			}
+		}
 	}
 	r.people = whos.all
 }
@@ -163,9 +169,49 @@ func (in *within) versions() {
 	}
 }
 
+// containing are the resources that one has in it, by id; of one that is contained, those
+// beside it.
+func (e *entered) containing() map[string]tree {
+	if e.inside == nil {
+		e.inside = map[string]tree{}
+		for _, c := range e.objs("contained") {
+			if id := c.str("id"); e.inside[id] == nil {
+				e.inside[id] = c
+			}
+		}
+	}
+	return e.inside
+}
+
 // contained is a resource that another has in it.
 func (e *entered) contained(c tree) *entered {
-	return &entered{tree: c, entry: e.entry, typ: c.str("resourceType"), base: e.base, may: e.may, inside: e.inside}
+	return &entered{tree: c, entry: e.entry, typ: c.str("resourceType"), base: e.base, may: e.may, in: e, inside: e.containing()}
+}
+
+// subject is whom a resource says that it is about; nil if it does not say, and empty if what
+// stands there cannot be read. What is contained is about whom the other is about, unless it says.
+func (e *entered) subject() tree {
+	for _, key := range []string{"subject", "patient", "individual", "beneficiary"} {
+		switch said := e.tree[key].(type) {
+		case nil:
+			if _, there := e.tree[key]; !there {
+				continue
+			}
+		case map[string]any:
+			return said
+		case string: // no FHIR, but clear
+			return tree{"reference": said}
+		case []any:
+			if one := e.objs(key); len(said) == 1 && len(one) == 1 {
+				return one[0]
+			}
+		}
+		return tree{}
+	}
+	if e.in != nil {
+		return e.in.subject()
+	}
+	return nil
 }
 
 // find is the resource of the file that a reference names; nil if it is not here, or if
@@ -173,15 +219,7 @@ func (e *entered) contained(c tree) *entered {
 func (in *within) find(from *entered, reference string) *entered {
 	reference, _, _ = strings.Cut(reference, "/_history/")
 	if id, ok := strings.CutPrefix(reference, "#"); ok {
-		if from.inside == nil {
-			from.inside = map[string]tree{}
-			for _, c := range from.objs("contained") {
-				if id := c.str("id"); from.inside[id] == nil {
-					from.inside[id] = c
-				}
-			}
-		}
-		c := from.inside[id]
+		c := from.containing()[id]
 		if c == nil || id == "" {
 			return nil
 		}
@@ -238,12 +276,7 @@ func (r *viewRead) resource(res *entered, in *within, whos *whos) {
 	it := &viewItem{from: r, may: res.may}
 	it.Type = res.typ
 	it.Copies = []ViewCopy{{Entry: res.entry, Type: res.typ, ID: res.str("id")}}
-	var subject tree
-	for _, key := range []string{"subject", "patient", "individual", "beneficiary"} {
-		if subject = res.obj(key); subject != nil {
-			break
-		}
-	}
+	subject := res.subject()
 	read := readers[res.typ]
 	if read == nil && subject == nil { // such as an Organization: it is about nobody
 		r.others = append(r.others, viewOther{nil, res.typ})
@@ -274,6 +307,9 @@ func (r *viewRead) resource(res *entered, in *within, whos *whos) {
 		return
 	}
 	v.detail(prefixed("at ", it.at))
+	if res.in != nil {
+		v.detail("within another entry")
+	}
 	for _, s := range slices.Concat(res.notDates(), res.obj("dispenseRequest").notDates()) {
 		it.odd = true
 		v.detail("dated \"" + s + "\", which is not understood")
