@@ -319,6 +319,10 @@ var penicillins = []string{
 // allergic is why an allergy names a medicine; "" if it does not: the same code, the same
 // ingredient, or both are penicillins. No other kinship is known here.
 func (t *interactionTable) allergic(a, medicine ViewItem) string {
+	for _, to := range a.to { // what a reaction was to, is one as well
+		a.Codes = slices.Concat(a.Codes, to.codes)
+		a.Also = append(slices.Clone(a.Also), to.name)
+	}
 	for _, c := range a.Codes {
 		for _, d := range medicine.Codes {
 			if c.System == d.System && c.Code == d.Code {
@@ -326,7 +330,7 @@ func (t *interactionTable) allergic(a, medicine ViewItem) string {
 			}
 		}
 	}
-	of := t.ingredients(a.Name, a.Codes)
+	of := t.ingredients(strings.Join(append([]string{a.Name}, a.Also...), "; "), a.Codes)
 	penicillin := slices.ContainsFunc(of, func(s string) bool { return t.penicillin[s] })
 	for _, in := range of {
 		if slices.Contains(medicine.Ingredients, in) {

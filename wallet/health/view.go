@@ -141,6 +141,8 @@ type ViewItem struct {
 	whole  bool    // of a medicine: every ingredient is known
 	past   bool    // of a medicine: its end is past
 	odd    bool    // a date stands there and is not understood
+
+	to []codeable // of an allergy: what brought on its reactions
 }
 
 // ViewCopy is one resource of a source.

@@ -197,3 +197,16 @@ func TestViewWhoAndWhere(t *testing.T) {
 		"a Bundle in a Bundle":           {one(`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"AllergyIntolerance","code":{"text":"Penicillin"}}}]}`), []string{"-Nobody is spoken of in what you have", "1 Bundle within them not looked into"}},
 	})
 }
+
+// What else is silently left out would make the rest wrong.
+func TestViewLeavesNothingOut(t *testing.T) {
+	means(t, map[string]meant{
+		"an allergy by its reaction": {one(`{"resourceType":"AllergyIntolerance","code":{"text":"Drug allergy"},"reaction":[{"substance":{"text":"Amoxicillin"},"manifestation":[{"text":"Rash"}]}]}`, `{"resourceType":"MedicationStatement","status":"active","medicationCodeableConcept":{"text":"Amoxicillin 500 MG"}}`),
+			[]string{"Rash to Amoxicillin", "an allergy is listed, Drug allergy: the same ingredient, amoxicillin"}},
+		"a vaccine that does not count": {one(`{"resourceType":"Immunization","status":"completed","isSubpotent":true,"vaccineCode":{"text":"MMR"}}`), []string{"not at full strength"}},
+		"what a report concludes":       {one(`{"resourceType":"DiagnosticReport","status":"final","code":{"text":"Biopsy"},"conclusionCode":[{"text":"Malignant melanoma"}]}`), []string{"conclusion: Malignant melanoma"}},
+		"what is in it, by the second": {two(ada, `{"resourceType":"MedicationStatement","status":"active","medicationCodeableConcept":{"coding":[{"system":"s","code":"x","display":"Brandname"}]}}`,
+			`{"resourceType":"MedicationStatement","status":"active","contained":[{"resourceType":"Medication","id":"m","code":{"coding":[{"system":"s","code":"x","display":"Brandname"}]},"ingredient":[{"itemCodeableConcept":{"text":"Simvastatin"}}]}],"medicationReference":{"reference":"#m"}}`,
+			`{"resourceType":"MedicationStatement","status":"active","medicationCodeableConcept":{"text":"Clarithromycin"}}`), []string{"1 of the 15 pairs found"}},
+	})
+}

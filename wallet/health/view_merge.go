@@ -226,7 +226,7 @@ func (m *viewMerged) item() ViewItem {
 	out := first.ViewItem
 	var names, dose, details, notes, category, status, verification, criticality, ranges, flags []string
 	var codes []ViewCode
-	out.Copies, out.Current = nil, false
+	out.Copies, out.Current, out.Ingredients, out.to = nil, false, []string{}, nil
 	gone := m.gone()
 	for _, x := range m.of {
 		names = append(names, x.Name)
@@ -246,6 +246,7 @@ func (m *viewMerged) item() ViewItem {
 		if out.Recorded == "" || x.Recorded != "" && x.Recorded < out.Recorded {
 			out.Recorded = x.Recorded
 		}
+		out.Ingredients, out.to = append(out.Ingredients, x.Ingredients...), append(out.to, x.to...)
 		ranges, flags = append(ranges, x.Range), append(flags, x.Flag)
 		out.Current = out.Current || x.Current && !x.gone
 		out.whole, out.past, out.odd = out.whole && x.whole, out.past && x.past, out.odd || x.odd
@@ -265,9 +266,7 @@ func (m *viewMerged) item() ViewItem {
 	if out.Codes == nil {
 		out.Codes = []ViewCode{}
 	}
-	if out.Ingredients == nil {
-		out.Ingredients = []string{}
-	}
+	out.Ingredients = uniq(out.Ingredients)
 	if out.Also == nil {
 		out.Also = []string{}
 	}

@@ -235,13 +235,18 @@ func (v reading) allergy() {
 		v.detail("an intolerance")
 	}
 	for _, x := range v.objs("reaction") {
-		if s := x.concept("substance"); s.name != "" && it.Name == "" {
-			v.of(s)
+		to := x.concept("substance")
+		if to.name != "" && it.Name == "" {
+			v.of(to)
 		}
+		it.to = append(it.to, to)
 		says := strings.Join(namesOf(x.concepts("manifestation")), ", ")
 		says = cmp.Or(says, x.str("description"))
 		if s := x.str("severity"); s != "" {
 			says += " (" + s + ")"
+		}
+		if to.name != "" && to.name != it.Name {
+			says += " to " + to.name
 		}
 		if says = strings.TrimSpace(says); says != "" {
 			v.detail("reaction: " + says)
@@ -484,6 +489,9 @@ func (v reading) immunization() {
 	v.span("occurrence")
 	v.item.Recorded = v.date("recorded")
 	v.status("entered-in-error", "not-done")
+	if weak, _ := v.tree["isSubpotent"].(bool); weak {
+		v.detail("not at full strength, says the source")
+	}
 	for _, p := range v.objs("protocolApplied") {
 		if n := cmp.Or(p.num("doseNumberPositiveInt"), p.str("doseNumberString")); n != "" {
 			v.detail("dose " + n)
@@ -529,8 +537,8 @@ func (v reading) report() {
 	case here > 0:
 		v.detail(payload.Counted(here, "value", "values") + " here")
 	}
-	if s := v.str("conclusion"); s != "" {
-		v.detail("conclusion: " + s)
+	for _, s := range append([]string{v.str("conclusion")}, namesOf(v.concepts("conclusionCode"))...) {
+		v.detail(prefixed("conclusion: ", s))
 	}
 	if n := len(v.objs("presentedForm")); n > 0 {
 		v.detail(payload.Counted(n, "document", "documents") + " attached, not shown")
