@@ -130,29 +130,21 @@ func (s *Summary) add(r map[string]any) {
 }
 
 // Is reports whether p and q are the same person, and whether that is known either way.
-// An identifier of both decides. Else name and birth date do: the same if both are equal,
-// another if one of them differs; an identifier of one system with two values does not,
-// since people get new ones.
+// Another birth date decides; else an identifier of both does, which a family may share. Else the
+// name does: the same person if it and a whole birth date are equal, another if it differs; an
+// identifier of one system with two values does not, since people get new ones.
 func (p *Person) Is(q *Person) (same, known bool) {
-	for _, id := range p.Identifiers {
-		if slices.Contains(q.Identifiers, id) {
-			return true, true
-		}
-	}
 	names, births := p.Name != "" && q.Name != "", p.Born != "" && q.Born != ""
 	switch {
-	case names && sortedWords(p.Name) != sortedWords(q.Name), births && !strings.HasPrefix(p.Born, q.Born) && !strings.HasPrefix(q.Born, p.Born):
+	case births && !strings.HasPrefix(p.Born, q.Born) && !strings.HasPrefix(q.Born, p.Born):
+		return false, true
+	case slices.ContainsFunc(p.Identifiers, func(id Identifier) bool { return slices.Contains(q.Identifiers, id) }):
+		return true, true
+	case names && sortedWords(p.Name) != sortedWords(q.Name):
 		return false, true
 	}
 	same = names && births && p.Born == q.Born
 	return same, same
-}
-
-// sortedWords makes one of "Maria ANNA Example" and "example, maria anna".
-func sortedWords(name string) string {
-	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return r == ' ' || r == ',' })
-	slices.Sort(words)
-	return strings.Join(words, " ")
 }
 
 // nameOf returns a Patient's name: the official one, else the first that is not an old
@@ -170,7 +162,7 @@ func nameOf(patient map[string]any) string {
 				w, _ := g.(string)
 				words = append(words, w)
 			}
-			name = strings.Join(append(words, str(m, "family")), " ")
+			name = strings.Join(append(words, tree(m).families()...), " ")
 		}
 		name = clean(name)
 		switch use := str(m, "use"); {

@@ -81,7 +81,9 @@ func TestPersonIs(t *testing.T) {
 		p, q        Person
 		same, known bool
 	}{
-		{Person{ids("a1"), "Maria", "1979"}, Person{ids("b2", "a1"), "Mary", "1980"}, true, true},
+		{Person{ids("a1"), "Maria", "1979"}, Person{ids("b2", "a1"), "Mary", "1979-02"}, true, true},
+		{Person{ids("a1"), "Maria", "1979"}, Person{ids("b2", "a1"), "Maria", "1980"}, false, true}, // a family's number
+		{Person{nil, "José Núñez", "1979-02-11"}, Person{nil, "Nunez, Jose", "1979-02-11"}, true, true},
 		{Person{ids("a1"), "Maria Example", "1979-02-11"}, Person{ids("a2"), "EXAMPLE, maria", "1979-02-11"}, true, true},
 		{Person{ids("a1"), "Maria", "1979-02-11"}, Person{ids("b1"), "Leo", "1979-02-11"}, false, true},
 		{Person{nil, "Maria", "1979-02-11"}, Person{nil, "Maria", "1979-02-12"}, false, true},

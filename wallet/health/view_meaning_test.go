@@ -158,6 +158,7 @@ func TestViewOtherVersions(t *testing.T) {
 		"R5 stopped":            {one(`{"resourceType":"MedicationStatement","status":"recorded","adherence":{"code":{"coding":[{"code":"stopped-as-directed"}]}},"medication":{"concept":{"text":"Warfarin"}}}`), []string{"stopped-as-directed", "Interactions: not looked for"}},
 		"R5 procedure":          {one(`{"resourceType":"Procedure","status":"completed","code":{"text":"Biopsy"},"occurrenceDateTime":"2026-03-04"}`), []string{"4 Mar 2026"}},
 		"R5 reaction":           {one(`{"resourceType":"AllergyIntolerance","code":{"text":"Nuts"},"type":{"coding":[{"code":"intolerance"}]},"reaction":[{"manifestation":[{"concept":{"text":"Anaphylaxis"}}],"severity":"severe"}]}`), []string{"Anaphylaxis (severe)", "an intolerance"}},
+		"DSTU2 name":            {one(`{"resourceType":"Patient","name":[{"family":["Example"],"given":["Ada"]}]}`), []string{"person Ada Example"}},
 		"DSTU2 allergy":         {one(`{"resourceType":"AllergyIntolerance","status":"refuted","substance":{"text":"Penicillin"},"criticality":"CRITH"}`), []string{"Withdrawn: 1 entry", "item Penicillin"}},
 		"DSTU2 allergy, high":   {one(`{"resourceType":"AllergyIntolerance","status":"confirmed","substance":{"text":"Penicillin"},"criticality":"CRITH"}`), []string{"Allergies: 1 entry", "item Penicillin", "high criticality"}},
 	})
@@ -181,20 +182,56 @@ func TestViewWhoAndWhere(t *testing.T) {
 		"a subject in words, who is here": {one(ada, `{"resourceType":"Condition","code":{"text":"Asthma"},"subject":"Patient/ada"}`), []string{"-2 persons", "item Asthma"}},
 		"two subjects":                    {one(ada, `{"resourceType":"Condition","code":{"text":"Asthma"},"subject":[{"reference":"Patient/ada"},{"reference":"Patient/bob"}]}`), []string{"2 persons"}},
 		"a subject in words":              {one(ada, `{"resourceType":"Condition","code":{"text":"Asthma"},"subject":"Patient/bob"}`), []string{"2 persons"}},
-		"twins with one number": {[]viewFile{
-			sourceOf("a.json", `{"resourceType":"Patient","identifier":[{"system":"insurer","value":"7"}],"birthDate":"2020-01-01","gender":"female","name":[{"family":"Smith","given":["Anna"]}]}`, `{"resourceType":"Condition","code":{"text":"Asthma"}}`),
-			sourceOf("b.json", `{"resourceType":"Patient","identifier":[{"system":"insurer","value":"7"}],"birthDate":"2020-01-01","gender":"female","name":[{"family":"Smith","given":["Beth"]}]}`, `{"resourceType":"Condition","code":{"text":"Eczema"}}`)},
-			[]string{"2 persons", "different given names"}},
-		"one with two names": {[]viewFile{
-			sourceOf("a.json", `{"resourceType":"Patient","identifier":[{"system":"insurer","value":"7"}],"birthDate":"2020-01-01","name":[{"family":"Smith","given":["Anna","Maria"]}]}`),
-			sourceOf("b.json", `{"resourceType":"Patient","identifier":[{"system":"insurer","value":"7"}],"birthDate":"2020-01-01","name":[{"family":"Jones","given":["A."]},{"family":"Smith","given":["Anna"]}]}`)},
-			[]string{"-2 persons"}},
-
 		"results within a report": {one(`{"resourceType":"DiagnosticReport","status":"final","code":{"text":"Panel"},"contained":[` + strings.Replace(observation(quantity+`,"interpretation":[{"coding":[{"code":"HH"}]}]`), `{`, `{"id":"o",`, 1) + `],"result":[{"reference":"#o"}]}`),
 			[]string{"Results: 1 entry", "critically high", "1 value here"}},
 		"an allergy within an encounter": {one(ada, `{"resourceType":"Encounter","subject":{"reference":"Patient/ada"},"contained":[{"resourceType":"AllergyIntolerance","id":"x","code":{"text":"Penicillin"}}]}`), []string{"Allergies: 1 entry", "-2 persons"}},
 		"within, of somebody else":       {one(ada, `{"resourceType":"Encounter","subject":{"reference":"Patient/ada"},"contained":[{"resourceType":"Patient","id":"b","name":[{"text":"Bob"}]},{"resourceType":"AllergyIntolerance","id":"x","code":{"text":"Penicillin"},"patient":{"reference":"#b"}}]}`), []string{"2 persons", "person Bob"}},
 		"a Bundle in a Bundle":           {one(`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"AllergyIntolerance","code":{"text":"Penicillin"}}}]}`), []string{"-Nobody is spoken of in what you have", "1 Bundle within them not looked into"}},
+	})
+}
+
+// Who has an identifier in common and another name is somebody else, such as a twin with the
+// number of the family's insurance. How a name is spelled makes nobody another.
+func TestViewTwins(t *testing.T) {
+	patient := func(name string) string {
+		return `{"resourceType":"Patient","identifier":[{"system":"insurer","value":"7"}],"birthDate":"2020-01-01","gender":"female","name":[` + name + `]}`
+	}
+	for _, x := range []struct {
+		a, b string
+		one  bool
+	}{
+		{`{"family":"Smith","given":["Anna"]}`, `{"family":"Smith","given":["Beth"]}`, false},
+		{`{"text":"Anna Smith"}`, `{"text":"Beth Smith"}`, false},
+		{`{"text":"Anna Smith"}`, `{"family":"Smith","given":["Beth"]}`, false},
+		{`{"family":"Smith","given":["Anna","Maria"]}`, `{"family":"Smith","given":["Eva","Maria"]}`, false},
+		{`{"family":"Smith","given":["Maria"]}`, `{"family":"Smith","given":["Marianne"]}`, false},
+		{`{"family":"Smith","given":["Anna"]},{"family":"Smith","given":["Ann"]}`, `{"family":"Smith","given":["Beth"]},{"text":"Анна Смит"}`, false},
+		{`{"family":"Смит","given":["Анна"]}`, `{"family":"Смит","given":["Ольга"]}`, false},
+		{`{"family":"王","given":["明"]}`, `{"family":"王","given":["明华"]}`, false},
+		{`{"family":"Smith","given":["Anna"]}`, `{"family":"Jones","given":["Anna","Maria"]}`, true},
+		{`{"family":"Smith","given":["Anna","Maria"]}`, `{"family":"Jones","given":["A."]}`, true},
+		{`{"family":"Smith","given":["Anna"]}`, `{"text":"Dr. Anna SMITH"}`, true},
+		{`{"family":"Núñez","given":["José"]}`, `{"family":"Nunez","given":["Jose"]}`, true},
+		{`{"family":"Núñez","given":["Jose\u0301"]}`, `{"family":"Nunez","given":["José"]}`, true},
+		{`{"family":"Weiß","given":["Jörg"]}`, `{"family":"Weiss","given":["Joerg"]}`, true},
+		{`{"family":"Weiß","given":["Jörg"]}`, `{"family":"Weiss","given":["Jorg"]}`, true},
+		{`{"family":"Смит","given":["Анна"]}`, `{"family":"Smith","given":["Anna"]}`, true},
+		{`{"family":"Smith","given":["Anna"]}`, ``, true},
+	} {
+		for _, y := range [][2]string{{x.a, x.b}, {x.b, x.a}} {
+			v := viewOf(sourceOf("a.json", patient(y[0])), sourceOf("b.json", patient(y[1])))
+			if (len(v.Persons) == 1) != x.one || !x.one && (len(v.Perhaps) != 1 || v.Perhaps[0].Why != "An identifier in common, but different names") {
+				t.Errorf("%s and %s are %d persons, %v", y[0], y[1], len(v.Persons), v.Perhaps)
+			}
+		}
+	}
+	means(t, map[string]meant{
+		"a twin who is only referred to": {[]viewFile{sourceOf("a.json", patient(`{"text":"Anna Smith"}`)),
+			sourceOf("b.json", `{"resourceType":"Condition","code":{"text":"Asthma"},"subject":{"identifier":{"system":"insurer","value":"7"},"display":"Smith, Beth"}}`)}, []string{"2 persons", "different names"}},
+		"she herself": {[]viewFile{sourceOf("a.json", patient(`{"text":"Anna Smith"}`)),
+			sourceOf("b.json", `{"resourceType":"Condition","code":{"text":"Asthma"},"subject":{"identifier":{"system":"insurer","value":"7"},"display":"SMITH, ANNA (1 Jan 2020)"}}`)}, []string{"-2 persons"}},
+		"an accent, and no number": {[]viewFile{sourceOf("a.json", `{"resourceType":"Patient","birthDate":"2020-01-01","name":[{"text":"José Núñez"}]}`),
+			sourceOf("b.json", `{"resourceType":"Patient","birthDate":"2020-01-01","name":[{"text":"Jose Nunez"}]}`)}, []string{"2 persons", "The same name and birth date"}},
 	})
 }
 

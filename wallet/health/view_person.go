@@ -24,15 +24,7 @@ type viewWho struct {
 	entries int      // that are theirs
 	seq     int      // among those of the file
 	may     []string // why this may be somebody else
-	given   []string // latinWords of given names
-	words   []string // latinWords of names, after the first time
-}
-
-func (w *viewWho) latin() []string {
-	if w.words == nil {
-		w.words = slices.DeleteFunc(append([]string{}, uniq(latinWords(w.names))...), func(s string) bool { return len(s) < 2 })
-	}
-	return w.words
+	called  []spelling
 }
 
 // whos are the persons of one file.
@@ -68,9 +60,9 @@ func (w *whos) patient(key string, res *entered) *viewWho {
 		if s := humanName([]tree{n}); s != "" {
 			who.names = append(who.names, s)
 		}
-	}
-	for _, n := range firstOf(res.objs("name")) {
-		who.given = append(who.given, latinWords(n.strs("given"))...)
+		if len(who.called) < maxSpellings {
+			who.called = append(who.called, spellingOf(n))
+		}
 	}
 	if best := humanName(res.objs("name")); best != "" { // first
 		who.names = append([]string{best}, slices.DeleteFunc(who.names, func(s string) bool { return s == best })...)
@@ -180,6 +172,7 @@ func (w *whos) named(reference, display string, ids []Identifier) *viewWho {
 	switch {
 	case display != "":
 		who.names = []string{display}
+		who.called = []spelling{{all: personWords(display)}}
 	case reference != "":
 		who.names = []string{reference}
 	default:
@@ -192,7 +185,8 @@ func (w *whos) named(reference, display string, ids []Identifier) *viewWho {
 }
 
 // contradiction is why two who share an identifier are not taken for one; "" if nothing
-// speaks against it. A family may share the number of its insurance.
+// speaks against it. A family may share the number of its insurance, and twins all but a name:
+// two headings for one person can be seen, one for two cannot.
 func (w *viewWho) contradiction(o *viewWho) string {
 	for _, a := range w.born {
 		for _, b := range o.born {
@@ -208,27 +202,10 @@ func (w *viewWho) contradiction(o *viewWho) string {
 			}
 		}
 	}
-	a, b := w.latin(), o.latin()
-	if w.known && o.known && len(a) > 0 && len(b) > 0 && !shares(a, b) {
+	if otherNames(w.called, o.called) { // twins
 		return "different names"
 	}
-	if len(w.given) > 0 && len(o.given) > 0 && !slices.ContainsFunc(w.given, func(s string) bool { // twins
-		return slices.ContainsFunc(o.given, func(t string) bool { return strings.HasPrefix(s, t) || strings.HasPrefix(t, s) })
-	}) {
-		return "different given names"
-	}
 	return ""
-}
-
-// latinWords are the words, and the initials, of names, in Latin letters only: other scripts write the same
-// name otherwise.
-func latinWords(names []string) (out []string) {
-	for _, word := range strings.FieldsFunc(strings.ToLower(strings.Join(names, " ")), func(r rune) bool { return !unicode.IsLetter(r) }) {
-		if strings.IndexFunc(word, func(r rune) bool { return !unicode.Is(unicode.Latin, r) }) < 0 {
-			out = append(out, word)
-		}
-	}
-	return out
 }
 
 // viewGroup is one person of a view.
@@ -422,7 +399,7 @@ func (g *viewGroup) perhaps(o *viewGroup) string {
 			if a.known && b.known && a.contradiction(b) == "" {
 				born := slices.ContainsFunc(a.born, func(s string) bool { return len(s) == 10 && slices.Contains(b.born, s) })
 				if born && slices.ContainsFunc(a.names, func(s string) bool {
-					return slices.ContainsFunc(b.names, func(t string) bool { return strings.EqualFold(s, t) })
+					return slices.ContainsFunc(b.names, func(t string) bool { return sortedWords(s) == sortedWords(t) })
 				}) {
 					return "The same name and birth date, but no identifier in common"
 				}

@@ -188,7 +188,7 @@ func (t tree) span(key string) (begin, end, said string) {
 func humanName(names []tree) string {
 	best, rank := "", 99
 	for _, n := range names {
-		s := cmp.Or(n.str("text"), strings.Join(slices.DeleteFunc(append(n.strs("given"), n.str("family")), func(s string) bool { return s == "" }), " "))
+		s := cmp.Or(n.str("text"), strings.Join(slices.DeleteFunc(append(n.strs("given"), n.families()...), func(s string) bool { return s == "" }), " "))
 		at := slices.Index([]string{"official", "usual", "", "temp", "nickname", "anonymous", "old", "maiden"}, n.str("use"))
 		if at < 0 {
 			at = 98
@@ -198,6 +198,14 @@ func humanName(names []tree) string {
 		}
 	}
 	return best
+}
+
+// families are the family names of a HumanName: one, or a list before R4.
+func (t tree) families() []string {
+	if s := t.str("family"); s != "" {
+		return []string{s}
+	}
+	return t.strs("family")
 }
 
 // span sets when it was.
