@@ -149,44 +149,100 @@ func (t *interactionTable) ingredients(name string, codes []ViewCode) []string {
 		names = append(names, c.Display)
 	}
 	for _, s := range names {
-		words := nameWords(s)
-		for i := 0; i < len(words); {
-			n := min(t.longest, len(words)-i)
-			for ; n > 0; n-- {
-				if in := t.word[strings.Join(words[i:i+n], " ")]; in != "" {
-					out = append(out, in)
-					break
-				}
-			}
-			i += max(n, 1)
-		}
+		found, _ := t.words(s)
+		out = append(out, found...)
 	}
 	return append([]string{}, uniq(out)...)
 }
 
-// whole reports whether each ingredient of a medicine is known: each that it is said to
-// contain, else each part of its name, such as "a 5 MG / b 10 MG Oral Tablet". What is not
-// whole was not checked.
-func (t *interactionTable) whole(name string, codes []ViewCode, contains []codeable) bool {
-	if len(contains) > 0 {
-		return !slices.ContainsFunc(contains, func(c codeable) bool { return len(t.ingredients(c.name, c.codes)) == 0 })
-	}
-	parts := strings.NewReplacer(" and ", "/", " with ", "/").Replace(strings.ToLower(name))
-	for _, part := range strings.FieldsFunc(parts, func(r rune) bool { return r == '/' || r == '+' || r == '&' || r == ';' }) {
-		if !strings.ContainsFunc(part, unicode.IsLetter) || unitOnly(part) {
-			continue // 5 MG/ML
+// words are the ingredients that a text names, and its other words.
+func (t *interactionTable) words(text string) (found, others []string) {
+	words := nameWords(text)
+	for i := 0; i < len(words); {
+		n := min(t.longest, len(words)-i)
+		for ; n > 0; n-- {
+			if in := t.word[strings.Join(words[i:i+n], " ")]; in != "" {
+				found = append(found, in)
+				break
+			}
 		}
-		if len(t.ingredients(part, nil)) == 0 {
-			return len(codes) == 1 && codes[0].System == sysRxNorm && t.code[codes[0].Code] != ""
+		if n == 0 {
+			others = append(others, words[i])
 		}
+		i += max(n, 1)
 	}
-	return len(t.ingredients(name, codes)) > 0
+	return found, others
 }
 
-// unitOnly reports whether a part of a name is a unit behind a stroke, as in MG/ML.
-func unitOnly(part string) bool {
-	w := nameWords(part)
-	return len(w) > 0 && slices.Contains([]string{"ml", "mg", "mcg", "g", "hr", "h", "actuat", "24", "12", "1", "l", "dose", "unt"}, w[0])
+// whole reports whether each ingredient of a medicine is known: each that it is said to
+// contain, else all that its name names. A name that is none of an ingredient's, such as a
+// brand, is known by the only code, if this is an ingredient's. What is not whole was not
+// checked, and is said to be so: a word that is not known may be an ingredient.
+func (t *interactionTable) whole(name string, codes []ViewCode, contains []codeable) bool {
+	if len(contains) > 0 {
+		return !slices.ContainsFunc(contains, func(c codeable) bool { return !t.whole(c.name, c.codes, nil) })
+	}
+	rxNorm := slices.ContainsFunc(codes, func(c ViewCode) bool { return c.System == sysRxNorm })
+	for _, c := range codes { // it may say more than the name
+		if found, _ := t.words(c.Display); len(found) > 0 && !t.wholeName(c.Display, rxNorm) {
+			return false
+		}
+	}
+	if found, _ := t.words(name); len(found) == 0 {
+		return len(codes) == 1 && rxNorm && t.code[codes[0].Code] != ""
+	}
+	return t.wholeName(name, rxNorm)
+}
+
+// wholeName reports whether a name consists of ingredients that are known, and of words that
+// can be none. RxNorm puts a brand at the end of the name of what it consists of, in brackets.
+func (t *interactionTable) wholeName(name string, rxNorm bool) bool {
+	if i := strings.LastIndexByte(name, '['); i > 0 && rxNorm && strings.HasSuffix(name, "]") {
+		name = name[:i]
+	}
+	parts := strings.NewReplacer(" and ", "/", " with ", "/", " plus ", "/").Replace(strings.ToLower(name))
+	any := false
+	for _, part := range strings.FieldsFunc(parts, func(r rune) bool { return strings.ContainsRune("/+&;,()[]", r) }) {
+		found, others := t.words(part)
+		for _, w := range others {
+			w = strings.TrimFunc(w, unicode.IsDigit) // 24HR
+			if w != "" && !noIngredient()[w] && (len(found) == 0 || !salts()[w]) {
+				return false
+			}
+		}
+		any = any || len(found) > 0
+	}
+	return any
+}
+
+// noIngredient are words in names of medicines that name none: units, forms, ways and times,
+// and what RxNorm and SNOMED CT put around a name.
+var noIngredient = sync.OnceValue(func() map[string]bool {
+	return setOf(`mg ml mcg ug µg μg g kg l dl h hr hrs hour hours actuat unt iu ui ie unit units meq mmol ppm day days dose doses x per
+		tablet tablets tab tabs capsule capsules cap caps caplet pill pills lozenge suppository solution suspension syrup elixir drops drop powder granules granule
+		cream ointment gel lotion foam spray patch system ring film implant insert kit pack packet inhaler inhalant inhalation aerosol metered dry nebulizer
+		injection injectable injector autoinjector auto syringe prefilled pen vial cartridge infusion concentrate
+		oral sublingual buccal topical nasal ophthalmic otic rectal vaginal transdermal intravenous intramuscular subcutaneous iv im sc po
+		extended delayed release modified immediate sustained prolonged controlled er xr xl sr dr ir cr la effervescent chewable disintegrating orally coated enteric film
+		dispersible soluble liquid hard soft product containing only precisely medicinal clinical drug substance form virtual nda
+		tablette tabletten filmtablette filmtabletten kapsel kapseln tropfen salbe tbl ftbl
+		comprimé comprimés gélule gélules comprimido comprimidos cápsula cápsulas compressa compresse capsule tabletta filmomhuld`)
+})
+
+// salts are words beside an ingredient that say in which form it is bound. Alone they may be one.
+var salts = sync.OnceValue(func() map[string]bool {
+	return setOf(`hydrochloride hcl dihydrochloride hydrobromide bromide chloride sodium potassium calcium magnesium sulfate sulphate phosphate acetate
+		citrate maleate tartrate bitartrate succinate fumarate mesylate mesilate besylate besilate tosylate lactate gluconate malate pamoate palmitate propionate
+		dipropionate furoate valerate decanoate enanthate cypionate stearate estolate ethylsuccinate axetil medoxomil disoproxil alafenamide proxetil mofetil
+		etexilate cilexetil monohydrate dihydrate trihydrate hemihydrate anhydrous acid base`)
+})
+
+func setOf(words string) map[string]bool {
+	set := map[string]bool{}
+	for w := range strings.FieldsSeq(words) {
+		set[w] = true
+	}
+	return set
 }
 
 // ViewInteractions is what was looked for among a person's medicines, and what was found.

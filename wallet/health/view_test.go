@@ -422,11 +422,66 @@ func TestInteractions(t *testing.T) {
 			t.Errorf("%s: %+v", items[0].Name, got)
 		}
 	}
-	checked := table.check(&ViewPerson{Medicines: ViewSection{Items: []ViewItem{
-		medicine("metformin 500 mg", ""), medicine("Glucophage", ""), medicine("lisinopril 10 MG / hydrochlorothiazide 12.5 MG Oral Tablet", ""),
-		medicine("amoxicillin and clavulanic acid", ""), medicine("120 ACTUAT fluticasone 0.044 MG/ACTUAT Inhaler", ""), medicine("200", ""),
-	}}})
-	if want := []string{"200", "Glucophage", "amoxicillin and clavulanic acid"}; !slices.Equal(checked.NotChecked, want) || checked.Checked != 3 {
+}
+
+// A medicine counts as checked only if all that may be in it is known.
+func TestMedicineIsWhollyKnown(t *testing.T) {
+	rx := func(code, display string) ViewCode { return ViewCode{sysRxNorm, code, display} }
+	is := func(names ...string) (out []codeable) {
+		for _, n := range names {
+			out = append(out, codeable{name: n})
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name     string
+		codes    []ViewCode
+		contains []codeable
+		want     bool
+	}{
+		{"metformin 500 mg", nil, nil, true},
+		{"Simvastatin 20mg", nil, nil, true},
+		{"Simvastatin, 20 mg, tablet", nil, nil, true},
+		{"SIMVASTATIN (substance)", nil, nil, true},
+		{"Product containing only simvastatin (medicinal product)", nil, nil, true},
+		{"lisinopril 10 MG / hydrochlorothiazide 12.5 MG Oral Tablet", nil, nil, true},
+		{"lisinopril-hydrochlorothiazide", nil, nil, true},
+		{"lisinopril, hydrochlorothiazide", nil, nil, true},
+		{"24HR Metformin hydrochloride 500 MG Extended Release Oral Tablet", nil, nil, true},
+		{"120 ACTUAT fluticasone propionate 0.044 MG/ACTUAT Metered Dose Inhaler", nil, nil, true},
+		{"NDA020800 0.3 ML Epinephrine 1 MG/ML Auto-Injector", nil, nil, true},
+		{"simvastatin 20 MG Oral Tablet [Zocor]", []ViewCode{rx("104490", "simvastatin 20 MG Oral Tablet [Zocor]")}, nil, true},
+		{"simvastatin", []ViewCode{rx("1", "Zocor 20 MG Oral Tablet")}, nil, true},
+		{"36567", []ViewCode{rx("36567", "")}, nil, true},
+		{"Zocor", []ViewCode{rx("36567", "simvastatin")}, nil, true},
+		{"Zocor", nil, is("Simvastatin"), true},
+
+		{"200", nil, nil, false},
+		{"", nil, nil, false},
+		{"Glucophage", nil, nil, false},
+		{"simvastatin [Zocor]", nil, nil, false},
+		{"amoxicillin and clavulanic acid", nil, nil, false},
+		{"Amoxicillin-Clavulanate 875 MG", nil, nil, false},
+		{"amoxicillin, clavulanic acid", nil, nil, false},
+		{"amoxicillin/clavulanic acid", nil, nil, false},
+		{"amoxicillin + clavulanic acid", nil, nil, false},
+		{"amoxicillin (clavulanic acid)", nil, nil, false},
+		{"amoxicillin clavulanic acid", nil, nil, false},
+		{"amoxicillin · clavulanic acid", nil, nil, false},
+		{"lisinopril, potassium chloride", nil, nil, false},
+		{"lisinopril and potassium chloride", nil, nil, false},
+		{"simvastatin, lercanidipine", []ViewCode{rx("36567", "")}, nil, false},
+		{"simvastatin", []ViewCode{rx("1", "simvastatin 10 MG / lercanidipine 10 MG Oral Tablet")}, nil, false},
+		{"Zocor", []ViewCode{rx("36567", ""), rx("593411", "")}, nil, false},
+		{"Inegy", nil, is("Simvastatin", "Lercanidipine"), false},
+		{"Inegy", nil, is("Simvastatin, lercanidipine"), false},
+	} {
+		if got := medicineTable().whole(c.name, c.codes, c.contains); got != c.want {
+			t.Errorf("%q %v %v: whole is %t", c.name, c.codes, c.contains, got)
+		}
+	}
+	checked := medicineTable().check(&ViewPerson{Medicines: ViewSection{Items: []ViewItem{{Name: "amoxicillin", Current: true, whole: true}, {Name: "amoxicillin, clavulanic acid", Current: true}}}})
+	if want := []string{"amoxicillin, clavulanic acid"}; !slices.Equal(checked.NotChecked, want) || checked.Checked != 1 {
 		t.Errorf("checked %d, not checked %q", checked.Checked, checked.NotChecked)
 	}
 }
