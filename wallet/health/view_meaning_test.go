@@ -186,6 +186,7 @@ func TestViewWhoAndWhere(t *testing.T) {
 			[]string{"Results: 1 entry", "critically high", "1 value here"}},
 		"an allergy within an encounter": {one(ada, `{"resourceType":"Encounter","subject":{"reference":"Patient/ada"},"contained":[{"resourceType":"AllergyIntolerance","id":"x","code":{"text":"Penicillin"}}]}`), []string{"Allergies: 1 entry", "-2 persons"}},
 		"within, of somebody else":       {one(ada, `{"resourceType":"Encounter","subject":{"reference":"Patient/ada"},"contained":[{"resourceType":"Patient","id":"b","name":[{"text":"Bob"}]},{"resourceType":"AllergyIntolerance","id":"x","code":{"text":"Penicillin"},"patient":{"reference":"#b"}}]}`), []string{"2 persons", "person Bob"}},
+		"within, of the family":          {one(ada, `{"resourceType":"FamilyMemberHistory","patient":{"reference":"Patient/ada"},"contained":[{"resourceType":"Condition","id":"c","code":{"text":"Huntington"}}]}`), []string{"2 persons"}},
 		"a Bundle in a Bundle":           {one(`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"AllergyIntolerance","code":{"text":"Penicillin"}}}]}`), []string{"-Nobody is spoken of in what you have", "1 Bundle within them not looked into"}},
 	})
 }

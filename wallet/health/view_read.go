@@ -208,10 +208,13 @@ func (e *entered) subject() tree {
 		}
 		return tree{}
 	}
-	if e.in != nil {
-		return e.in.subject()
+	switch {
+	case e.in == nil:
+		return nil
+	case e.in.typ == "FamilyMemberHistory": // about somebody of the family
+		return tree{}
 	}
-	return nil
+	return e.in.subject()
 }
 
 // find is the resource of the file that a reference names; nil if it is not here, or if
