@@ -65,6 +65,7 @@ func unknownText(kind string) string {
 		{"free text", "with free text"},
 		{"attachment", "with a file inside"},
 		{"modifier extension", "with an extension that changes the meaning"},
+		{"implicit rules", "under rules that may change their meaning"},
 		{"yours", "that you marked"},
 	} {
 		if strings.HasPrefix(kind, k.begins) {

@@ -135,6 +135,11 @@ occurrencePeriod onsetDateTime onsetPeriod whenHandedOver whenPrepared started s
 period authoredOn recordedDate assertedDate dateAsserted issued createdDateTime date created recorded authored sent""".split()
 
 
+def ruled(v):
+    rules = v.get("implicitRules")
+    return rules is not None and not (isinstance(rules, str) and not rules.strip(SPACE))
+
+
 def is_resource(v): return isinstance(v, dict) and said(v.get("resourceType"))
 def is_concept(v): return isinstance(v, dict) and "coding" in v
 
@@ -279,6 +284,8 @@ class Facts:
             self.kinds.add("no code")
         if not is_coding(v, member) and member != "coding":
             self.pointer(v, member)
+        if ruled(v):
+            self.kinds.add("implicit rules")
         for name, value in v.items():
             for x in flat(value):
                 if isinstance(x, dict):
@@ -383,10 +390,13 @@ def label(file, fixes, imported=""):
     add = [set(f.get("add", [])) for f in fix]
     drop = [set(f.get("drop", [])) for f in fix]
     facts, of, names = [None] * len(parts), {}, {}
+    all_ruled = how == "bundle" and ruled(load(file))
     for i, (entry, narrative, b) in enumerate(parts):
         if narrative:
             continue
         f = facts[i] = Facts(load(b), how, rows)
+        if all_ruled:
+            f.kinds.add("implicit rules")
         f.category = fix[i].get("category") or f.category
         of[entry] = i
         f.own = (f.own | add[i] - {"unclassified"}) - drop[i]
@@ -616,7 +626,10 @@ class Drawer:
         elif how == 1:
             text = "\n".join(json.dumps(self.resource(), ensure_ascii=False) for _ in range(2 + self.draw(5)))
         else:
-            text = json.dumps({"resourceType": "Bundle", "type": "collection", "entry": [self.entry() for _ in range(1 + self.draw(9))]}, ensure_ascii=self.chance(2))
+            b = {"resourceType": "Bundle", "type": "collection", "entry": [self.entry() for _ in range(1 + self.draw(9))]}
+            if self.chance(12):
+                b["implicitRules"] = self.one(["http://x.example/rules", "x y", " ", None, 7])
+            text = json.dumps(b, ensure_ascii=self.chance(2))
         fixes = {}
         try:
             parts = cut.cut(text.encode())[1]
@@ -714,6 +727,10 @@ def by_hand():
             one(f"{member} {json.dumps(value)}", about(x={member: value}))
     one("a text alone where it is a name", resource("Organization", type=[{"text": "x"}]), resource("Basic", contained=[resource("Organization", type=[{"text": "x"}])], item=[{"text": "x"}]), {"resource": resource("Organization"), "search": {"x": {"text": "x"}}})
     one("many kinds", about(x=[{"code": "c", "system": f"urn:{i}"} for i in range(20)]), about(x=[{"code": "c", "system": f"urn:{i}"} for i in range(21)]), about(x=[{"code": "c", "system": "urn:" + "x" * 183 + "\u00e9" * n} for n in range(3)]), about(x=[{"code": "c", "system": "urn:" + "x" * n} for n in (184, 185, 190)]))
+    # rules
+    for rules in ("http://x.example/rules", "\u0020x", "", " \n", None, False, [], ["x"]):
+        one(f"rules {json.dumps(rules)}", about(implicitRules=rules), about(x={"implicitRules": rules}, text={"div": "x"}), resource("DocumentReference", implicitRules=rules), {"resource": about(), "search": {"implicitRules": rules}})
+        cases.append(case(f"rules of all, {json.dumps(rules)}", json.dumps({"entry": [{"resource": about(text={"div": "x"})}, {"resource": resource("Bundle", entry=[])}], "implicitRules": rules, "resourceType": "Bundle"})))
     # extensions and resources within
     race = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race"
     for e in ({"url": race, "valueString": "a b"}, {"url": race + "|1", "extension": [{"url": "x", "valueString": "a b"}, {"url": "urn:x", "valueString": "a b"}, {"url": "http://hl7.org/fhir/x", "valueString": "a b"}]}, {"url": "http://hl7.org/fhir/x", "extension": [{"url": "x", "valueString": "a b"}]}, {"url": "x"}, {}, {"url": 1}, {"url": ""},

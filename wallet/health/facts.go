@@ -14,6 +14,7 @@ const (
 	kindFreeText   = "free text"
 	kindNoCode     = "no code"
 	kindAttachment = "attachment"
+	kindRules      = "implicit rules" // they may change what all else means
 	kindYours      = "yours"
 )
 

@@ -97,6 +97,9 @@ func (t *Tables) Label(c *Cut, fix func(sum crypto.Hash) (Correction, bool)) []L
 			f.how = t.types[p.Type].pointed
 			w.name(i, entry, resource)
 		}
+		if c.rules && !p.Text {
+			f.unclassified(kindRules, "those of its Bundle", "")
+		}
 		if fix != nil {
 			if correction, ok := fix(p.Sum()); ok {
 				f.correct(correction)

@@ -132,6 +132,7 @@ func TestLabelFacts(t *testing.T) {
 		"an extension":                {observation(`,"extension":[{"url":"http://x.example/e","valueInteger":7}]`), "extension http://x.example/e"},
 		"one within a known one":      {`{"resourceType":"Patient","extension":[{"url":"http://hl7.org/fhir/us/core/StructureDefinition/us-core-race","extension":[{"url":"text","valueString":"Other"}]}]}`, ""},
 		"one that changes the rest":   {observation(`,"modifierExtension":[{"url":"http://hl7.org/fhir/x","valueBoolean":true}]`), "modifier extension"},
+		"other rules":                 {observation(`,"implicitRules":"http://x.example/rules"`), "implicit rules"},
 		"an attachment":               {`{"resourceType":"DiagnosticReport","code":` + coded("http://loinc.org", "58410-2", "CBC") + `,"presentedForm":[{"contentType":"application/pdf","data":"aGl2"}]}`, "attachment"},
 		"an attachment elsewhere":     {`{"resourceType":"Media","content":{"contentType":"image/png","url":"http://x.example/1"}}`, "attachment"},
 		"a photo":                     {`{"resourceType":"Patient","photo":[{"url":"http://x.example/1"}]}`, "attachment"},

@@ -45,6 +45,7 @@ type Cut struct {
 	Parts []Part
 
 	timestamp string // of the Bundle, as it stands there; "" if none
+	rules     bool   // the Bundle names rules by which all in it is meant
 }
 
 // Part is one body or one narrative of a [Cut].
@@ -189,7 +190,7 @@ func (c *cutter) lines() bool {
 
 // single reads a file that is one Bundle or another resource.
 func (c *cutter) single() bool {
-	entries := -1 // where they are
+	entries, rules := -1, false // where they are; whether it names any
 	c.space()
 	r, ok := c.resource(func(m member, kind []byte) (taken, ok bool) {
 		switch from := c.at; string(m.name) {
@@ -203,6 +204,11 @@ func (c *cutter) single() bool {
 				c.timestamp = unescape(raw[1:len(raw)-1], true)
 			}
 			return true, ok
+		case "implicitRules":
+			_, ok = c.value()
+			raw := c.in[from:c.at]
+			rules = ok && string(raw) != "null" && !(raw[0] == '"' && isBlank(unescape(raw[1:len(raw)-1], true)))
+			return true, ok
 		}
 		return false, true
 	})
@@ -213,6 +219,7 @@ func (c *cutter) single() bool {
 		c.Form = FormResource
 		return c.put(entry{from: r.start, to: r.end, resource: r})
 	}
+	c.rules = rules
 	if c.Form = FormBundle; entries >= 0 && len(c.Parts) == 0 { // resourceType stands behind them
 		c.at = entries
 		ok = c.entries()

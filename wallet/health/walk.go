@@ -113,6 +113,10 @@ func (r *reader) object(m map[string]any, a around) {
 			o.isSampled = true
 		case "system":
 			o.hasSystem = v != nil
+		case "implicitRules":
+			if s, isText := v.(string); v != nil && !(isText && isBlank(s)) {
+				r.unclassified(kindRules, s+" in "+r.where(), "")
+			}
 		}
 	}
 	to := len(r.stack)
