@@ -730,6 +730,83 @@ func TestRegionIsChecked(t *testing.T) {
 	}
 }
 
+// watchedStore notes what is read of contents, which are larger than all other payloads.
+type watchedStore struct {
+	ledgerclient.Store
+	reads *[][2]int64 // from, up to
+}
+
+type watchedBlob struct {
+	ledgerclient.Blob
+	reads *[][2]int64
+}
+
+func (s watchedStore) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
+	b, err := s.Store.Blob(ctx, loc)
+	if err == nil && b.Size() > contract.PieceSize {
+		b = watchedBlob{b, s.reads}
+	}
+	return b, err
+}
+
+func (b watchedBlob) ReadAt(p []byte, off int64) (int, error) {
+	n, err := b.Blob.ReadAt(p, off)
+	*b.reads = append(*b.reads, [2]int64{off, off + int64(n)})
+	return n, err
+}
+
+// Promise: the store sees that parts were granted, and not which: all of the region is read,
+// in the same pieces, whoever was given whatever of it.
+func TestStoreSeesNoneOfTheChoice(t *testing.T) {
+	ctx := context.Background()
+	p := newPartTown(t, canaryFile(2500))
+	p.withWallet(t, "Dr Smith")
+	var reads [][2]int64
+	o := p.options("Dr Smith")
+	o.Services.Store = watchedStore{o.Services.Store, &reads}
+	smith := must(wallet.Open(ctx, o))(t)
+	read := func(sel health.Selection) (wallet.Consent, [][2]int64) {
+		c := p.give(t, "Dr Smith", sel, p.record.ID.String())
+		opened := must(smith.Inbox().OpenByID(ctx, c.ID.String(), ""))(t)
+		reads = nil
+		if err := opened.Read(ctx, 0, io.Discard, nil); err != nil {
+			t.Fatal(err)
+		}
+		return c, reads
+	}
+	one, few := read(health.Selection{Categories: []payload.Category{"vitals"}})
+	all, many := read(health.Selection{})
+	n := map[bool]int{}
+	region := [2]int64{}
+	clinic := p.to(t, "Dr Jones")
+	for i, sel := range []health.Selection{{Categories: []payload.Category{"vitals"}}, {}} {
+		e := clinic.get(t, p.give(t, "Dr Jones", sel, p.record.ID.String()).ID).env.Parts[0]
+		n[i == 1], region = len(e.Items), [2]int64{e.Start, e.End}
+	}
+	if one.ID == all.ID || n[false] > 3 || n[true] < 2500 || region[1]-region[0] < 2*contract.PieceSize {
+		t.Fatalf("%d and %d parts of a region of %d bytes: this shows nothing", n[false], n[true], region[1]-region[0])
+	}
+	if !slices.Equal(few, many) {
+		t.Errorf("for %d parts %v was read, for %d %v", n[false], few, n[true], many)
+	}
+	at := region[0] / contract.PieceSize * contract.PieceSize
+	for _, r := range many {
+		if r[0] < at-contract.PieceSize || r[0] > at && r[0] < region[1] {
+			t.Errorf("%v was read, next is %d", r, at)
+		}
+		if r[0] <= at && r[1] > at {
+			at = r[1]
+		}
+	}
+	if at < region[1] {
+		t.Errorf("the region ends at %d, and only up to %d was read", region[1], at)
+	}
+	// That parts were given it does see: who has the whole reads what is before them.
+	if _, whole := read(health.Selection{Whole: true}); slices.Equal(whole, many) {
+		t.Error("the store sees the same for a whole record: the guide says that it does not")
+	}
+}
+
 // What is fetched of parts is a Bundle of exactly the granted bytes that says that it is
 // not all; everything that tells of it says part, and nothing of the whole.
 func TestFetchedPartsSayWhatTheyAre(t *testing.T) {
