@@ -162,7 +162,7 @@ func nameOf(patient map[string]any) string {
 				w, _ := g.(string)
 				words = append(words, w)
 			}
-			name = strings.Join(append(words, tree(m).families()...), " ")
+			name = strings.Join(append(words, tree(m).strs("family")...), " ")
 		}
 		name = clean(name)
 		switch use := str(m, "use"); {

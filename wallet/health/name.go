@@ -87,7 +87,7 @@ type spelling struct{ given, all []nameWord }
 
 func spellingOf(n tree) spelling {
 	given := n.strs("given")
-	return spelling{personWords(given...), personWords(append(append(slices.Clip(given), n.families()...), n.str("text"))...)}
+	return spelling{personWords(given...), personWords(append(append(slices.Clip(given), n.strs("family")...), n.str("text"))...)}
 }
 
 // against compares two names: whether there is a script that both are written in, and whether

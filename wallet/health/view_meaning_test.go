@@ -159,6 +159,15 @@ func TestViewOtherVersions(t *testing.T) {
 		"R5 procedure":          {one(`{"resourceType":"Procedure","status":"completed","code":{"text":"Biopsy"},"occurrenceDateTime":"2026-03-04"}`), []string{"4 Mar 2026"}},
 		"R5 reaction":           {one(`{"resourceType":"AllergyIntolerance","code":{"text":"Nuts"},"type":{"coding":[{"code":"intolerance"}]},"reaction":[{"manifestation":[{"concept":{"text":"Anaphylaxis"}}],"severity":"severe"}]}`), []string{"Anaphylaxis (severe)", "an intolerance"}},
 		"DSTU2 name":            {one(`{"resourceType":"Patient","name":[{"family":["Example"],"given":["Ada"]}]}`), []string{"person Ada Example"}},
+		"STU3 flag":             {one(observation(quantity + `,"interpretation":{"coding":[{"code":"HH"}]},"comment":"seen twice"`)), []string{"critically high", "note: seen twice"}},
+		"DSTU2 order":           {one(`{"resourceType":"MedicationOrder","status":"active","dateWritten":"2015-03-04","medicationCodeableConcept":{"text":"Warfarin"},"note":"mind the INR","dosageInstruction":[{"doseQuantity":{"value":5,"unit":"mg"}}]}`), []string{"Warfarin: active, since 4 Mar 2015", "5 mg", "note: mind the INR"}},
+		"DSTU2 statement":       {one(`{"resourceType":"MedicationStatement","status":"active","medicationCodeableConcept":{"text":"Warfarin"},"dosage":[{"quantityQuantity":{"value":5,"unit":"mg"}}]}`), []string{"5 mg"}},
+		"STU3 vaccine":          {one(`{"resourceType":"Immunization","status":"completed","date":"2015-03-04","vaccineCode":{"text":"MMR"}}`), []string{"MMR: 4 Mar 2015"}},
+		"STU3 report":           {one(`{"resourceType":"DiagnosticReport","status":"final","code":{"text":"Biopsy"},"codedDiagnosis":[{"text":"Malignant melanoma"}]}`), []string{"conclusion: Malignant melanoma"}},
+		"R5 dose":               {one(`{"resourceType":"MedicationAdministration","status":"completed","occurenceDateTime":"2026-03-04","medication":{"concept":{"text":"Heparin"}}}`), []string{"4 Mar 2026"}},
+		"a reason in a list":    {one(`{"resourceType":"MedicationStatement","status":"not-taken","statusReason":[{"text":"bleeding"}],"medicationCodeableConcept":{"text":"Warfarin"}}`), []string{"bleeding"}},
+		"a code in words":       {one(`{"resourceType":"AllergyIntolerance","code":"Penicillin","category":"medication"}`), []string{"item Penicillin", "medication"}},
+		"a code in a list":      {one(`{"resourceType":"AllergyIntolerance","code":[{"text":"Penicillin"},{"text":"Sulfa"}]}`), []string{"item Penicillin / Sulfa"}},
 		"DSTU2 allergy":         {one(`{"resourceType":"AllergyIntolerance","status":"refuted","substance":{"text":"Penicillin"},"criticality":"CRITH"}`), []string{"Withdrawn: 1 entry", "item Penicillin"}},
 		"DSTU2 allergy, high":   {one(`{"resourceType":"AllergyIntolerance","status":"confirmed","substance":{"text":"Penicillin"},"criticality":"CRITH"}`), []string{"Allergies: 1 entry", "item Penicillin", "high criticality"}},
 	})
@@ -167,11 +176,14 @@ func TestViewOtherVersions(t *testing.T) {
 // A date that is not understood is shown as it is written, and not called missing.
 func TestViewDates(t *testing.T) {
 	means(t, map[string]meant{
-		"a date of others":   {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetDateTime":"05/11/2026"}`), []string{"05/11/2026", "-no date given"}},
-		"a number":           {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetDateTime":2026}`), []string{"dated \"2026\", which is not understood", "-no date given"}},
-		"a day that is none": {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetDateTime":"2026-02-30"}`), []string{"2026-02-30", "-Feb 2026"}},
-		"an end of others":   {one(methotrexate(`"dispenseRequest":{"validityPeriod":{"end":"31.12.2025"}}`)), []string{"31.12.2025"}},
-		"an age between":     {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetRange":{"low":{"value":40,"unit":"a"},"high":{"value":50,"unit":"a"}}}`), []string{"40 a to 50 a"}},
+		"a date of others":     {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetDateTime":"05/11/2026"}`), []string{"05/11/2026", "-no date given"}},
+		"a number":             {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetDateTime":2026}`), []string{"dated \"2026\", which is not understood", "-no date given"}},
+		"a day that is none":   {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetDateTime":"2026-02-30"}`), []string{"2026-02-30", "-Feb 2026"}},
+		"an end of others":     {one(methotrexate(`"dispenseRequest":{"validityPeriod":{"end":"31.12.2025"}}`)), []string{"31.12.2025"}},
+		"an end only":          {one(`{"resourceType":"Procedure","status":"completed","code":{"text":"Biopsy"},"performedPeriod":{"end":"2026-03-04"}}`), []string{"Biopsy: until 4 Mar 2026"}},
+		"an end that is odd":   {one(methotrexate(`"authoredOn":"2025-01-01","dispenseRequest":{"validityPeriod":{"end":"31.12.2025"}}`)), []string{"31.12.2025", "-no end given"}},
+		"a birth that is none": {one(`{"resourceType":"Patient","name":[{"text":"Ada"}],"birthDate":"1950-02-30"}`), []string{"born 1950-02-30"}},
+		"an age between":       {one(`{"resourceType":"Condition","code":{"text":"Asthma"},"onsetRange":{"low":{"value":40,"unit":"a"},"high":{"value":50,"unit":"a"}}}`), []string{"40 a to 50 a"}},
 	})
 }
 

@@ -268,7 +268,7 @@ func itemText(it ViewItem) string {
 	switch it.Type {
 	case "AllergyIntolerance", "Condition":
 		add(cmp.Or(both(it.Status), "active or not: not said"))
-	case "MedicationStatement", "MedicationRequest", "MedicationDispense", "MedicationAdministration":
+	case "MedicationStatement", "MedicationRequest", "MedicationOrder", "MedicationDispense", "MedicationAdministration":
 		add(cmp.Or(both(it.Status), "status not said"))
 	default:
 		happens = true
@@ -290,6 +290,8 @@ func itemText(it ViewItem) string {
 	add(it.Value)
 	add(it.Flag)
 	switch {
+	case happens && it.When == "" && it.End != "":
+		add("until " + shownTime(it.End))
 	case happens && it.End != "" && shownTime(it.End) != shownTime(it.When):
 		add(shownTime(it.When) + " to " + shownTime(it.End))
 	case happens:
@@ -299,9 +301,11 @@ func itemText(it ViewItem) string {
 	case it.When != "" && it.End != "":
 		add(shownTime(it.When) + " to " + shownTime(it.End))
 	case it.When != "" && isMedicine(it) && it.Current:
-		add("since " + shownTime(it.When) + ", no end given")
+		add("since " + shownTime(it.When))
+		add(noEnd(it))
 	case it.When != "" && isMedicine(it):
-		add("from " + shownTime(it.When) + ", no end given")
+		add("from " + shownTime(it.When))
+		add(noEnd(it))
 	case it.When != "":
 		add("since " + shownTime(it.When))
 	case it.End != "":
@@ -331,6 +335,14 @@ func noDate(it ViewItem) string {
 		return ""
 	}
 	return "no date given"
+}
+
+// noEnd says that no end is given, as far as that can be said.
+func noEnd(it ViewItem) string {
+	if it.odd {
+		return ""
+	}
+	return "no end given"
 }
 
 func isMedicine(it ViewItem) bool { return strings.HasPrefix(it.Type, "Medication") }
@@ -586,6 +598,7 @@ func shownTime(s string) string {
 		if t, err := time.Parse(f[0], s[:len(f[0])]); err == nil {
 			return t.Format(f[1])
 		}
+		return s
 	}
 	return s
 }

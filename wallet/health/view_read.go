@@ -295,11 +295,13 @@ func (r *viewRead) resource(res *entered, in *within, whos *whos) {
 			it.ids = append(it.ids, s+"|"+v)
 		}
 	}
-	for _, n := range res.objs("note") {
-		if s := n.str("text"); s != "" {
-			it.Notes = append(it.Notes, s)
+	for _, key := range []string{"note", "notes", "comment", "comments"} { // R4, and before
+		it.Notes = append(it.Notes, res.strs(key)...)
+		for _, n := range res.objs(key) {
+			it.Notes = append(it.Notes, n.str("text"))
 		}
 	}
+	it.Notes = slices.DeleteFunc(it.Notes, func(s string) bool { return s == "" })
 	v := reading{res, in, it, r}
 	for _, c := range v.places() {
 		it.place += "\x00" + groupOf(c.name, c.codes)

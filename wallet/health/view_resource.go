@@ -21,7 +21,7 @@ type reading struct {
 // by says who says it.
 func (v reading) by(keys ...string) {
 	for _, key := range keys {
-		ref := v.obj(key)
+		var ref tree
 		if list := v.objs(key); len(list) > 0 {
 			ref = list[0]
 		}
@@ -48,7 +48,7 @@ func (v reading) detail(s string) {
 
 // places are where in or on the body it is.
 func (v reading) places() (out []codeable) {
-	for _, c := range append(v.concepts("bodySite"), v.concept("bodySite")) {
+	for _, c := range v.concepts("bodySite") {
 		if c.name != "" {
 			out = append(out, c)
 		}
@@ -184,6 +184,7 @@ var readers = map[string]func(reading){
 	"Condition":                reading.problem,
 	"MedicationStatement":      reading.medicine,
 	"MedicationRequest":        reading.medicine,
+	"MedicationOrder":          reading.medicine, // DSTU2
 	"MedicationDispense":       reading.medicine,
 	"MedicationAdministration": reading.medicine,
 	"Immunization":             reading.immunization,
@@ -307,10 +308,13 @@ func (v reading) medicine() {
 			state = "refers to a medicine that is not here"
 		}
 	}
-	made := map[string]string{"MedicationRequest": "authoredOn", "MedicationDispense": "whenHandedOver"}[it.Type]
+	made := map[string]string{"MedicationDispense": "whenHandedOver"}[it.Type]
 	begin, end, said := v.entered.span("effective")
-	if it.Type == "MedicationRequest" {
-		begin, end = v.date("authoredOn"), v.obj("dispenseRequest").obj("validityPeriod").date("end")
+	if begin == "" && end == "" && said == "" {
+		begin, end, said = v.entered.span("occurence") // R5 spells it so
+	}
+	if it.Type == "MedicationRequest" || it.Type == "MedicationOrder" {
+		begin, end = cmp.Or(v.date("authoredOn"), v.date("dateWritten")), v.obj("dispenseRequest").obj("validityPeriod").date("end")
 	} else if made != "" {
 		begin = cmp.Or(v.date(made), v.date("whenPrepared"))
 	}
@@ -348,7 +352,7 @@ func (v reading) medicine() {
 	if s := v.str("renderedDosageInstruction"); s != "" { // R5
 		it.Dose = append(it.Dose, s)
 	}
-	for _, d := range append(slices.Concat(v.objs("dosage"), v.objs("dosageInstruction")), v.obj("dosage")) {
+	for _, d := range slices.Concat(v.objs("dosage"), v.objs("dosageInstruction")) {
 		if s := doseText(d); s != "" {
 			it.Dose = append(it.Dose, s)
 		}
@@ -387,7 +391,7 @@ func doseText(d tree) string {
 		}
 	}
 	for _, x := range append(d.objs("doseAndRate"), d) {
-		for _, name := range []string{"doseQuantity", "dose", "doseRange", "rateQuantity", "rateRange", "rateRatio"} {
+		for _, name := range []string{"doseQuantity", "dose", "quantityQuantity", "doseRange", "quantityRange", "rateQuantity", "rateRange", "rateRatio"} {
 			add(amountText(x.obj(name)))
 		}
 	}
@@ -412,7 +416,7 @@ func doseText(d tree) string {
 		add(c.name)
 	}
 	add(d.str("patientInstruction"))
-	for _, most := range append(d.objs("maxDosePerPeriod"), d.obj("maxDosePerPeriod"), d.obj("maxDosePerAdministration"), d.obj("maxDosePerLifetime")) {
+	for _, most := range append(d.objs("maxDosePerPeriod"), d.obj("maxDosePerAdministration"), d.obj("maxDosePerLifetime")) {
 		if s := amountText(most); s != "" {
 			add("at most " + s)
 		}
@@ -487,6 +491,7 @@ func (v reading) immunization() {
 	v.item.section = inImmunizations
 	v.of(code)
 	v.span("occurrence")
+	v.item.When = cmp.Or(v.item.When, v.date("date")) // before R4
 	v.item.Recorded = v.date("recorded")
 	v.status("entered-in-error", "not-done")
 	if weak, _ := v.tree["isSubpotent"].(bool); weak {
@@ -537,7 +542,7 @@ func (v reading) report() {
 	case here > 0:
 		v.detail(payload.Counted(here, "value", "values") + " here")
 	}
-	for _, s := range append([]string{v.str("conclusion")}, namesOf(v.concepts("conclusionCode"))...) {
+	for _, s := range append([]string{v.str("conclusion")}, namesOf(slices.Concat(v.concepts("conclusionCode"), v.concepts("codedDiagnosis")))...) {
 		v.detail(prefixed("conclusion: ", s))
 	}
 	if n := len(v.objs("presentedForm")); n > 0 {

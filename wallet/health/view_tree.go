@@ -12,7 +12,8 @@ import (
 )
 
 // tree is an object of JSON. Members are found by their exact names; one that is of another
-// kind than it should be is not there.
+// kind than it should be is not there. Other versions of FHIR have one where R4 has a list: one
+// is a list of one.
 type tree map[string]any
 
 func (t tree) str(key string) string {
@@ -25,9 +26,19 @@ func (t tree) obj(key string) tree {
 	return m
 }
 
+func (t tree) list(key string) []any {
+	switch v := t[key].(type) {
+	case nil:
+		return nil
+	case []any:
+		return v
+	default:
+		return []any{v}
+	}
+}
+
 func (t tree) objs(key string) (out []tree) {
-	list, _ := t[key].([]any)
-	for _, x := range list {
+	for _, x := range t.list(key) {
 		if m, ok := x.(map[string]any); ok {
 			out = append(out, m)
 		}
@@ -36,8 +47,7 @@ func (t tree) objs(key string) (out []tree) {
 }
 
 func (t tree) strs(key string) (out []string) {
-	list, _ := t[key].([]any)
-	for _, x := range list {
+	for _, x := range t.list(key) {
 		if s, ok := x.(string); ok {
 			out = append(out, s)
 		}
@@ -86,11 +96,25 @@ type codeable struct {
 	name  string     // text, else a display, else a code; "" if it has none
 }
 
-func (t tree) concept(key string) codeable { return conceptOf(t.obj(key)) }
+// concept is a member that should be one CodeableConcept: of several all that they say.
+func (t tree) concept(key string) (c codeable) {
+	all := t.concepts(key)
+	for _, x := range all {
+		c.codes = append(c.codes, x.codes...)
+	}
+	c.name = strings.Join(listed(namesOf(all)), " / ")
+	return c
+}
 
+// concepts are those in a member; a text alone is what one is called.
 func (t tree) concepts(key string) (out []codeable) {
-	for _, m := range t.objs(key) {
-		out = append(out, conceptOf(m))
+	for _, x := range t.list(key) {
+		switch x := x.(type) {
+		case map[string]any:
+			out = append(out, conceptOf(x))
+		case string:
+			out = append(out, codeable{name: strings.TrimSpace(x)})
+		}
 	}
 	return out
 }
@@ -188,7 +212,7 @@ func (t tree) span(key string) (begin, end, said string) {
 func humanName(names []tree) string {
 	best, rank := "", 99
 	for _, n := range names {
-		s := cmp.Or(n.str("text"), strings.Join(slices.DeleteFunc(append(n.strs("given"), n.families()...), func(s string) bool { return s == "" }), " "))
+		s := cmp.Or(n.str("text"), strings.Join(slices.DeleteFunc(append(n.strs("given"), n.strs("family")...), func(s string) bool { return s == "" }), " "))
 		at := slices.Index([]string{"official", "usual", "", "temp", "nickname", "anonymous", "old", "maiden"}, n.str("use"))
 		if at < 0 {
 			at = 98
@@ -198,14 +222,6 @@ func humanName(names []tree) string {
 		}
 	}
 	return best
-}
-
-// families are the family names of a HumanName: one, or a list before R4.
-func (t tree) families() []string {
-	if s := t.str("family"); s != "" {
-		return []string{s}
-	}
-	return t.strs("family")
 }
 
 // span sets when it was.
