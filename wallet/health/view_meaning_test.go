@@ -253,6 +253,13 @@ func TestViewLeavesNothingOut(t *testing.T) {
 	means(t, map[string]meant{
 		"an allergy by its reaction": {one(`{"resourceType":"AllergyIntolerance","code":{"text":"Drug allergy"},"reaction":[{"substance":{"text":"Amoxicillin"},"manifestation":[{"text":"Rash"}]}]}`, `{"resourceType":"MedicationStatement","status":"active","medicationCodeableConcept":{"text":"Amoxicillin 500 MG"}}`),
 			[]string{"Rash to Amoxicillin", "an allergy is listed, Drug allergy: the same ingredient, amoxicillin"}},
+		"an order by another name":      {one(`{"resourceType":"MedicationRequest","status":"active","intent":"original-order","medicationCodeableConcept":{"text":"Warfarin"}}`), []string{"-not an order"}},
+		"no order":                      {one(`{"resourceType":"MedicationRequest","status":"active","intent":"option","medicationCodeableConcept":{"text":"Warfarin"}}`), []string{"option: not an order"}},
+		"an order of R5 that ended":     {one(`{"resourceType":"MedicationRequest","status":"ended","intent":"order","medication":{"concept":{"text":"Warfarin"}}}`), []string{"Interactions: not looked for"}},
+		"perhaps not taken":             {one(`{"resourceType":"MedicationStatement","status":"active","taken":"unk","medicationCodeableConcept":{"text":"Warfarin"}}`), []string{"whether it is taken is not known"}},
+		"a reaction to a vaccine":       {one(`{"resourceType":"Immunization","status":"completed","vaccineCode":{"text":"MMR"},"reaction":[{"detail":{"reference":"Observation/x"}}]}`), []string{"1 reaction to it reported"}},
+		"what came of a procedure":      {one(`{"resourceType":"Procedure","status":"completed","code":{"text":"Biopsy"},"outcome":{"text":"failed"},"complication":[{"text":"bleeding"},{"text":"pneumothorax"}]}`), []string{"outcome: failed", "complication: bleeding / pneumothorax"}},
+		"a period of no dates":          {one(observation(`"valuePeriod":{"start":"spring","end":"fall"}`)), []string{"spring to fall"}},
 		"a vaccine that does not count": {one(`{"resourceType":"Immunization","status":"completed","isSubpotent":true,"vaccineCode":{"text":"MMR"}}`), []string{"not at full strength"}},
 		"what a report concludes":       {one(`{"resourceType":"DiagnosticReport","status":"final","code":{"text":"Biopsy"},"conclusionCode":[{"text":"Malignant melanoma"}]}`), []string{"conclusion: Malignant melanoma"}},
 		"what is in it, by the second": {two(ada, `{"resourceType":"MedicationStatement","status":"active","medicationCodeableConcept":{"coding":[{"system":"s","code":"x","display":"Brandname"}]}}`,

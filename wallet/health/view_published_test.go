@@ -17,7 +17,7 @@ var publishedViews = map[string]string{
 	"ips/AT_ELGA*.json":          "94 of 94, LLLLL--L, 0 withdrawn, 2 conflicts, e2eb348c",
 	"ips/IPS_IG-bundle-01.json":  "13 of 13, LLL-L--L, 0 withdrawn, 0 conflicts, afcd7b5d",
 	"ips/IPS-IG_*.json":          "31 of 31, LLLLLL-L, 0 withdrawn, 0 conflicts, b856e481",
-	"ips/US_MEDITECH_ips_1.json": "41 of 41, LLLL-LLL, 12 withdrawn, 0 conflicts, a193ad00",
+	"ips/US_MEDITECH_ips_1.json": "41 of 41, LLLL-LLL, 12 withdrawn, 0 conflicts, 8cb7970d",
 	"synthea/*.json":             "95 of 95, LLLLLLL-, 0 withdrawn, 0 conflicts | 113 of 113, LLLLLLL-, 0 withdrawn, 0 conflicts | 95 of 95, LLLLLLL-, 0 withdrawn, 0 conflicts, b32a5ad4",
 	"hl7-r4-examples/*.json":     "5 of 5, LL--L--L, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 1 of 1, -L------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 1 of 1, L-------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 0 of 0, --------, 0 withdrawn, 0 conflicts | 1 of 1, -------L, 0 withdrawn, 0 conflicts, 6ad16cf3",
 	"shl-shc-vectors/*.json":     "3 of 3, ---L----, 0 withdrawn, 0 conflicts | 13 of 13, LLL-L--L, 0 withdrawn, 0 conflicts, e819fa24",

@@ -336,10 +336,13 @@ func (v reading) medicine() {
 		it.gone = true
 		v.detail("must not be given, says the source")
 	}
-	if s := v.str("intent"); s != "" && s != "order" {
-		v.detail("a " + s + ", not an order")
+	if s := v.str("intent"); s != "" && !strings.HasSuffix(s, "order") {
+		v.detail("its intent is " + s + ": not an order")
 	}
-	it.Current = !slices.Contains([]string{"completed", "stopped", "cancelled"}, v.str("status"))
+	if v.str("taken") == "unk" { // STU3
+		v.detail("whether it is taken is not known, says the source")
+	}
+	it.Current = !slices.Contains([]string{"completed", "stopped", "cancelled", "ended"}, v.str("status"))
 	if it.Type == "MedicationDispense" && v.str("status") == "completed" { // what was handed out is not used up by that
 		it.Current = true
 		v.detail("handed out, and whether it is still taken is not said")
@@ -497,6 +500,9 @@ func (v reading) immunization() {
 	if weak, _ := v.tree["isSubpotent"].(bool); weak {
 		v.detail("not at full strength, says the source")
 	}
+	if n := len(v.objs("reaction")); n > 0 {
+		v.detail(payload.Counted(n, "reaction", "reactions") + " to it reported")
+	}
 	for _, p := range v.objs("protocolApplied") {
 		if n := cmp.Or(p.num("doseNumberPositiveInt"), p.str("doseNumberString")); n != "" {
 			v.detail("dose " + n)
@@ -517,6 +523,8 @@ func (v reading) procedure() {
 		v.span("occurrence")
 	}
 	v.status("entered-in-error", "not-done")
+	v.detail(prefixed("outcome: ", v.concept("outcome").name))
+	v.detail(prefixed("complication: ", v.concept("complication").name))
 	v.by("performer", "recorder", "asserter")
 }
 

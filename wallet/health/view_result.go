@@ -121,7 +121,7 @@ func (v reading) value(from tree, it *viewItem) {
 		it.value = "r|" + it.Value
 	case from.obj("valuePeriod") != nil:
 		p := from.obj("valuePeriod")
-		it.Value = p.date("start") + " to " + p.date("end")
+		it.Value = strings.TrimSpace(p.str("start") + " to " + p.str("end"))
 		it.value = "p|" + it.Value
 	case from.obj("valueSampledData") != nil:
 		it.Value, it.value = "a curve, not shown", "d|"+from.obj("valueSampledData").str("data")
