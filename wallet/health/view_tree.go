@@ -99,6 +99,7 @@ type codeable struct {
 // concept is a member that should be one CodeableConcept: of several all that they say.
 func (t tree) concept(key string) (c codeable) {
 	all := t.concepts(key)
+	all = all[:min(len(all), maxCodings)]
 	for _, x := range all {
 		c.codes = append(c.codes, x.codes...)
 	}
