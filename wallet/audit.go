@@ -265,7 +265,7 @@ func (a Audit) readAccesses(ctx context.Context, ts []*view.Thread, since uint64
 			all = append(all, wanted{offsets.Locator(f.ID, byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.ID})
 		}
 	}
-	return out, a.w.readBlobs(ctx, all, func(i int, blob []byte, err error) error {
+	return out, stored{a.w}.readBlobs(ctx, all, func(i int, blob []byte, err error) error {
 		t, number := of[i].t, of[i].number
 		f := &t.FollowUps()[number]
 		s := said{err: err}
@@ -310,7 +310,7 @@ func (a Audit) openAccess(ctx context.Context, t *view.Thread, e *contract.Entry
 	// The recipient's head is gossip: a ledger that shows the two of them different
 	// histories, or lies about them, is found out here. A head that the ledger never signed
 	// is only the recipient's nonsense.
-	head, err := a.w.handed(n.Checkpoint)
+	head, err := a.w.Log().handed(n.Checkpoint)
 	if err != nil {
 		return s, nil
 	}

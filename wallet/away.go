@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"time"
 
@@ -108,3 +109,24 @@ func (lg Log) Doubt() (clock time.Time, last contract.Hour) {
 // Uncompared reports whether the head of the ledger that was seen before cannot be read, so
 // that the ledger was followed from its beginning, whatever it showed before.
 func (lg Log) Uncompared() bool { return lg.w.view.Lost() != nil }
+
+// gossip checks the head that somebody else saw against the one this wallet sees:
+// the two must be of one history.
+func (lg Log) gossip(ctx context.Context, note string) error {
+	head, err := lg.handed(note)
+	if err != nil {
+		return err
+	}
+	return lg.w.client.CheckHead(ctx, head, lg.w.view.Head())
+}
+
+// handed is the head that somebody else saw and handed on. What is none is a
+// *TamperedError, also what fewer nodes have signed than make a head: that is the fault of
+// who handed it on, and nothing that the ledger shows.
+func (lg Log) handed(note string) (ledgerclient.Head, error) {
+	head, err := lg.w.client.ReadHead([]byte(note))
+	if errors.Is(err, ledgerclient.ErrTooFew) {
+		err = &ledgerclient.TamperedError{What: "checkpoint", Err: errors.New("signed by too few nodes")}
+	}
+	return head, err
+}

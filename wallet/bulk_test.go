@@ -187,7 +187,7 @@ func newFarTown(t testing.TB, n int) *farTown {
 		rec := add(t, tn.patient, fmt.Sprintf("%d.txt", i), fmt.Sprint("text ", i))
 		plans = append(plans, must(tn.patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", Records: []string{rec.ID.String()}, NotAfter: contract.Hour(noon.Unix()/3600) + 24}))(t))
 	}
-	if err := tn.patient.GrantAll(ctx, plans); err != nil {
+	if err := tn.patient.Grants().GiveAll(ctx, plans); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range must(tn.patient.Consents().List(ctx))(t) {

@@ -114,7 +114,7 @@ func TestHeadOfTooFewIsTheStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for have := 1; have <= len(members); have++ {
-		err := w.Handed(ctx, string(n.Note(4, members[:have]...)))
+		err := w.Log().Handed(ctx, string(n.Note(4, members[:have]...)))
 		if have >= 3 && err != nil || have < 3 && isTampered(err) == nil {
 			t.Errorf("signed by %d: %v", have, err)
 		}

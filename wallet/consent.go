@@ -87,20 +87,21 @@ func (cs Consents) statusOf(t *view.Thread) Status {
 	return StatusActive
 }
 
-func (w *Wallet) seen(t *view.Thread) Seen {
-	s := Seen{Ledger: w.client.ID(), Granted: Hour(t.Hour), Until: Hour(t.Until()), NotAfter: Hour(t.NotAfter), Status: w.Consents().statusOf(t),
-		Missing: t.Terms == nil, Damaged: t.Damage(), AsOf: w.view.AsOf(), Clock: w.view.Doubt()}
+// seen is what both sides see of a consent, given or received.
+func (cs Consents) seen(t *view.Thread) Seen {
+	s := Seen{Ledger: cs.w.client.ID(), Granted: Hour(t.Hour), Until: Hour(t.Until()), NotAfter: Hour(t.NotAfter), Status: cs.statusOf(t),
+		Missing: t.Terms == nil, Damaged: t.Damage(), AsOf: cs.w.view.AsOf(), Clock: cs.w.view.Doubt()}
 	if t.Terms != nil {
-		s.Address, s.Purpose, s.Records, s.Scope = t.Terms.Peer, t.Terms.Purpose, w.shownRecords(t.Terms.Set), t.Terms.Set.Scope
+		s.Address, s.Purpose, s.Records, s.Scope = t.Terms.Peer, t.Terms.Purpose, cs.shownRecords(t.Terms.Set), t.Terms.Set.Scope
 		if s.Scope != nil && t.Role == view.OwnGrant {
-			s.Records = w.withTitles(s.Records)
+			s.Records = cs.withTitles(s.Records)
 		}
 	}
 	return s
 }
 
 func (cs Consents) of(t *view.Thread) Consent {
-	c := Consent{Seen: cs.w.seen(t), ID: t.ID, NotBefore: Hour(t.NotBefore), LastOpened: Hour(t.LastAccess), Pending: cs.w.Changes().action(t.ID)}
+	c := Consent{Seen: cs.seen(t), ID: t.ID, NotBefore: Hour(t.NotBefore), LastOpened: Hour(t.LastAccess), Pending: cs.w.Changes().action(t.ID)}
 	c.Over = c.Status == StatusActive && cs.w.view.OpenHour() >= t.Until()
 	for _, f := range t.FollowUps() {
 		switch f.Kind {
@@ -116,11 +117,11 @@ func (cs Consents) of(t *view.Thread) Consent {
 
 // shownRecords are the records of a set as they are shown: once for all consents that
 // share it.
-func (w *Wallet) shownRecords(of *view.RecordSet) []ConsentRecord {
-	s, ok := w.shown[of]
+func (cs Consents) shownRecords(of *view.RecordSet) []ConsentRecord {
+	s, ok := cs.w.shown[of]
 	if !ok {
 		s = consentRecords(of.Records)
-		w.shown[of] = s
+		cs.w.shown[of] = s
 	}
 	return s
 }
@@ -135,13 +136,13 @@ func consentRecords(records []payload.TermsRecord) []ConsentRecord {
 
 // withTitles are the records of a consent of one's own with the titles of those of which
 // parts are given, which its terms do not tell.
-func (w *Wallet) withTitles(records []ConsentRecord) []ConsentRecord {
+func (cs Consents) withTitles(records []ConsentRecord) []ConsentRecord {
 	records = slices.Clone(records)
 	for i := range records {
 		r := &records[i]
-		t := w.view.Thread(r.ID)
+		t := cs.w.view.Thread(r.ID)
 		if r.Part && t != nil && t.Role == view.OwnRecord && r.Version >= 1 && r.Version <= len(t.Versions) && t.Versions[r.Version-1] != nil {
-			r.Title = w.Records().said(t, r.Version-1).Title
+			r.Title = cs.w.Records().said(t, r.Version-1).Title
 		}
 	}
 	return records
@@ -175,7 +176,7 @@ func (cs Consents) pendingOf(c *outbox.Change) Consent {
 		Seen: Seen{Ledger: cs.w.client.ID(), Until: Hour(c.Entry.NotAfter), NotAfter: Hour(c.Entry.NotAfter), Status: StatusPending, AsOf: cs.w.view.AsOf(), Clock: cs.w.view.Doubt()}}
 	e, err := effectOf[consentEffect](c)
 	if out.Missing = err != nil; err == nil {
-		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, cs.w.withTitles(consentRecords(e.Terms.Records)), e.Terms.Purpose, Hour(e.Terms.End())
+		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, cs.withTitles(consentRecords(e.Terms.Records)), e.Terms.Purpose, Hour(e.Terms.End())
 		out.Scope = e.Terms.Scope
 	}
 	out.To = cs.w.Contacts().known(out.Address).Name
@@ -202,7 +203,7 @@ func (cs Consents) threads(ctx context.Context) ([]*view.Thread, error) {
 // with its fetch code.
 func (cs Consents) Show(ctx context.Context, id string) (c Consent, code crypto.FetchCode, err error) {
 	err = cs.w.Look(ctx, func() error {
-		id, err := cs.w.meant(ctx, view.OwnGrant, id, "consent")
+		id, err := named{cs.w, view.OwnGrant, "consent"}.meant(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -319,7 +320,7 @@ func (cs Consents) given(ctx context.Context, t *view.Thread) (map[versionOf][]i
 	if err != nil {
 		return nil, err
 	}
-	blob, err := cs.w.readBlob(ctx, seed.Locator(t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.ID)
+	blob, err := stored{cs.w}.readBlob(ctx, seed.Locator(t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.ID)
 	if err != nil {
 		return nil, err
 	}

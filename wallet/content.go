@@ -106,9 +106,12 @@ type content struct {
 	id contract.ID // of the record, for errors
 }
 
+// stored is what the store holds of this wallet's. The store is believed in nothing.
+type stored struct{ w *Wallet }
+
 // content opens the content of the record version that m describes; close it.
-func (w *Wallet) content(ctx context.Context, m *payload.Metadata, record contract.ID) (*content, error) {
-	b, err := w.blob(ctx, crypto.Locator(m.Content), "content", record)
+func (st stored) content(ctx context.Context, m *payload.Metadata, record contract.ID) (*content, error) {
+	b, err := st.blob(ctx, crypto.Locator(m.Content), "content", record)
 	return &content{b, m, record}, err
 }
 
@@ -149,7 +152,7 @@ func (cs *contents) open(ctx context.Context, m *payload.Metadata, record contra
 	if b := cs.here[at]; b != nil {
 		return &content{b, m, record}, nil
 	}
-	return cs.w.content(ctx, m, record)
+	return stored{cs.w}.content(ctx, m, record)
 }
 
 func (c *content) tampered(why string) error {
@@ -277,11 +280,11 @@ func (c *content) explain(err error) error {
 }
 
 // blob opens a payload of the store.
-func (w *Wallet) blob(ctx context.Context, loc crypto.Locator, what string, id contract.ID) (ledgerclient.Blob, error) {
-	if err := w.view.Silent("store"); err != nil {
+func (st stored) blob(ctx context.Context, loc crypto.Locator, what string, id contract.ID) (ledgerclient.Blob, error) {
+	if err := st.w.view.Silent("store"); err != nil {
 		return nil, err
 	}
-	b, err := w.client.Store.Blob(ctx, loc)
+	b, err := st.w.client.Store.Blob(ctx, loc)
 	return b, missing(err, what, id)
 }
 
@@ -306,8 +309,8 @@ type wanted struct {
 }
 
 // readBlob reads a small payload of at most that many bytes whole.
-func (w *Wallet) readBlob(ctx context.Context, loc crypto.Locator, most int64, what string, id contract.ID) (b []byte, err error) {
-	stop := w.readBlobs(ctx, []wanted{{loc, most, what, id}}, func(_ int, whole []byte, why error) error {
+func (st stored) readBlob(ctx context.Context, loc crypto.Locator, most int64, what string, id contract.ID) (b []byte, err error) {
+	stop := st.readBlobs(ctx, []wanted{{loc, most, what, id}}, func(_ int, whole []byte, why error) error {
 		b, err = whole, why
 		return nil
 	})
@@ -316,8 +319,8 @@ func (w *Wallet) readBlob(ctx context.Context, loc crypto.Locator, most int64, w
 
 // readBlobs reads small payloads whole, and gives each to take, or why it cannot be had:
 // as they come, in no order. With an error of take it is over.
-func (w *Wallet) readBlobs(ctx context.Context, all []wanted, take func(i int, b []byte, err error) error) error {
-	if err := w.view.Silent("store"); err != nil {
+func (st stored) readBlobs(ctx context.Context, all []wanted, take func(i int, b []byte, err error) error) error {
+	if err := st.w.view.Silent("store"); err != nil {
 		for i := range all {
 			if err := take(i, nil, err); err != nil {
 				return err
@@ -329,7 +332,7 @@ func (w *Wallet) readBlobs(ctx context.Context, all []wanted, take func(i int, b
 	for i := range all {
 		locs[i] = all[i].at
 	}
-	return ledgerclient.Blobs(ctx, w.client.Store, locs, func(i int, b ledgerclient.Blob, err error) error {
+	return ledgerclient.Blobs(ctx, st.w.client.Store, locs, func(i int, b ledgerclient.Blob, err error) error {
 		whole, err := all[i].read(b, err)
 		return take(i, whole, err)
 	})

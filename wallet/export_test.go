@@ -24,7 +24,7 @@ func Wholes(records ...Record) (out []RecordPlan) {
 }
 
 // Handed says what is wrong with a head that somebody handed on.
-func (w *Wallet) Handed(ctx context.Context, note string) error { return w.gossip(ctx, note) }
+func (lg Log) Handed(ctx context.Context, note string) error { return lg.gossip(ctx, note) }
 
 // ReadFiled reads what a keeper at hand filed about a consent of one's own.
 func (cs Consents) ReadFiled(ctx context.Context, k ledgerclient.NearKeeper, id contract.ID) error {
@@ -35,10 +35,10 @@ func (cs Consents) ReadFiled(ctx context.Context, k ledgerclient.NearKeeper, id 
 	})
 }
 
-// GrantAll gives consents as one batch, if all can be signed.
-func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) error {
-	return w.with(ctx, func() error {
-		s, err := w.Grants().Sign(ctx, plans)
+// GiveAll gives consents as one batch, if all can be signed.
+func (gs Grants) GiveAll(ctx context.Context, plans []*GrantPlan) error {
+	return gs.w.with(ctx, func() error {
+		s, err := gs.Sign(ctx, plans)
 		if err == nil {
 			err = errors.Join(s.Errs...)
 		}
@@ -54,10 +54,10 @@ func (w *Wallet) GrantAll(ctx context.Context, plans []*GrantPlan) error {
 	})
 }
 
-// PrepareGrants builds and signs grants as GrantAll does and drops them.
-func (w *Wallet) PrepareGrants(ctx context.Context, plans []*GrantPlan) error {
-	return w.with(ctx, func() error {
-		s, err := w.Grants().Sign(ctx, plans)
+// PrepareAll builds and signs grants as GiveAll does and drops them.
+func (gs Grants) PrepareAll(ctx context.Context, plans []*GrantPlan) error {
+	return gs.w.with(ctx, func() error {
+		s, err := gs.Sign(ctx, plans)
 		if err == nil {
 			err = errors.Join(append(s.Errs, s.Wait())...)
 		}
@@ -82,14 +82,15 @@ type Twist struct {
 	Change func(*payload.Envelope, *payload.Terms)
 }
 
-// GrantTwisted enters a plan's grant with a twist.
-func (w *Wallet) GrantTwisted(ctx context.Context, p *GrantPlan, twist Twist) (id contract.ID, err error) {
+// GiveTwisted enters a plan's grant with a twist.
+func (gs Grants) GiveTwisted(ctx context.Context, p *GrantPlan, twist Twist) (id contract.ID, err error) {
+	w := gs.w
 	err = w.with(ctx, func() error {
-		ground := w.Grants().newGround()
-		if err := w.Grants().addPlan(ctx, ground, p); err != nil {
+		ground := gs.newGround()
+		if err := gs.addPlan(ctx, ground, p); err != nil {
 			return err
 		}
-		ch, err := w.Grants().prepare(p, ground)
+		ch, err := gs.prepare(p, ground)
 		if err != nil {
 			return err
 		}

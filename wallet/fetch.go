@@ -483,7 +483,7 @@ func (in Inbox) openEnvelopes(ctx context.Context, all []*attempt) error {
 		envelopes[i] = wanted{a.keys.Locator(a.t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", a.t.ID}
 	}
 	shelf := &contents{w: in.w}
-	if err := in.w.readBlobs(ctx, envelopes, func(i int, blob []byte, err error) error {
+	if err := (stored{in.w}).readBlobs(ctx, envelopes, func(i int, blob []byte, err error) error {
 		if err == nil {
 			all[i].opening, err = in.openEnvelope(all[i], blob, shelf)
 		}

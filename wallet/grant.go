@@ -548,7 +548,7 @@ func (gs Grants) entered(c *outbox.Change) error {
 // fileKey reads a version's file key from the header of its content, with
 // the owner's key.
 func (rs Records) fileKey(ctx context.Context, id contract.ID, m *payload.Metadata) (payload.FileKey, error) {
-	c, err := rs.w.content(ctx, m, id)
+	c, err := stored{rs.w}.content(ctx, m, id)
 	if err != nil {
 		return payload.FileKey{}, err
 	}
@@ -567,15 +567,15 @@ func (rs Records) fileKey(ctx context.Context, id contract.ID, m *payload.Metada
 // readTerms reads, opens and verifies the terms of grants, and gives those of each to
 // take. Terms that are not what the entry commits to, or not signed by who they say they
 // are from, are a *ledgerclient.TamperedError.
-func (w *Wallet) readTerms(ctx context.Context, unread []unread, take func(t *view.Thread, tr *payload.Terms, err error) error) error {
+func (st stored) readTerms(ctx context.Context, unread []unread, take func(t *view.Thread, tr *payload.Terms, err error) error) error {
 	all := make([]wanted, len(unread))
 	for i, u := range unread {
 		all[i] = wanted{u.at, payload.MaxTermsBlob, "terms", u.t.ID}
 	}
-	return w.readBlobs(ctx, all, func(i int, blob []byte, err error) error {
+	return st.readBlobs(ctx, all, func(i int, blob []byte, err error) error {
 		var tr *payload.Terms
 		if err == nil {
-			tr, err = w.openTerms(&unread[i], blob)
+			tr, err = st.openTerms(&unread[i], blob)
 		}
 		return take(unread[i].t, tr, err)
 	})
@@ -590,7 +590,8 @@ type unread struct {
 }
 
 // openTerms verifies terms.
-func (w *Wallet) openTerms(u *unread, blob []byte) (*payload.Terms, error) {
+func (st stored) openTerms(u *unread, blob []byte) (*payload.Terms, error) {
+	w := st.w
 	t := u.t
 	e, err := w.view.Opening(t)
 	if err != nil {
@@ -629,27 +630,6 @@ func (w *Wallet) openTerms(u *unread, blob []byte) (*payload.Terms, error) {
 	return tr, nil
 }
 
-// gossip checks the head that somebody else saw against the one this wallet sees:
-// the two must be of one history.
-func (w *Wallet) gossip(ctx context.Context, note string) error {
-	head, err := w.handed(note)
-	if err != nil {
-		return err
-	}
-	return w.client.CheckHead(ctx, head, w.view.Head())
-}
-
-// handed is the head that somebody else saw and handed on. What is none is a
-// *TamperedError, also what fewer nodes have signed than make a head: that is the fault of
-// who handed it on, and nothing that the ledger shows.
-func (w *Wallet) handed(note string) (ledgerclient.Head, error) {
-	head, err := w.client.ReadHead([]byte(note))
-	if errors.Is(err, ledgerclient.ErrTooFew) {
-		err = &ledgerclient.TamperedError{What: "checkpoint", Err: errors.New("signed by too few nodes")}
-	}
-	return head, err
-}
-
 // ownTerms makes the terms of grants of one's own known, from the store if another
 // machine wrote them. They stay unknown if the store does not hold them, or holds
 // others (see thread.damage).
@@ -673,7 +653,7 @@ func (cs Consents) eachTerms(ctx context.Context, ts []*view.Thread, failed func
 			return err
 		}
 	}
-	return cs.w.readTerms(ctx, all, func(t *view.Thread, tr *payload.Terms, err error) error {
+	return stored{cs.w}.readTerms(ctx, all, func(t *view.Thread, tr *payload.Terms, err error) error {
 		if err == nil {
 			err = cs.w.view.NoteTerms(t, tr)
 		} else {

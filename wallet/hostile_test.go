@@ -231,7 +231,7 @@ func TestOutsizeTermsFromStrangers(t *testing.T) {
 		"a head of no ledger": {Head: strings.Replace(head, "carekey/v1/", "carekey/v2/", 1)},
 		"a long head":         {Head: head + strings.Repeat("— x AAAAAAAA\n", 1000)},
 	} {
-		id, err := patient.GrantTwisted(ctx, plan(), twist)
+		id, err := patient.Grants().GiveTwisted(ctx, plan(), twist)
 		if err != nil {
 			t.Fatal(name, err)
 		}

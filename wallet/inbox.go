@@ -139,7 +139,7 @@ func (in Inbox) tryTerms(ctx context.Context, ts ...*view.Thread) error {
 }
 
 func (in Inbox) of(t *view.Thread) Received {
-	r := Received{Seen: in.w.seen(t), Consent: t.ID, NotBefore: Hour(t.NotBefore), LastFetched: Hour(t.LastAccess)}
+	r := Received{Seen: in.w.Consents().seen(t), Consent: t.ID, NotBefore: Hour(t.NotBefore), LastFetched: Hour(t.LastAccess)}
 	for _, f := range t.FollowUps() {
 		if f.Kind == contract.KindAccess {
 			r.Fetched++
@@ -207,12 +207,12 @@ func (in Inbox) eachTerms(ctx context.Context, ts []*view.Thread, failed func(*v
 		}
 		all = append(all, unread{t, keys.Locator(t.ID, byte(ledgerclient.PartTerms)), keys.Open})
 	}
-	return in.w.readTerms(ctx, all, func(t *view.Thread, tr *payload.Terms, err error) error {
+	return stored{in.w}.readTerms(ctx, all, func(t *view.Thread, tr *payload.Terms, err error) error {
 		if err == nil && tr.To != in.w.Address() {
 			err = tampered("terms of consent", t.ID, nil)
 		}
 		if err == nil {
-			err = in.w.gossip(ctx, tr.Checkpoint)
+			err = in.w.Log().gossip(ctx, tr.Checkpoint)
 		}
 		if err != nil {
 			return failed(t, err)

@@ -36,7 +36,7 @@ func TestTwistedGrants(t *testing.T) {
 		"other bytes of the file":      {wallet.Twist{Sum: true}, "content"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			id, err := patient.GrantTwisted(ctx, p, tt.twist)
+			id, err := patient.Grants().GiveTwisted(ctx, p, tt.twist)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -163,7 +163,7 @@ func (m *Making) End() {
 // removeWords removes the file if it holds the words of the wallet in dir, and what a
 // killed process left of writing it.
 func removeWords(dir, file string) {
-	for _, f := range append(halfWritten(filepath.Dir(file)), file) {
+	for _, f := range append(home.HalfWritten(filepath.Dir(file)), file) {
 		const most = 1 << 12 // bytes; 24 words are 216 at most
 		b, err := disk.ReadFile(f, most)
 		if err != nil {

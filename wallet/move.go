@@ -311,7 +311,7 @@ func (m *move) todo(r movingRecord) []*payload.Metadata {
 func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata, progress func(int64)) error {
 	// The two wallets are one folder with one lock: what is read from the old ledger
 	// is read without it.
-	c, err := m.from.content(ctx, v, r.id)
+	c, err := stored{m.from}.content(ctx, v, r.id)
 	if err != nil {
 		return err
 	}

@@ -14,24 +14,32 @@ import (
 // came from, where an id is asked for. That holds where only one is meant: of a contact's
 // consents one in force, or else one at all.
 
-// meant returns the id of what a query names among the records, or the consents, of a role.
+// named is what people name: the records, or the consents, of a role.
+type named struct {
+	w    *Wallet
+	role view.Role
+	what string // "record" or "consent"
+}
+
+// meant returns the id of what a query names.
 // What may be the beginning of an id stays as it is, unless only a name fits it: what none
 // fits is an [ErrNotFound], what several fit an [ErrAmbiguous]. A stranger can make a
 // consent whose id begins like the name of a contact.
-func (w *Wallet) meant(ctx context.Context, r view.Role, query, what string) (string, error) {
+func (n named) meant(ctx context.Context, query string) (string, error) {
+	w := n.w
 	q := strings.ToLower(text.Code(query))
 	id := strings.Trim(q, "0123456789abcdef") == "" && len(q) <= 64
-	begins := id && len(q) >= minPrefix && w.begins(q)
-	if id && len(q) == 64 || begins && r == view.OwnRecord || text.Name(query) == "" {
+	begins := id && len(q) >= minPrefix && n.begins(q)
+	if id && len(q) == 64 || begins && n.role == view.OwnRecord || text.Name(query) == "" {
 		return query, nil
 	}
-	named := w.recordsNamed
-	if r != view.OwnRecord {
-		named = w.consentsNamed
+	search := n.records
+	if n.role != view.OwnRecord {
+		search = n.consents
 	}
-	ids, names, err := named(ctx, r, query)
+	ids, names, err := search(ctx, query)
 	if begins && len(ids) > 0 {
-		for t := range w.view.Of(r) {
+		for t := range w.view.Of(n.role) {
 			if beginsWith(t.ID, q) && !slices.Contains(ids, t.ID) {
 				ids = append(ids, t.ID)
 			}
@@ -50,9 +58,9 @@ func (w *Wallet) meant(ctx context.Context, r view.Role, query, what string) (st
 		if w.view.Behind() != nil {
 			return "", w.view.Behind() // it may be there by now
 		}
-		return "", ErrNotFound.With("noun", what, "query", query, "like", Like(query, names))
+		return "", ErrNotFound.With("noun", n.what, "query", query, "like", Like(query, names))
 	}
-	over := r != view.OwnRecord && !slices.ContainsFunc(ids, func(id contract.ID) bool {
+	over := n.role != view.OwnRecord && !slices.ContainsFunc(ids, func(id contract.ID) bool {
 		t := w.view.Thread(id)
 		return t == nil || w.Consents().statusOf(t) != StatusExpired && w.Consents().statusOf(t) != StatusRevoked
 	})
@@ -70,18 +78,18 @@ func ambiguous(query string, ids []contract.ID, over bool) error {
 }
 
 // begins reports whether an id of anything that is there begins so.
-func (w *Wallet) begins(q string) bool {
-	for _, t := range w.view.Threads() {
+func (n named) begins(q string) bool {
+	for _, t := range n.w.view.Threads() {
 		if beginsWith(t.ID, q) {
 			return true
 		}
 	}
-	return w.Changes().find(AddingRecord, q) != nil || w.Changes().find(Granting, q) != nil
+	return n.w.Changes().find(AddingRecord, q) != nil || n.w.Changes().find(Granting, q) != nil
 }
 
-// recordsNamed are the records of a title that were not removed; names are all titles.
-func (w *Wallet) recordsNamed(ctx context.Context, _ view.Role, query string) (ids []contract.ID, names []string, err error) {
-	all, err := w.Records().List(ctx)
+// records are the records of a title that were not removed; names are all titles.
+func (n named) records(ctx context.Context, query string) (ids []contract.ID, names []string, err error) {
+	all, err := n.w.Records().List(ctx)
 	for i := range all {
 		if !all[i].Missing {
 			names = append(names, all[i].Title)
@@ -93,11 +101,11 @@ func (w *Wallet) recordsNamed(ctx context.Context, _ view.Role, query string) (i
 	return ids, names, err
 }
 
-// consentsNamed are the consents with a contact of a name: those in force, or else all;
+// consents are the consents with a contact of a name: those in force, or else all;
 // names are those of all contacts.
-func (w *Wallet) consentsNamed(ctx context.Context, r view.Role, query string) (ids []contract.ID, names []string, err error) {
-	names = w.Contacts().names()
-	c, none := w.Contacts().Named(query)
+func (n named) consents(ctx context.Context, query string) (ids []contract.ID, names []string, err error) {
+	names = n.w.Contacts().names()
+	c, none := n.w.Contacts().Named(query)
 	if none != nil {
 		return nil, names, nil
 	}
@@ -111,20 +119,20 @@ func (w *Wallet) consentsNamed(ctx context.Context, r view.Role, query string) (
 			ids = append(ids, id)
 		}
 	}
-	if r == view.OwnGrant {
-		all, err := w.Consents().List(ctx)
+	if n.role == view.OwnGrant {
+		all, err := n.w.Consents().List(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
 		for i := range all {
 			s := &all[i].Seen
-			if t := w.view.Thread(all[i].ID); s.Address.IsZero() && t != nil && w.Consents().isFor(t, c.Address) {
+			if t := n.w.view.Thread(all[i].ID); s.Address.IsZero() && t != nil && n.w.Consents().isFor(t, c.Address) {
 				s.Address = c.Address // its terms cannot be had, and it is theirs all the same
 			}
 			note(s, all[i].ID)
 		}
 	} else {
-		all, err := w.Inbox().List(ctx)
+		all, err := n.w.Inbox().List(ctx)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -631,7 +631,7 @@ func TestHostileParts(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			id, err := p.patient.GrantTwisted(ctx, plan, wallet.Twist{Change: change})
+			id, err := p.patient.Grants().GiveTwisted(ctx, plan, wallet.Twist{Change: change})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -667,7 +667,7 @@ func TestHostileParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	all.Records = append(all.Records, wallet.Wholes(plain)...)
-	id, err := p.patient.GrantTwisted(ctx, all, wallet.Twist{Change: func(*payload.Envelope, *payload.Terms) {}})
+	id, err := p.patient.Grants().GiveTwisted(ctx, all, wallet.Twist{Change: func(*payload.Envelope, *payload.Terms) {}})
 	if err != nil {
 		t.Fatal(err)
 	}

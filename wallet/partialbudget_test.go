@@ -118,7 +118,7 @@ func BenchmarkBudgetPartialBatch(b *testing.B) {
 					plans = append(plans, x.plan)
 				}
 				*x.took += ofCPU(func() {
-					if err := p.patient.GrantAll(ctx, plans); err != nil {
+					if err := p.patient.Grants().GiveAll(ctx, plans); err != nil {
 						b.Fatal(err)
 					}
 				})

@@ -201,7 +201,7 @@ func clearProfile(dir string) error {
 	for _, name := range []string{home.LedgersDir, home.BookFile, home.TablesFile, home.KeyCheckFile, string(BeingRestored)} {
 		errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
 	}
-	for _, path := range halfWritten(dir) {
+	for _, path := range home.HalfWritten(dir) {
 		errs = append(errs, os.Remove(path))
 	}
 	return errors.Join(errs...)
@@ -228,7 +228,7 @@ func (rc Recovery) restore(ctx context.Context, name string, out *Restored) erro
 	if err := rc.w.save(); err != nil {
 		return err
 	}
-	rc.w.tidy()
+	rc.w.home.Tidy()
 	rc.w.outbox.Finish(ctx, nil) // a revocation of an earlier try
 	if err := rc.readAll(ctx); err != nil {
 		return err
@@ -320,7 +320,7 @@ func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
 					lose("metadata", t, i+1, "", t.Damage())
 					continue
 				}
-				blob, err := rc.w.blob(ctx, crypto.Locator(m.Content), "content", t.ID)
+				blob, err := stored{rc.w}.blob(ctx, crypto.Locator(m.Content), "content", t.ID)
 				if isMissing(err) || isTampered(err) {
 					lose("content", t, i+1, m.Title, err)
 				} else if err != nil {
@@ -503,7 +503,7 @@ func (rc Recovery) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Chan
 		return nil, err
 	}
 	read := func(part ledgerclient.Part, what string) (crypto.Hash, error) {
-		blob, err := rc.w.readBlob(ctx, seed.Locator(t.ID, byte(part)), maxSmall, what, t.ID)
+		blob, err := stored{rc.w}.readBlob(ctx, seed.Locator(t.ID, byte(part)), maxSmall, what, t.ID)
 		if err != nil {
 			return crypto.Hash{}, err
 		}

@@ -56,7 +56,7 @@ func grantMany(t *testing.T, w *wallet.Wallet, now *town, from, to int) {
 		plans = append(plans, &wallet.GrantPlan{To: contacts[i%len(contacts)], Records: wallet.Wholes(recs[i%len(recs)]), Purpose: wallet.Treatment,
 			NotAfter: must(wallet.EndAfter(fmt.Sprintf("%dd", 1+i%60), now.now))(t)})
 	}
-	if err := w.GrantAll(ctx, plans); err != nil {
+	if err := w.Grants().GiveAll(ctx, plans); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -158,7 +158,7 @@ func TestRestore(t *testing.T) {
 		for i := from; i < to; i++ {
 			plans = append(plans, &wallet.GrantPlan{To: people[0], Records: wallet.Wholes(recs[i%len(recs)]), Purpose: wallet.Treatment, NotAfter: must(wallet.EndAfter("30d", tn.now))(t)})
 		}
-		if err := w.GrantAll(ctx, plans); err == nil {
+		if err := w.Grants().GiveAll(ctx, plans); err == nil {
 			t.Fatal("the batch was not killed")
 		}
 	}

@@ -64,7 +64,7 @@ func (cs Consents) choose(ctx context.Context, r RevokeRequest) ([]Consent, erro
 	}
 	chosen := map[contract.ID]bool{}
 	for _, q := range r.Consents {
-		q, err := cs.w.meant(ctx, view.OwnGrant, q, "consent")
+		q, err := named{cs.w, view.OwnGrant, "consent"}.meant(ctx, q)
 		if err != nil {
 			return nil, err
 		}

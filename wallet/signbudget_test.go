@@ -135,7 +135,7 @@ func BenchmarkBudgetSign(b *testing.B) {
 					raw = curveOfGrants(n)
 				}
 				start := time.Now()
-				if err := patient.PrepareGrants(ctx, plans); err != nil {
+				if err := patient.Grants().PrepareAll(ctx, plans); err != nil {
 					b.Fatal(err)
 				}
 				took := time.Since(start)
@@ -148,7 +148,7 @@ func BenchmarkBudgetSign(b *testing.B) {
 			slices.Sort(ratios)
 			raw := curveOfGrants(n)
 			start := time.Now()
-			if err := patient.GrantAll(ctx, plans); err != nil {
+			if err := patient.Grants().GiveAll(ctx, plans); err != nil {
 				b.Fatal(err)
 			}
 			b.ReportMetric(raw.Seconds()/time.Since(start).Seconds(), "ratio-durable")

@@ -16,7 +16,6 @@ import (
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/wallet/atomicfile"
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -214,7 +213,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 		return cmp.Or(w.view.Behind(), w.lock.keyless) // with this key there is nothing to end
 	}
 	if noLock == nil {
-		w.tidy()
+		w.home.Tidy()
 	}
 	// What cannot be finished now does not keep anybody from looking; carryOut
 	// refuses to begin anything behind it.
@@ -225,27 +224,6 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 		}
 	}
 	return f()
-}
-
-// tidy removes half-written files: under the lock nobody is writing them. What cannot be
-// removed is garbage, and the next run tries again.
-func (w *Wallet) tidy() {
-	for _, dir := range []string{w.home.Dir, w.home.Path(w.home.Ledger), w.home.Path(w.home.In(home.JournalDir))} {
-		for _, path := range halfWritten(dir) {
-			os.Remove(path)
-		}
-	}
-}
-
-// halfWritten are the files in dir that a killed process left.
-func halfWritten(dir string) (paths []string) {
-	entries, _ := disk.ReadDir(dir)
-	for _, e := range entries {
-		if atomicfile.IsTemp(e) {
-			paths = append(paths, filepath.Join(dir, e.Name()))
-		}
-	}
-	return paths
 }
 
 // HourTime is the beginning of a ledger hour.
@@ -327,9 +305,9 @@ func connect(ctx context.Context, dir string, s Settings, services ledgerclient.
 }
 
 // find returns the thread of that role whose id begins with query, or that it names
-// otherwise: see meant.
+// otherwise: see named.
 func (w *Wallet) find(ctx context.Context, r view.Role, query, what string) (*view.Thread, error) {
-	query, err := w.meant(ctx, r, query, what)
+	query, err := named{w, r, what}.meant(ctx, query)
 	if err != nil {
 		return nil, err
 	}

@@ -280,7 +280,7 @@ func TestGrantAll(t *testing.T) {
 	for i := range plans {
 		plans[i] = p
 	}
-	if err := patient.GrantAll(ctx, plans); err != nil {
+	if err := patient.Grants().GiveAll(ctx, plans); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[contract.ID]bool{}

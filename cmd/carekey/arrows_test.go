@@ -28,7 +28,7 @@ var bounds = []struct {
 	methods int    // of that one
 }{
 	{"cmd/carekey", 8, "app", 80},
-	{"wallet", 10, "Wallet", 60},
+	{"wallet", 10, "Wallet", 45},
 }
 
 // A package of many files reads from top to bottom if they can be put into an order in

@@ -186,3 +186,24 @@ func damagedKind(name string, err error) error {
 	}
 	return err
 }
+
+// Tidy removes half-written files: under the lock nobody is writing them. What cannot be
+// removed is garbage, and the next run tries again.
+func (f Folder) Tidy() {
+	for _, dir := range []string{f.Dir, f.Path(f.Ledger), f.Path(f.In(JournalDir))} {
+		for _, path := range HalfWritten(dir) {
+			os.Remove(path)
+		}
+	}
+}
+
+// HalfWritten are the files in dir that a killed process left.
+func HalfWritten(dir string) (paths []string) {
+	entries, _ := disk.ReadDir(dir)
+	for _, e := range entries {
+		if atomicfile.IsTemp(e) {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths
+}
