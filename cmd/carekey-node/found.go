@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -358,7 +359,7 @@ func ownLine(dir string, cfg *config, d *node.Draft, genesis []byte) (i int, fd 
 }
 
 func newFoundNode(a *app) *cobra.Command {
-	var id, orderURL string
+	n := &founding{app: a}
 	c := &cobra.Command{
 		Use:   "node DIR DRAFT --id ID --order URL",
 		Short: "Make this institution's node of the ledger in a draft",
@@ -371,76 +372,83 @@ share; it can differ in what it says of this computer: cometbft:/srv/order, wher
 a validator on that folder (carekey-ledger-cometbft help). The node of the first member in
 the draft begins the ledger there, and the others find it.`,
 		Args: cli.Takes(2, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := args[0]
-			d, err := a.readDraft(args[1])
-			if err != nil {
-				return err
-			}
-			j, genesis, err := describeDraft(&d)
-			if err != nil {
-				return err
-			}
-			if id == "" {
-				return usage("the id that all members compared is missing", "see it with: carekey-node found show DRAFT; then add --id ID")
-			}
-			if want := strings.ToLower(strings.Join(strings.Fields(id), "")); want != j.Ledger {
-				return errDraftID.With("want", want, "got", j.Ledger)
-			}
-			if orderURL == "" && len(d.Members) > 1 {
-				return usage("several nodes need an order that they share", "add --order URL; see: carekey-node help init")
-			}
-			cfg, err := readConfig(dir)
-			if err != nil {
-				return err
-			}
-			own, fd, err := ownLine(dir, cfg, &d, genesis)
-			if err != nil {
-				return err
-			}
-			if f, err := a.openFolder(dir, cfg, true); err == nil {
-				f.Close()
-				return errNodeExists.With("dir", dir)
-			} else if !errors.Is(err, folder.ErrNoLedger) {
-				return err
-			}
-			// Before the ledger: where that is, the node is complete.
-			err = edit(dir, func(c *config) error {
-				c.Order, c.Peers = orderURL, nil
-				for i, m := range d.Members {
-					if i != own {
-						c.Peers = append(c.Peers, peerSetting{m.Name, m.URLs, m.Fingerprint})
-					}
-				}
-				*cfg = *c
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			f, err := a.createIn(cmd.Context(), dir, fd, orderURL)
-			if t := (*ledgerclient.TamperedError)(nil); own > 0 && errors.As(err, &t) && t.What == "order" {
-				return errNotBegun.Of(err, "by", d.Members[0].Name)
-			}
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			if len(d.Members) > 1 {
-				if err := server.Founded(cmd.Context(), f, a.now()); err != nil {
-					return err
-				}
-			}
-			n, err := a.describe(cmd.Context(), f, dir, cfg)
-			if err != nil {
-				return err
-			}
-			a.say("Next: carekey-node serve %s --listen :%s", dir, defaultPort)
-			return a.show(n)
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return n.make(cmd.Context(), args[0], args[1]) },
 	}
 	f := c.Flags()
-	f.StringVar(&id, "id", "", "`ID` of the ledger, as all members compared it; spaces in it do not matter")
-	f.StringVar(&orderURL, "order", "", "`URL` of the backend that keeps the order")
+	f.StringVar(&n.id, "id", "", "`ID` of the ledger, as all members compared it; spaces in it do not matter")
+	f.StringVar(&n.order, "order", "", "`URL` of the backend that keeps the order")
 	return c
+}
+
+// founding makes a node of the ledger in a draft.
+type founding struct {
+	*app
+	id, order string // as they were given
+}
+
+func (a *founding) make(ctx context.Context, dir, draft string) error {
+	d, err := a.readDraft(draft)
+	if err != nil {
+		return err
+	}
+	j, genesis, err := describeDraft(&d)
+	if err != nil {
+		return err
+	}
+	if a.id == "" {
+		return usage("the id that all members compared is missing", "see it with: carekey-node found show DRAFT; then add --id ID")
+	}
+	if want := strings.ToLower(strings.Join(strings.Fields(a.id), "")); want != j.Ledger {
+		return errDraftID.With("want", want, "got", j.Ledger)
+	}
+	if a.order == "" && len(d.Members) > 1 {
+		return usage("several nodes need an order that they share", "add --order URL; see: carekey-node help init")
+	}
+	cfg, err := readConfig(dir)
+	if err != nil {
+		return err
+	}
+	own, fd, err := ownLine(dir, cfg, &d, genesis)
+	if err != nil {
+		return err
+	}
+	if f, err := a.openFolder(dir, cfg, true); err == nil {
+		f.Close()
+		return errNodeExists.With("dir", dir)
+	} else if !errors.Is(err, folder.ErrNoLedger) {
+		return err
+	}
+	// Before the ledger: where that is, the node is complete.
+	err = edit(dir, func(c *config) error {
+		c.Order, c.Peers = a.order, nil
+		for i, m := range d.Members {
+			if i != own {
+				c.Peers = append(c.Peers, peerSetting{m.Name, m.URLs, m.Fingerprint})
+			}
+		}
+		*cfg = *c
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	f, err := a.createIn(ctx, dir, fd, a.order)
+	if t := (*ledgerclient.TamperedError)(nil); own > 0 && errors.As(err, &t) && t.What == "order" {
+		return errNotBegun.Of(err, "by", d.Members[0].Name)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if len(d.Members) > 1 {
+		if err := server.Founded(ctx, f, a.now()); err != nil {
+			return err
+		}
+	}
+	n, err := a.describe(ctx, f, dir, cfg)
+	if err != nil {
+		return err
+	}
+	a.say("Next: carekey-node serve %s --listen :%s", dir, defaultPort)
+	return a.show(n)
 }

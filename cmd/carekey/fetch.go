@@ -99,40 +99,7 @@ tried again, up to an hour later; what fails otherwise is said and left to you. 
 --unit prints a unit for systemd that does the same, and does nothing.`,
 		Example: "  carekey fetch\n  carekey fetch 55aef0c0 --reason 'check-up on Monday' -o maria\n  carekey fetch --all --watch records --reason 'treatment'\n  carekey fetch 55aef0c0 --by 'Nurse Ada' --reason 'check-up'\n  carekey fetch carekey-fetch1ahf5mrsiydw76ex6jkypvylnu...",
 		Args:    cli.Takes(0, -1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if !cmd.Flags().Changed("by") {
-				f.by = a.env(envBy)
-			}
-			if err := f.check(cmd, args); err != nil {
-				return err
-			}
-			if f.watch != "" {
-				return (&fetchWatch{&watching{app: a}, f}).run(cmd)
-			}
-			if len(args) == 0 && !f.all && !a.interactive() {
-				return usage("name a fetch code or a consent, or everything with --all", "what there is: carekey inbox")
-			}
-			named, code, err := (handing{a}).toFetch(strings.Join(args, ""))
-			if err != nil {
-				return err
-			}
-			which := everywhere
-			if code != nil { // it names its ledger
-				if err := (ledgers{a}).follow(cmd.Context(), code); err != nil {
-					return err
-				}
-				which = func(p place) []place {
-					if at, ok := p.settings.Ledger(code.Ledger); ok && a.flags.ledger == "" {
-						return []place{p.on(at)}
-					}
-					return []place{p}
-				}
-			}
-			return a.withLedgers(cmd, writes, which, func(ctx context.Context, s *session) error {
-				x := &fetching{session: s, flags: f}
-				return x.interrupted(x.fetch(ctx, code, named))
-			})
-		},
+		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(a, cmd, args) },
 	}
 	c.Flags().BoolVar(&f.all, "all", false, "everything that can be opened now")
 	c.Flags().StringVarP(&f.dir, "output", "o", ".", "folder `DIR` for the files")
@@ -147,6 +114,42 @@ tried again, up to an hour later; what fails otherwise is said and left to you. 
 	c.Flags().BoolVar(&f.view, "view", false, "show what they say in one picture, see carekey view")
 	acceptClock(a, c)
 	return c
+}
+
+// run fetches once, or watches.
+func (f fetchFlags) run(a *app, cmd *cobra.Command, args []string) error {
+	if !cmd.Flags().Changed("by") {
+		f.by = a.env(envBy)
+	}
+	if err := f.check(cmd, args); err != nil {
+		return err
+	}
+	if f.watch != "" {
+		return (&fetchWatch{&watching{app: a}, f}).run(cmd)
+	}
+	if len(args) == 0 && !f.all && !a.interactive() {
+		return usage("name a fetch code or a consent, or everything with --all", "what there is: carekey inbox")
+	}
+	named, code, err := (handing{a}).toFetch(strings.Join(args, ""))
+	if err != nil {
+		return err
+	}
+	which := everywhere
+	if code != nil { // it names its ledger
+		if err := (ledgers{a}).follow(cmd.Context(), code); err != nil {
+			return err
+		}
+		which = func(p place) []place {
+			if at, ok := p.settings.Ledger(code.Ledger); ok && a.flags.ledger == "" {
+				return []place{p.on(at)}
+			}
+			return []place{p}
+		}
+	}
+	return a.withLedgers(cmd, writes, which, func(ctx context.Context, s *session) error {
+		x := &fetching{session: s, flags: f}
+		return x.interrupted(x.fetch(ctx, code, named))
+	})
 }
 
 // toFetch reads what somebody names: a fetch code, or a consent by its id or whose it is,

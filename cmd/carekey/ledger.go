@@ -234,20 +234,6 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		}
 		j.Size, j.Root, j.Signatures, j.checkedJSON = v.Size, v.Root, v.Signatures, v.checkedJSON
 	}
-	state := j.signed()
-	switch {
-	case away != nil:
-		state = "out of reach: this is what was verified last"
-	case verify && g.Gate == ledgerclient.Enforced: // its store and keeper are where nobody else can look
-		state = "all that a node shows verifies: %s, the rules, the state roots and the signed head\n(%s)"
-	case verify:
-		state = "everything verifies: %s, the store and the keeper's files\n(%s)"
-	case w != nil:
-		state += ", and continues what this wallet has seen"
-	}
-	if verify {
-		state = fmt.Sprintf(state, plural(int(j.Size), "entry", "entries"), j.now())
-	}
 	rows := cli.Rows{
 		{"ledger", j.ID.String()},
 		{"name", cli.Clean(j.Name)},
@@ -261,7 +247,7 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 	} else if len(j.Nodes) > 1 {
 		rows.Add("configuration", j.Configuration.String())
 	}
-	rows.Add("state", state)
+	rows.Add("state", j.state(away != nil, verify, w != nil))
 	if s := j.Witnesses; s != nil {
 		rows.Add("witnesses", witnessWords(*s))
 	}
@@ -272,6 +258,23 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		a.next("carekey ledger verify checks every byte of it")
 	}
 	return a.result(j)
+}
+
+// state says what is known of the ledger.
+func (j *ledgerJSON) state(away, verify, known bool) string {
+	all := "everything verifies: %s, the store and the keeper's files\n(%s)"
+	if j.Gate == ledgerclient.Enforced { // its store and keeper are where nobody else can look
+		all = "all that a node shows verifies: %s, the rules, the state roots and the signed head\n(%s)"
+	}
+	switch {
+	case away:
+		return "out of reach: this is what was verified last"
+	case verify:
+		return fmt.Sprintf(all, plural(int(j.Size), "entry", "entries"), j.now())
+	case known:
+		return j.signed() + ", and continues what this wallet has seen"
+	}
+	return j.signed()
 }
 
 // now says what was checked this time, and what was not.

@@ -21,7 +21,29 @@ import (
 
 func newRecord(a *app) *cobra.Command {
 	r := &records{app: a}
-	add := &cobra.Command{
+	own := []*cobra.Command{r.newAdd(), r.newList(), r.newGet(), r.newUpdate(), r.newEdit(), r.newHistory(), r.newRemove(), r.newExport(), newTables(a)}
+	return group("record", "Your records", append(own, newParts(r)...)...)
+}
+
+// records is what a patient does with her own.
+type records struct {
+	*app
+	describe   wallet.Describe
+	category   string
+	output     string
+	age, force bool
+
+	search, dated string // of list
+	limit         int
+	versions      string // of export
+
+	each       bool     // file of a folder is a record
+	all, reset bool     // of show and label
+	add, drop  []string // words that parts are to have, or no longer
+}
+
+func (r *records) newAdd() *cobra.Command {
+	c := &cobra.Command{
 		Use:   "add (FILE... | DIR | -) [--each]",
 		Short: "Encrypt files and keep each as a record",
 		Long: `Encrypt files for yourself alone and enter them on the ledger, each as a record, all by
@@ -46,7 +68,15 @@ The same command again adds what is missing, and nothing twice.`,
 		Args:    cli.Takes(1, -1),
 		RunE:    r.put,
 	}
-	update := &cobra.Command{
+	r.describeFlags(c, "the file's name", "other", "none")
+	acceptClock(r.app, c)
+	c.Flags().BoolVar(&r.describe.OtherPerson, "other-person", false, "take it although it is about another person than your other records")
+	c.Flags().BoolVar(&r.each, "each", false, "make a record of each file of a folder, FHIR or not")
+	return c
+}
+
+func (r *records) newUpdate() *cobra.Command {
+	c := &cobra.Command{
 		Use:   "update ID (FILE | -)",
 		Short: "Make a file the next version of a record",
 		Long: `Make a file, or what comes on stdin, the next version of a record. Consents that you
@@ -54,7 +84,14 @@ gave stay with the version they were given for; the new one needs a new grant.`,
 		Args: cli.Takes(2, 2),
 		RunE: r.put,
 	}
-	edit := &cobra.Command{
+	r.describeFlags(c, "as before", "as before", "as before")
+	acceptClock(r.app, c)
+	c.Flags().BoolVar(&r.describe.OtherPerson, "other-person", false, "take it although it is about another person than your other records")
+	return c
+}
+
+func (r *records) newEdit() *cobra.Command {
+	c := &cobra.Command{
 		Use:   "edit ID (--title TITLE | --category CATEGORY | --date DATE)",
 		Short: "Change how a record is called, dated and sorted",
 		Long: `Change the title, the category or the date of a record's newest version. Its content and
@@ -64,36 +101,42 @@ others see that you kept something, and not which record it is about.
 Consents that you gave show what they did when you gave them; the next one shows this.`,
 		Example: "  carekey record edit 1a2b3c4d --title 'Blood test' --date 2026-05-04",
 		Args:    cli.Takes(1, 1),
-		RunE:    a.onWallet(writes|keeps, r.edit),
+		RunE:    r.onWallet(writes|keeps, r.edit),
 	}
-	for c, defaults := range map[*cobra.Command][3]string{
-		add:    {"the file's name", "other", "none"},
-		update: {"as before", "as before", "as before"},
-		edit:   {"as before", "as before", "as before; none is no date"},
-	} {
-		c.Flags().StringVar(&r.describe.Title, "title", "", "`TITLE`, for you and those who may open it (default: "+defaults[0]+")")
-		c.Flags().StringVar(&r.category, "category", "", "`CATEGORY`, one of: "+strings.Join(categoryNames(), ", ")+" (default: "+defaults[1]+")")
-		c.Flags().StringVar(&r.describe.Date, "date", "", "the day that it is about, `DATE`: 2026-11-21 (default: "+defaults[2]+")")
-		c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
-	}
-	for _, c := range []*cobra.Command{add, update} {
-		c.Flags().BoolVar(&r.describe.OtherPerson, "other-person", false, "take it although it is about another person than your other records")
-	}
-	ls := &cobra.Command{
+	r.describeFlags(c, "as before", "as before", "as before; none is no date")
+	acceptClock(r.app, c)
+	return c
+}
+
+// describeFlags are how a record is called, dated and sorted, with what each is if it is not
+// given.
+func (r *records) describeFlags(c *cobra.Command, title, category, date string) {
+	c.Flags().StringVar(&r.describe.Title, "title", "", "`TITLE`, for you and those who may open it (default: "+title+")")
+	c.Flags().StringVar(&r.category, "category", "", "`CATEGORY`, one of: "+strings.Join(categoryNames(), ", ")+" (default: "+category+")")
+	c.Flags().StringVar(&r.describe.Date, "date", "", "the day that it is about, `DATE`: 2026-11-21 (default: "+date+")")
+	c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (r *records) newList() *cobra.Command {
+	c := &cobra.Command{
 		Use:   "list",
 		Short: "List your records",
 		Long: `List your records, oldest first. What is named here, all of it has to fit: the category
 of a record or, if it was split, of one of its parts; words of its title or its file's
 name, whatever their case and accents; its date, as DATES of carekey grant --help.`,
 		Example: "  carekey record list --search blood --dated 2025..",
-		RunE:    a.onWallet(looks, r.list),
+		RunE:    r.onWallet(looks, r.list),
 	}
-	ls.Flags().StringVar(&r.category, "category", "", "of this `CATEGORY`, or with parts of it")
-	ls.Flags().StringVar(&r.search, "search", "", "with these `WORDS` in the title or the file's name")
-	ls.Flags().StringVar(&r.dated, "dated", "", "about these `DATES`: 2024-03..2025, 2024.., ..2023-06-30 or 2024")
-	ls.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
-	cli.LimitFlag(ls, &r.limit)
-	get := &cobra.Command{
+	c.Flags().StringVar(&r.category, "category", "", "of this `CATEGORY`, or with parts of it")
+	c.Flags().StringVar(&r.search, "search", "", "with these `WORDS` in the title or the file's name")
+	c.Flags().StringVar(&r.dated, "dated", "", "about these `DATES`: 2024-03..2025, 2024.., ..2023-06-30 or 2024")
+	c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
+	cli.LimitFlag(c, &r.limit)
+	return c
+}
+
+func (r *records) newGet() *cobra.Command {
+	c := &cobra.Command{
 		Use:   "get ID [-o FILE]",
 		Short: "Decrypt the newest version of a record",
 		Long: `Decrypt the newest version of a record. ID, here and in every command that asks for a
@@ -101,21 +144,34 @@ record's, is the beginning of its id, or its title, if no other record has it.`,
 		Example: "  carekey record get 'Blood test' -o blood.json",
 		RunE:    r.get,
 	}
-	get.Flags().StringVarP(&r.output, "output", "o", "", "write to `FILE`; - is stdout (the default)")
-	get.Flags().BoolVar(&r.age, "age", false, "keep it encrypted: an age file, which age opens with carekey age identity")
-	get.Flags().BoolVar(&r.force, "force", false, "overwrite FILE")
-	history := &cobra.Command{
+	c.Flags().StringVarP(&r.output, "output", "o", "", "write to `FILE`; - is stdout (the default)")
+	c.Flags().BoolVar(&r.age, "age", false, "keep it encrypted: an age file, which age opens with carekey age identity")
+	c.Flags().BoolVar(&r.force, "force", false, "overwrite FILE")
+	return c
+}
+
+func (r *records) newHistory() *cobra.Command {
+	c := &cobra.Command{
 		Use:   "history ID [--limit N]",
 		Short: "List every version of a record",
-		RunE:  a.onWallet(looks, r.history),
+		RunE:  r.onWallet(looks, r.history),
 	}
-	cli.LimitFlag(history, &r.limit)
-	remove := &cobra.Command{
+	cli.LimitFlag(c, &r.limit)
+	return c
+}
+
+func (r *records) newRemove() *cobra.Command {
+	c := &cobra.Command{
 		Use:   "remove ID",
 		Short: "Withdraw a record for good and erase its content from the store",
-		RunE:  a.onWallet(writes|keeps, r.remove),
+		RunE:  r.onWallet(writes|keeps, r.remove),
 	}
-	export := &cobra.Command{
+	acceptClock(r.app, c)
+	return c
+}
+
+func (r *records) newExport() *cobra.Command {
+	c := &cobra.Command{
 		Use:   "export DIR [--versions all]",
 		Short: "Decrypt all your records into a folder, to keep them or to leave",
 		Long: `Decrypt the newest version of every record into files of a folder, which is made. They
@@ -127,31 +183,11 @@ cannot be had is named, the rest is written, and the exit code is 8. Records on 
 ledger are exported from there, with --ledger; what was granted to you is others', and
 is had with carekey fetch. The consents: carekey consent export.`,
 		Args: cli.Takes(1, 1),
-		RunE: a.onWallet(looks, r.export),
+		RunE: r.onWallet(looks, r.export),
 	}
-	export.Flags().StringVar(&r.versions, "versions", "newest", "`WHICH` versions: newest or all")
-	export.RegisterFlagCompletionFunc("versions", cobra.FixedCompletions([]string{"newest", "all"}, cobra.ShellCompDirectiveNoFileComp))
-	add.Flags().BoolVar(&r.each, "each", false, "make a record of each file of a folder, FHIR or not")
-	acceptClock(a, add, update, edit, remove)
-	own := []*cobra.Command{add, ls, get, update, edit, history, remove, export, newTables(a)}
-	return group("record", "Your records", append(own, newParts(r)...)...)
-}
-
-// records is what a patient does with her own.
-type records struct {
-	*app
-	describe   wallet.Describe
-	category   string
-	output     string
-	age, force bool
-
-	search, dated string // of list
-	limit         int
-	versions      string // of export
-
-	each       bool     // file of a folder is a record
-	all, reset bool     // of show and label
-	add, drop  []string // words that parts are to have, or no longer
+	c.Flags().StringVar(&r.versions, "versions", "newest", "`WHICH` versions: newest or all")
+	c.RegisterFlagCompletionFunc("versions", cobra.FixedCompletions([]string{"newest", "all"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
 }
 
 func categoryNames() []string {

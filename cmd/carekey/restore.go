@@ -129,10 +129,7 @@ func (a restores) restore(ctx context.Context, f restoreFlags) error {
 			}})
 	end()
 	if errors.Is(err, wallet.ErrNothing) {
-		os.Remove(filepath.Join(p.dir, "lock"))
-		os.Remove(filepath.Join(p.dir, "lock.next"))
-		os.Remove(p.dir)
-		os.Remove(filepath.Dir(p.dir))
+		p.leaveNothing()
 	}
 	if err != nil {
 		return err
@@ -142,6 +139,13 @@ func (a restores) restore(ctx context.Context, f restoreFlags) error {
 		order = orderHint(p, got.Was)
 	}
 	return a.show(w, got, damaged, order)
+}
+
+// leaveNothing removes the profile's folder, in which nothing was made but the lock.
+func (p place) leaveNothing() {
+	for _, path := range []string{filepath.Join(p.dir, "lock"), filepath.Join(p.dir, "lock.next"), p.dir, filepath.Dir(p.dir)} {
+		os.Remove(path)
+	}
 }
 
 // orderHint is how the copy of an order comes together with it again. was is where
