@@ -195,16 +195,8 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 	if !pin.valid() || (pin.Size > 0 && pin.Ledger != c.id) || (known.Size > 0 && (known.Ledger != c.id || known.Size < pin.Size)) {
 		return Pin{}, Head{}, &TamperedError{What: "remembered head"}
 	}
-	if pin.Configs >= len(c.known()) {
-		if _, err := c.refresh(ctx); err != nil {
-			return Pin{}, Head{}, err
-		}
-	}
-	switch terms := c.known(); {
-	case pin.Configs >= len(terms):
-		return Pin{}, Head{}, errFewerDocuments
-	case pin.Configs > 0 && terms[pin.Configs].Commitment() != pin.Config:
-		return Pin{}, Head{}, c.conflict(ctx, pin.head(), terms[pin.Configs].handover)
+	if err := c.continues(ctx, pin); err != nil {
+		return Pin{}, Head{}, err
 	}
 	if f, ok := c.Ledger.(Follower); ok {
 		f.From(pin.Size)
@@ -227,51 +219,18 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 		pin.Note = head.Note
 		return pin, head, nil
 	}
-	next := Pin{Ledger: c.id, Size: pin.Size, Hour: pin.Hour, Edge: append([]crypto.Hash(nil), pin.Edge...), Configs: pin.Configs}
-	way := passed{head: head.Root}
-	var changes []Head // of the log behind each configuration entry
-	err = c.eachLeaf(ctx, pin.Size, head.Size, func(index uint64, leaf *contract.Leaf) error {
-		if leaf.Hour < next.Hour {
-			return &TamperedError{What: fmt.Sprintf("entry %d", index), Err: fmt.Errorf("ledger time goes backwards")}
-		}
-		if leaf.Entry.Kind == contract.KindConfig || index == 0 {
-			if index > 0 {
-				next.Configs++
-			}
-			if err := c.checkConfig(ctx, next.Configs, &leaf.Entry); err != nil {
-				return err
-			}
-		}
-		raw := leaf.Marshal()
-		hash := crypto.Hash(tlog.RecordHash(raw[:]))
-		if head.Size-index <= maxPassed {
-			if len(way.leaves) == 0 {
-				way.from = index
-			}
-			way.take(next.Edge, hash)
-		}
-		next.Edge = add(next.Edge, index, hash)
-		next.Hour = leaf.Hour
-		if err := visit(index, leaf); err != nil {
-			return err
-		}
-		next.Size++
-		if len(changes) < next.Configs-pin.Configs {
-			changes = append(changes, Head{Size: next.Size, Root: edgeRoot(next.Edge)})
-		}
-		if next.Size == known.Size && edgeRoot(next.Edge) != known.Root {
-			return c.historyError(ctx, known.head(), head)
-		}
-		return nil
-	})
+	w := walk{Client: c, head: head, known: known, way: passed{head: head.Root}, next: Pin{
+		Ledger: c.id, Size: pin.Size, Hour: pin.Hour, Edge: append([]crypto.Hash(nil), pin.Edge...), Configs: pin.Configs}}
+	err = c.eachLeaf(ctx, pin.Size, head.Size, func(index uint64, leaf *contract.Leaf) error { return w.step(ctx, index, leaf, visit) })
 	if err != nil {
 		return Pin{}, Head{}, err
 	}
+	next := w.next
 	next.Root = edgeRoot(next.Edge)
 	if next.Root != head.Root {
 		return Pin{}, Head{}, c.blame(ctx, pin, head)
 	}
-	if err := c.came(ctx, terms, pin.Configs, changes, head); err != nil {
+	if err := c.came(ctx, terms, pin.Configs, w.changes, head); err != nil {
 		return Pin{}, Head{}, err
 	}
 	if now := c.known(); len(now) > len(terms) { // the head was judged by one that is no longer in force
@@ -287,9 +246,72 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 		next.Config = c.known()[next.Configs].Commitment()
 	}
 	c.mu.Lock()
-	c.passed = way
+	c.passed = w.way
 	c.mu.Unlock()
 	return next, head, nil
+}
+
+// continues checks that the configurations which a pin counts are shown still.
+func (c *Client) continues(ctx context.Context, pin Pin) error {
+	if pin.Configs >= len(c.known()) {
+		if _, err := c.refresh(ctx); err != nil {
+			return err
+		}
+	}
+	switch terms := c.known(); {
+	case pin.Configs >= len(terms):
+		return errFewerDocuments
+	case pin.Configs > 0 && terms[pin.Configs].Commitment() != pin.Config:
+		return c.conflict(ctx, pin.head(), terms[pin.Configs].handover)
+	}
+	return nil
+}
+
+// walk is the way from a pin to a head, leaf by leaf.
+type walk struct {
+	*Client
+	head    Head
+	known   Pin    // see Advance
+	next    Pin    // what the leaves so far make of the pin; its root is not computed
+	changes []Head // of the log behind each configuration entry on the way
+	way     passed
+}
+
+// step takes the next leaf.
+func (w *walk) step(ctx context.Context, index uint64, leaf *contract.Leaf, visit func(index uint64, leaf *contract.Leaf) error) error {
+	if leaf.Hour < w.next.Hour {
+		return &TamperedError{What: fmt.Sprintf("entry %d", index), Err: fmt.Errorf("ledger time goes backwards")}
+	}
+	changes := leaf.Entry.Kind == contract.KindConfig && index > 0
+	if changes {
+		w.next.Configs++
+	}
+	if changes || index == 0 {
+		if err := w.checkConfig(ctx, w.next.Configs, &leaf.Entry); err != nil {
+			return err
+		}
+	}
+	raw := leaf.Marshal()
+	hash := crypto.Hash(tlog.RecordHash(raw[:]))
+	if w.head.Size-index <= maxPassed {
+		if len(w.way.leaves) == 0 {
+			w.way.from = index
+		}
+		w.way.take(w.next.Edge, hash)
+	}
+	w.next.Edge = add(w.next.Edge, index, hash)
+	w.next.Hour = leaf.Hour
+	if err := visit(index, leaf); err != nil {
+		return err
+	}
+	w.next.Size++
+	if changes {
+		w.changes = append(w.changes, Head{Size: w.next.Size, Root: edgeRoot(w.next.Edge)})
+	}
+	if w.next.Size == w.known.Size && edgeRoot(w.next.Edge) != w.known.Root {
+		return w.historyError(ctx, w.known.head(), w.head)
+	}
+	return nil
 }
 
 // came compares the configurations that are shown with those that came into force under a
