@@ -255,20 +255,31 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	run, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.uploads = newUploads(run, s.store, s.limits, s.clock.uptime)
-	order, at := f.Append, &s.desk
-	if opt.Ledger != nil { // what is waited for there holds nobody up here
-		order, at = opt.Ledger.Append, new(desk)
+	s.lineUp()
+	s.begin(run)
+	return s, nil
+}
+
+// lineUp makes the lines in which entries, payloads and revocations wait.
+func (s *Server) lineUp() {
+	order, at := s.folder.Append, &s.desk
+	if s.opt.Ledger != nil { // what is waited for there holds nobody up here
+		order, at = s.opt.Ledger.Append, new(desk)
 	}
 	if s.cosign != nil {
 		order = thenSign(s.cosign, order)
 	}
-	order = mixed(f.ID(), order)
+	order = mixed(s.folder.ID(), order)
 	s.orders = &orderer[contract.Entry, ledgerclient.Outcome]{desk: at, most: node.MaxEntries, do: order}
 	s.puts = &orderer[folder.Putting, error]{desk: &s.desk, most: putsAtOnce, size: sizeOf, do: func(ctx context.Context, all []folder.Putting) ([]error, error) {
-		return f.PutAll(ctx, all), nil
+		return s.folder.PutAll(ctx, all), nil
 	}}
 	s.stops = revoking(&s.desk, order)
-	s.stopper = revoking(&s.desk, mixed(f.ID(), s.stop))
+	s.stopper = revoking(&s.desk, mixed(s.folder.ID(), s.stop))
+}
+
+// begin begins what the server does by itself, until run ends.
+func (s *Server) begin(run context.Context) {
 	s.every(run, sweepEvery, func() { s.Sweep(run) })
 	s.every(run, lookEvery, func() {
 		if err := s.look(run); err != nil && run.Err() == nil {
@@ -277,18 +288,18 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 		s.uploads.places.dropIdle(uploadIdle)
 		s.buckets.dropFull()
 	})
-	for _, w := range opt.Witnesses {
+	for _, w := range s.opt.Witnesses {
 		s.witnesses.all = append(s.witnesses.all, askedWitness{Witness: w})
 	}
-	if len(opt.Witnesses) > 0 {
+	if len(s.opt.Witnesses) > 0 {
 		s.every(run, witnessEvery, func() { s.askWitnesses(run) })
 	}
-	if len(opt.Lists) > 0 {
+	if len(s.opt.Lists) > 0 {
 		s.every(run, listEvery, func() { s.askWithdrawn(run) })
 	}
-	if opt.Ledger != nil { // what others ordered is served too
+	if s.opt.Ledger != nil { // what others ordered is served too
 		s.every(run, followEvery, func() {
-			if err := opt.Ledger.Follow(run); err != nil && run.Err() == nil {
+			if err := s.opt.Ledger.Follow(run); err != nil && run.Err() == nil {
 				s.log.Error("order", "cause", err.Error())
 			}
 			if s.cosign != nil {
@@ -299,7 +310,6 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	if s.cosign != nil {
 		s.cosign.run(run, &s.ended)
 	}
-	return s, nil
 }
 
 // joinNodes makes the node one of several, if the ledger has several.
