@@ -463,19 +463,7 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	if p.Until < p.NotAfter {
 		tr.Until = p.Until
 	}
-	for i := range p.Records {
-		r := &p.Records[i]
-		m := g.versions[versionOf{r.ID, r.Version}]
-		if !r.Whole {
-			env.Parts = append(env.Parts, g.parts[givenIn(r)])
-			tr.Records = append(tr.Records, payload.TermsRecord{Record: r.ID, Version: m.Version, Category: payload.Part, Root: m.Parts.Root})
-			tr.Scope = p.Scope
-			continue
-		}
-		env.Records = append(env.Records, payload.EnvelopeRecord{Record: r.ID, Version: m.Version, FileKey: m.key, Content: m.Content,
-			ContentSize: m.ContentSize, AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256})
-		tr.Records = append(tr.Records, payload.TermsRecord{Record: r.ID, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})
-	}
+	g.fill(p, &env, &tr)
 
 	sealedEnvelope, err := crypto.SealPayload(gs.w.sealContext(ledgerclient.PartEnvelope, author), payload.Marshal(&env), 0, both...)
 	if err != nil {
@@ -520,6 +508,23 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 		return outbox.Put{Part: part, Blob: blob, Locators: []crypto.Locator{seed.Locator(id, byte(part)), offsets.Locator(id, byte(part))}}
 	}
 	return gs.w.Changes().prepare(Granting, e, pkg.Marshal(), &consentEffect{Terms: &tr, Origin: p.from}, put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
+}
+
+// fill says in envelope and terms what of a plan's records goes.
+func (g *grantGround) fill(p *GrantPlan, env *payload.Envelope, tr *payload.Terms) {
+	for i := range p.Records {
+		r := &p.Records[i]
+		m := g.versions[versionOf{r.ID, r.Version}]
+		if !r.Whole {
+			env.Parts = append(env.Parts, g.parts[givenIn(r)])
+			tr.Records = append(tr.Records, payload.TermsRecord{Record: r.ID, Version: m.Version, Category: payload.Part, Root: m.Parts.Root})
+			tr.Scope = p.Scope
+			continue
+		}
+		env.Records = append(env.Records, payload.EnvelopeRecord{Record: r.ID, Version: m.Version, FileKey: m.key, Content: m.Content,
+			ContentSize: m.ContentSize, AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256})
+		tr.Records = append(tr.Records, payload.TermsRecord{Record: r.ID, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})
+	}
 }
 
 // consentEffect is what giving a consent means.

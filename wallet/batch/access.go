@@ -86,79 +86,84 @@ func (p *planner) access() {
 		items[x.whose], x.whose = append(items[x.whose], x), nil
 	}
 	for _, q := range order {
-		person := Person{Who: nameOf(&q.Contact), Access: []Access{}}
-		records, ids := map[opened]*opens{}, []opened{}
-		of := func(r *wallet.ConsentRecord, scope *payload.Scope) *opens {
-			at := openedAt(r, scopeText(scope))
-			x := records[at]
-			if x == nil {
-				x = &opens{part: r.Part}
-				records[at], ids = x, append(ids, at)
-			}
-			if x.title = r.Title; r.Part {
-				x.title = "PART of " + r.Title + " (" + scopeName(scope) + ")"
-				x.precise = "PART of " + r.Title + " (" + scope.Words() + ")"
-			}
-			return x
-		}
-		for _, h := range q.consents {
-			if !h.ends {
-				person.Stay++
-			}
-			for i := range h.Records {
-				r := &h.Records[i]
-				x := of(r, h.Scope)
-				x.before, x.older = max(x.before, h.Until), max(x.older, r.Version)
-				if !h.ends {
-					x.after, x.version = max(x.after, h.Until), max(x.version, r.Version)
-				}
-			}
-		}
-		for _, item := range items[q] {
-			if item.Do == Revoke {
-				person.End++
-				continue
-			}
-			person.Give++
-			for i := range item.Records {
-				r := &item.Records[i]
-				x := of(r, p.scopeOf(item))
-				x.after, x.version = max(x.after, item.Until), max(x.version, r.Version)
-			}
-		}
-		named := map[string]int{}
-		for _, x := range records {
-			named[x.title]++
-		}
-		for _, x := range records { // two parts are never called alike
-			if x.part && named[x.title] > 1 {
-				x.title = x.precise
-			}
-		}
-		for at, x := range records { // who can open a record can open its parts
-			if whole := records[opened{record: at.record}]; x.part && whole != nil {
-				x.before, x.older = max(x.before, whole.before), max(x.older, whole.older)
-				x.after, x.version = max(x.after, whole.after), max(x.version, whole.version)
-			}
-		}
-		for _, item := range items[q] {
-			if item.Do == Revoke {
-				item.take(records)
-			}
-		}
-		for _, kind := range changes {
-			a := Access{Change: kind, Titles: []string{}}
-			for _, id := range ids {
-				if x := records[id]; x.change() == kind {
-					a.add(x)
-				}
-			}
-			if a.Records > 0 {
-				person.Access = append(person.Access, a)
-			}
-		}
-		p.People = append(p.People, person)
+		p.People = append(p.People, p.accessOf(q, items[q]))
 	}
+}
+
+// accessOf is what changes for one person, by these items of hers.
+func (p *planner) accessOf(q *person, items []*Item) Person {
+	person := Person{Who: nameOf(&q.Contact), Access: []Access{}}
+	records, ids := map[opened]*opens{}, []opened{}
+	of := func(r *wallet.ConsentRecord, scope *payload.Scope) *opens {
+		at := openedAt(r, scopeText(scope))
+		x := records[at]
+		if x == nil {
+			x = &opens{part: r.Part}
+			records[at], ids = x, append(ids, at)
+		}
+		if x.title = r.Title; r.Part {
+			x.title = "PART of " + r.Title + " (" + scopeName(scope) + ")"
+			x.precise = "PART of " + r.Title + " (" + scope.Words() + ")"
+		}
+		return x
+	}
+	for _, h := range q.consents {
+		if !h.ends {
+			person.Stay++
+		}
+		for i := range h.Records {
+			r := &h.Records[i]
+			x := of(r, h.Scope)
+			x.before, x.older = max(x.before, h.Until), max(x.older, r.Version)
+			if !h.ends {
+				x.after, x.version = max(x.after, h.Until), max(x.version, r.Version)
+			}
+		}
+	}
+	for _, item := range items {
+		if item.Do == Revoke {
+			person.End++
+			continue
+		}
+		person.Give++
+		for i := range item.Records {
+			r := &item.Records[i]
+			x := of(r, p.scopeOf(item))
+			x.after, x.version = max(x.after, item.Until), max(x.version, r.Version)
+		}
+	}
+	named := map[string]int{}
+	for _, x := range records {
+		named[x.title]++
+	}
+	for _, x := range records { // two parts are never called alike
+		if x.part && named[x.title] > 1 {
+			x.title = x.precise
+		}
+	}
+	for at, x := range records { // who can open a record can open its parts
+		if whole := records[opened{record: at.record}]; x.part && whole != nil {
+			x.before, x.older = max(x.before, whole.before), max(x.older, whole.older)
+			x.after, x.version = max(x.after, whole.after), max(x.version, whole.version)
+		}
+	}
+	for _, item := range items {
+		if item.Do == Revoke {
+			item.take(records)
+		}
+	}
+	for _, kind := range changes {
+		a := Access{Change: kind, Titles: []string{}}
+		for _, id := range ids {
+			if x := records[id]; x.change() == kind {
+				a.add(x)
+			}
+		}
+		if a.Records > 0 {
+			person.Access = append(person.Access, a)
+		}
+	}
+	return person
 }
 
 func (a *Access) add(x *opens) {

@@ -45,42 +45,9 @@ func (s *sheet) jsonRow(line []byte) (f fields, ok bool) {
 		if twice {
 			s.problem(line, keyAt, name, "", "this field is there twice")
 		}
-		t, err = d.token()
-		if err != nil {
-			return fail(err, "")
-		}
-		v := value{at: d.at}
-		switch t := t.(type) {
-		case string:
-			if s.isList(name) {
-				return fail(nil, "must be a list, like [\"labs\"]")
-			}
-			v.text = t
-			s.checkText(line, v.at, name, t)
-		case bool:
-			if !slices.Contains(s.flags, name) {
-				return fail(nil, "must be text")
-			}
-			v.text = map[bool]string{true: "yes", false: "no"}[t]
-		case json.Delim:
-			if t != '[' || !s.isList(name) {
-				return fail(nil, "must be text")
-			}
-			for d.dec.More() {
-				t, err := d.token()
-				item, isText := t.(string)
-				if err != nil || !isText {
-					return fail(err, "must be a list of texts")
-				}
-				s.checkText(line, d.at, name, item)
-				v.list = append(v.list, item)
-			}
-			if _, err := d.token(); err != nil {
-				return fail(err, "")
-			}
-			v.text = strings.Join(v.list, " ")
-		default:
-			return fail(nil, "must be text")
+		v, why, err := s.jsonValue(&d, name)
+		if err != nil || why != "" {
+			return fail(err, why)
 		}
 		if !twice {
 			f[name] = v
@@ -93,6 +60,49 @@ func (s *sheet) jsonRow(line []byte) (f fields, ok bool) {
 		return fail(err, "something after the object")
 	}
 	return f, true
+}
+
+// jsonValue reads the value of a field. Without an error of the reader's, why is what is wrong
+// with it; "" if nothing is.
+func (s *sheet) jsonValue(d *objectReader, name string) (v value, why string, err error) {
+	t, err := d.token()
+	if err != nil {
+		return v, "", err
+	}
+	v.at = d.at
+	switch t := t.(type) {
+	case string:
+		if s.isList(name) {
+			return v, "must be a list, like [\"labs\"]", nil
+		}
+		v.text = t
+		s.checkText(d.line, v.at, name, t)
+	case bool:
+		if !slices.Contains(s.flags, name) {
+			return v, "must be text", nil
+		}
+		v.text = map[bool]string{true: "yes", false: "no"}[t]
+	case json.Delim:
+		if t != '[' || !s.isList(name) {
+			return v, "must be text", nil
+		}
+		for d.dec.More() {
+			t, err := d.token()
+			item, isText := t.(string)
+			if err != nil || !isText {
+				return v, "must be a list of texts", err
+			}
+			s.checkText(d.line, d.at, name, item)
+			v.list = append(v.list, item)
+		}
+		if _, err := d.token(); err != nil {
+			return v, "", err
+		}
+		v.text = strings.Join(v.list, " ")
+	default:
+		return v, "must be text", nil
+	}
+	return v, "", nil
 }
 
 // checkText reports a text of JSON that no cell could be.
