@@ -285,14 +285,7 @@ func setFact[T any](list []T, x T, compare func(a, b T) int, at func(*T) *int64,
 
 // setRecord makes a fact of how a version is described, as of now.
 func (f *bookFacts) setRecord(r recordFact, now time.Time) {
-	r.At = now.UnixMilli()
-	i, known := slices.BinarySearchFunc(f.Records, r, compareRecords)
-	if !known {
-		f.Records = slices.Insert(f.Records, i, r)
-		return
-	}
-	r.At = max(r.At, f.Records[i].At+1)
-	f.Records[i] = r
+	f.Records = setFact(f.Records, r, compareRecords, func(r *recordFact) *int64 { return &r.At }, now)
 }
 
 // forgetRecord takes back what was said of a record's versions.

@@ -3,7 +3,6 @@ package agent
 import (
 	"net"
 	"runtime/debug"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,14 +20,11 @@ func peer(c *net.UnixConn) (int, error) {
 	return int(cred.Uid), nil
 }
 
-// clocks reads the clocks: here the monotonic one runs while the machine sleeps.
-func clocks() (now instant, err error) {
-	now.wall = time.Now().Round(0) // without Go's own clock, which stands still while the machine sleeps
-	if now.boot, err = clock(unix.CLOCK_MONOTONIC); err == nil {
-		now.awake, err = clock(unix.CLOCK_UPTIME_RAW)
-	}
-	return now, err
-}
+// The clocks that run while the machine sleeps, and that do not. Here the monotonic one does.
+const (
+	bootClock  = unix.CLOCK_MONOTONIC
+	awakeClock = unix.CLOCK_UPTIME_RAW
+)
 
 // shed gives back what starting took.
 func shed() { debug.FreeOSMemory() }

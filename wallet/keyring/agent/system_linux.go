@@ -5,7 +5,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/carekey/carekey/ledgerclient/disk"
 	"golang.org/x/sys/unix"
@@ -24,14 +23,11 @@ func peer(c *net.UnixConn) (int, error) {
 	return int(cred.Uid), nil
 }
 
-// clocks reads the clocks.
-func clocks() (now instant, err error) {
-	now.wall = time.Now().Round(0) // without Go's own clock, which stands still while the machine sleeps
-	if now.boot, err = clock(unix.CLOCK_BOOTTIME); err == nil {
-		now.awake, err = clock(unix.CLOCK_MONOTONIC)
-	}
-	return now, err
-}
+// The clocks that run while the machine sleeps, and that do not.
+const (
+	bootClock  = unix.CLOCK_BOOTTIME
+	awakeClock = unix.CLOCK_MONOTONIC
+)
 
 // shed gives back what starting took. Of the program's own file that is most of what was
 // ever looked at in it: it is read again where it is needed.

@@ -47,6 +47,15 @@ func lockedPage(size int) ([]byte, error) {
 	return page, nil
 }
 
+// clocks reads the clocks.
+func clocks() (now instant, err error) {
+	now.wall = time.Now().Round(0) // without Go's own clock, which stands still while the machine sleeps
+	if now.boot, err = clock(bootClock); err == nil {
+		now.awake, err = clock(awakeClock)
+	}
+	return now, err
+}
+
 func clock(id int32) (time.Duration, error) {
 	var t unix.Timespec
 	err := unix.ClockGettime(id, &t)
