@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -89,60 +87,10 @@ func TestScripts(t *testing.T) {
 			return err == nil, nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exit": exitWith, "is": jsonIs, "json": jsonValue, "start": start, "end": end, "says": says, "get": get, "opens": opens,
+			"exit": clitest.Exit, "is": clitest.Is, "json": clitest.JSON, "start": start, "end": end, "says": says, "get": get, "opens": opens,
 			"address": address, "until": until,
 		},
 	})
-}
-
-// exitWith: exit N COMMAND ARGS... runs a command that must end with N.
-func exitWith(ts *testscript.TestScript, neg bool, args []string) {
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	got := 0
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, not %d", got, want)
-	}
-}
-
-// value is what stands at a path like error.code in the JSON of stdout, or of the
-// file that is named.
-func value(ts *testscript.TestScript, at string, file []string) string {
-	from := "stdout"
-	if len(file) > 0 {
-		from = file[0]
-	}
-	var v any
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile(from)), &v))
-	for _, name := range strings.Split(at, ".") {
-		switch m := v.(type) {
-		case map[string]any:
-			v = m[name]
-		case []any:
-			i, err := strconv.Atoi(name)
-			ts.Check(err)
-			v = m[i]
-		}
-	}
-	return fmt.Sprint(v)
-}
-
-// is PATH VALUE [FILE] compares a value in JSON.
-func jsonIs(ts *testscript.TestScript, neg bool, args []string) {
-	if got := value(ts, args[0], args[2:]); got != args[1] {
-		ts.Fatalf("%s is %s, not %s", args[0], got, args[1])
-	}
-}
-
-// json NAME PATH [FILE] sets a variable to a value in JSON.
-func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
-	ts.Setenv(args[0], value(ts, args[1], args[2:]))
 }
 
 // running are the processes that scripts started, by script and name.

@@ -2,12 +2,10 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -184,7 +182,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"town": town, "exit": exitWith, "json": jsonValue, "is": jsonIs, "flip": flip, "glob": glob, "payload": findPayload, "lose": losePayload, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
+			"town": town, "exit": clitest.Exit, "json": clitest.JSON, "is": clitest.Is, "flip": flip, "glob": glob, "payload": findPayload, "lose": losePayload, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
 			"secretservice": secretService, "acts": acts, "tail": skipTail, "node": nodeScript, "ledgernode": ledgerNode, "rows": writeRows, "forgecard": forgeCard, "fsck": fsck,
 			"disk": mountDisk, "fill": fillDisk, "agent": agentScript, "sleeping": sleeping,
 		},
@@ -212,78 +210,6 @@ func town(ts *testscript.TestScript, neg bool, args []string) {
 	must("clinic", "contact", "add", "Maria", patient)
 	ts.Setenv("PATIENT", patient)
 	ts.Setenv("CLINIC", clinic)
-}
-
-// exitWith: exit N COMMAND ARGS... runs a command that must end with N.
-func exitWith(ts *testscript.TestScript, neg bool, args []string) {
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	got := 0
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, not %d", got, want)
-	}
-}
-
-// jsonValue: json NAME PATH [FILE] sets a variable from JSON, by default that of
-// stdout.
-func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
-	ts.Setenv(args[0], lookUp(ts, args[1], args[2:]))
-}
-
-// jsonIs: is PATH VALUE [FILE] compares a value in JSON.
-func jsonIs(ts *testscript.TestScript, neg bool, args []string) {
-	if got := lookUp(ts, args[0], args[2:]); (got == args[1]) == neg {
-		ts.Fatalf("%s is %s", args[0], got)
-	}
-}
-
-// lookUp finds a value by a path like 0.records.1.title or error.code. Objects and
-// lists are their number of elements; # of what is no value is "absent".
-func lookUp(ts *testscript.TestScript, path string, file []string) string {
-	name := "stdout"
-	if len(file) > 0 {
-		name = file[0]
-	}
-	d := json.NewDecoder(strings.NewReader(ts.ReadFile(name)))
-	d.UseNumber()
-	var v any
-	ts.Check(d.Decode(&v))
-	if d.More() {
-		ts.Fatalf("%s holds more than one JSON value", name)
-	}
-	for _, step := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' }) {
-		switch x := v.(type) {
-		case map[string]any:
-			y, ok := x[step]
-			if !ok {
-				return "absent"
-			}
-			v = y
-		case []any:
-			i, err := strconv.Atoi(step)
-			if err != nil || i >= len(x) {
-				return "absent"
-			}
-			v = x[i]
-		default:
-			return "absent"
-		}
-	}
-	switch x := v.(type) {
-	case nil:
-		return "null"
-	case []any:
-		return strconv.Itoa(len(x))
-	case map[string]any:
-		return strconv.Itoa(len(x))
-	}
-	return fmt.Sprint(v)
 }
 
 // flip: flip FILE [OFFSET] changes one bit, by default in the middle.
