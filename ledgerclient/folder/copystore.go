@@ -89,7 +89,7 @@ func (c *copier) contents(e *contract.Entry) error {
 	id := e.ID(c.f.id)
 	for _, part := range partsOf(e) {
 		from := c.from.contentFile(id, part)
-		most := int64(maxBlob)
+		most := int64(maxBlob + maxTail)
 		if part == ledgerclient.PartContent {
 			var err error
 			if most, err = c.contentSize(e, id); err != nil {
@@ -118,7 +118,7 @@ func (c *copier) contentSize(e *contract.Entry, id contract.ID) (int64, error) {
 			continue
 		}
 		if p, err := contract.ParseRecordPackage(body[:r.pkg]); err == nil && p.Commitment() == e.Commitment && p.ContentSize <= 1<<60 {
-			return int64(p.ContentSize) + (int64(p.ContentSize)/contract.PieceSize+1)*tlog.HashSize, nil
+			return int64(p.ContentSize) + (int64(p.ContentSize)/contract.PieceSize+1)*tlog.HashSize + maxTail, nil
 		}
 	}
 	return maxUnsaid, nil

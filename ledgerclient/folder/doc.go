@@ -6,7 +6,7 @@
 //
 // # Files
 //
-//	format       the version of all files here: "carekey folder 4"
+//	format       the version of all files here: "carekey folder 5"
 //	genesis      the configuration document
 //	leaves       258 bytes for each entry, appended: the truth. Room for more behind them
 //	checkpoint   signed head of the log; replaced by rename
@@ -43,9 +43,11 @@
 //
 // A payload is durable when the store says so, which is before its entry is submitted. All
 // that comes in one call, and at a node all that comes at the same time, is written as
-// records behind the last and synced once. A large one is a file: that is synced first,
-// then its record, then it is renamed to its place and the folder is synced, these two once
-// for all that come together. What it replaces is ended last.
+// records behind the last and synced once. A large one is a file that ends with its record:
+// it is synced, its record is written behind the last, then it is renamed to its place and
+// the folder is synced, once for all that come together. Its record in the segment is synced
+// with the next one, and made anew from the file if the power fails before. What it replaces
+// is ended last.
 //
 // So killing a process at any instruction, a failing write, a full disk and a power
 // failure leave a ledger that opens and verifies, with each batch in it as a whole or not

@@ -63,10 +63,34 @@ func threadOf(snap snapshot, at uint64, ledger crypto.LedgerID) (ids []contract.
 	return ids, nil
 }
 
+// isErased reports whether an entry belongs to a record whose payloads were to be erased by
+// now.
+func (s store) isErased(snap snapshot, id contract.ID) (bool, error) {
+	at, ok, err := snap.Find(id)
+	if err != nil || !ok {
+		return false, err
+	}
+	leaf, err := snap.Leaf(at)
+	if err != nil {
+		return false, err
+	}
+	if gone, err := isWithdrawn(snap, &leaf.Entry, id); err != nil || !gone {
+		return false, err
+	}
+	if !leaf.Entry.Opens() {
+		if at, ok, err = snap.Find(leaf.Entry.Subject); err != nil || !ok {
+			return false, err
+		}
+	}
+	follows := snap.followUps(at) // nothing follows a withdrawal
+	last, err := snap.Leaf(follows[len(follows)-1])
+	return err == nil && s.eraseDue(last.Hour), err
+}
+
 // remove ends all payloads of entries, durably. It can be repeated after it was
 // interrupted anywhere: files go before the records that lead to them.
 func (s store) remove(ids []contract.ID) error {
-	if err := s.payloads.settle(); err != nil {
+	if err := s.payloads.settle(); err != nil { // files go whether or not records lead to them
 		return err
 	}
 	var ends []found
@@ -101,7 +125,7 @@ func (s store) remove(ids []contract.ID) error {
 // the lock. more says that some are left. The clock is this machine's; one that is ahead
 // makes a wallet store again what it was about to order.
 func (s store) drop(snap snapshot, most int) (more bool, err error) {
-	if err := s.payloads.settle(); err != nil {
+	if err := s.settle(snap); err != nil {
 		return false, err
 	}
 	old := func(h contract.Hour) bool { return uint64(h)+keepHours <= uint64(s.hour()) }

@@ -54,6 +54,9 @@ func (f *Folder) examine(ctx context.Context, known *Mark) (*examination, error)
 			x.held[d] = true
 		}
 	}
+	if err := x.inStore.addError(x.regainNow(ctx)); err != nil {
+		return nil, err
+	}
 	jobs, err := x.jobs()
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -94,13 +95,11 @@ func writeFile(ops fileOps, path string, data []byte, perm fs.FileMode) (err err
 
 // finishFile gives a written file its time, and syncs and closes it.
 func finishFile(f file, path string, changed time.Time) error {
-	if err := disk.Chtimes(path, changed); err != nil {
-		return err
+	err := disk.Chtimes(path, changed)
+	if err == nil {
+		err = f.Sync()
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	return f.Close()
+	return cmp.Or(err, f.Close())
 }
 
 // replaceFile makes data the content of the file at path: a reader, and a

@@ -34,6 +34,8 @@ type ground struct {
 	checked checkedEntries
 	unkept  unkept
 	stages  atomic.Uint32 // hour in which uploads were last looked at
+
+	regained atomic.Bool // no file lacks its record, see regain
 }
 
 // newGround completes a ground.

@@ -349,7 +349,8 @@ func TestFormat(t *testing.T) {
 	}{
 		{2, func() { os.WriteFile(f.path(formatFile), []byte("carekey folder 2\n"), 0o600) }},
 		{3, func() { os.WriteFile(f.path(formatFile), []byte("carekey folder 3\n"), 0o600) }},
-		{5, func() { os.WriteFile(f.path(formatFile), []byte("carekey folder 5\n"), 0o600) }},
+		{4, func() { os.WriteFile(f.path(formatFile), []byte("carekey folder 4\n"), 0o600) }},
+		{6, func() { os.WriteFile(f.path(formatFile), []byte("carekey folder 6\n"), 0o600) }},
 		{1, func() {
 			os.Remove(f.path(formatFile))
 			os.WriteFile(f.path("hashes"), nil, 0o600)

@@ -204,7 +204,7 @@ func (l *log) start() error {
 }
 
 // format is the content of the file `format`: the version of all the files of a folder.
-const format = "carekey folder 4\n"
+const format = "carekey folder 5\n"
 
 // checkFormat returns an ErrFormat if the ledger in dir is of another version. Those of
 // version 1 did not say so, and had derived files beside the leaves.

@@ -51,7 +51,8 @@ import (
 // New records are written behind the last, all that come in one call at once, and the
 // file is synced. Then durable is set, without a sync. So what is no record is damage
 // before durable, and behind it what a killed process left, which the next one writes
-// over.
+// over. Records of files may lie behind durable for longer: the next that come are synced
+// with them.
 const (
 	segmentMagic  = "ckseg/1\n"
 	segmentHeader = 64   // bytes; as much as a disk writes as a whole, see sector in the tests
@@ -315,18 +316,27 @@ func (s *segment) mark(g *ground, h segmentHead) {
 	disk.Chtimes(s.path, g.fullHour())
 }
 
-// add writes records at end, which is where the last scan ended, and makes them durable.
-// What cannot be written as a whole is not there. Behind them is room, in bytes, which an
-// urgent one can use if there is none on the disk.
+// add writes records at end, which is where the last scan ended, and makes them durable, with
+// what is before them. What cannot be written as a whole is not there. Behind them is room,
+// in bytes, which an urgent one can use if there is none on the disk.
 func (s *segment) add(g *ground, end int64, records []byte, room int64, urgent bool) error {
 	upTo := end + int64(len(records))
 	if err := s.setAside(end, upTo, room, urgent); err != nil {
 		return err
 	}
+	from := end
+	if s.durable < end && !s.bad { // a sync that failed may have taken it for written
+		from = s.durable
+		before := make([]byte, end-from, upTo-from)
+		if _, err := s.ReadAt(before, from); err != nil {
+			return err
+		}
+		records = append(before, records...)
+	}
 	if room > 0 { // what a killed process left behind them is not to be read as more of them
 		records = append(records[:len(records):len(records)], make([]byte, min(segmentHeader, s.size-upTo))...)
 	}
-	_, err := s.WriteAt(records, end)
+	_, err := s.WriteAt(records, from)
 	if err == nil {
 		disk.Chtimes(s.path, g.fullHour())
 		err = s.Sync()
@@ -340,6 +350,19 @@ func (s *segment) add(g *ground, end int64, records []byte, room int64, urgent b
 	h := s.segmentHead
 	h.durable, s.size = upTo, max(s.size, upTo)
 	s.mark(g, h)
+	return nil
+}
+
+// write writes records at end, and waits for no disk.
+func (s *segment) write(g *ground, end int64, records []byte) error {
+	if err := s.setAside(end, end, 0, false); err != nil {
+		return err
+	}
+	if _, err := s.WriteAt(records, end); err != nil {
+		s.Truncate(end)
+		return err
+	}
+	disk.Chtimes(s.path, g.fullHour())
 	return nil
 }
 
@@ -360,11 +383,7 @@ func (s *segment) settle(g *ground, end, room int64) error {
 	if s.bad || end <= s.durable {
 		return nil
 	}
-	tail := make([]byte, end-s.durable)
-	if _, err := s.ReadAt(tail, s.durable); err != nil {
-		return err
-	}
-	return s.add(g, s.durable, tail, room, true)
+	return s.add(g, end, nil, room, true)
 }
 
 // end overwrites records. It can be repeated after it was interrupted anywhere.

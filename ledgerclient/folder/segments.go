@@ -39,10 +39,12 @@ type segmentsSeen struct {
 	first   uint64 // lowest number; 0: there is none
 	last    uint64 // highest number
 	end     int64  // what is before it in the last one was seen
-	sure    int64  // and what is before it is on the disk for certain
+	sure    int64  // and what is before it is on the disk for certain; 0: not even its name
+	need    int64  // and what is before it must be; behind it are records of files alone
 	records []place
 	keys    index // of numbers in records
 	gaps    []place
+	files   map[partName]struct{} // of which there are records, as long as somebody asks
 }
 
 // segmentSize is after how many bytes a new segment of payloads is begun.
@@ -107,9 +109,24 @@ func (s *segments) look() error {
 		} else if !there {
 			break
 		}
-		s.last, s.end = n, segmentHeader
+		s.last, s.end, s.need = n, segmentHeader, segmentHeader
 	}
 	return nil
+}
+
+// hasFile reports whether there is a record of a file.
+func (s *segments) hasFile(of partName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.files[of]
+	return ok
+}
+
+// forgetFiles is for when nobody asks any more.
+func (s *segments) forgetFiles() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files = nil
 }
 
 // scan reads what is new in a segment; ahead, if that is much that others wrote.
@@ -141,7 +158,14 @@ func (s *segments) scan(n uint64, ahead bool) error {
 				}
 				s.records = append(s.records, placeOf(n, r.at))
 			}
-			s.end = r.next() // what follows may not be readable
+			if s.end = r.next(); r.kind&ofItsOwn == 0 { // what follows may not be readable
+				s.need = s.end
+			} else if r.mark != markGone && !s.g.regained.Load() {
+				if s.files == nil {
+					s.files = map[partName]struct{}{}
+				}
+				s.files[(&found{segRecord: r}).partName()] = struct{}{}
+			}
 		}
 		s.end = f.scanned
 		return nil
@@ -215,12 +239,34 @@ func (s *segments) body(r *found) (body []byte, ok bool, err error) {
 	return body, ok, err
 }
 
-// settle makes sure of what a killed process added: it may not be on the disk. The lock is
-// held exclusively.
+// settle makes sure of what a killed process added: it may not be on the disk. Records of
+// files can wait, see addSoon. The lock is held exclusively.
 func (s *segments) settle() error {
-	if err := s.look(); err != nil || s.last == 0 || s.sure >= s.end {
+	if err := s.look(); err != nil || s.last == 0 || s.sure >= s.need {
 		return err
 	}
+	return s.settleAll()
+}
+
+// settleOld makes sure of records of files too, if the first of them came in an hour of which
+// old says so.
+func (s *segments) settleOld(old func(contract.Hour) bool) error {
+	if s.last == 0 || s.sure >= s.end {
+		return nil
+	}
+	behind := false
+	err := s.on(s.last, false, func(f *segment) error {
+		r, ok, err := readHead(f, max(s.sure, segmentHeader))
+		behind = ok && old(r.hour)
+		return err
+	})
+	if err != nil || !behind {
+		return err
+	}
+	return s.settleAll()
+}
+
+func (s *segments) settleAll() error {
 	return s.on(s.last, true, func(f *segment) error {
 		if f.checked == 0 {
 			if err := s.g.nameSegment(f.path); err != nil {
@@ -257,6 +303,11 @@ func (s *segments) add(records []byte, urgent bool) (err error) {
 		return nil
 	}
 	full := s.end >= s.full
+	if s.last != 0 && (s.sure == 0 || full && s.sure < s.end) { // later nobody looks at this one
+		if err := s.settleAll(); err != nil {
+			return err
+		}
+	}
 	if full {
 		err = s.next(records)
 	}
@@ -271,6 +322,19 @@ func (s *segments) add(records []byte, urgent bool) (err error) {
 	}
 	s.sure = s.end
 	return nil
+}
+
+// addSoon is add of records of files, which end with them: they are there at once, and on
+// the disk with what is added next.
+func (s *segments) addSoon(records []byte) error {
+	if s.last == 0 || s.end >= s.full || len(records) == 0 {
+		return s.add(records, false)
+	}
+	err := s.onLast(records, func(f *segment) error { return f.write(s.g, s.end, records) })
+	if err != nil {
+		return err
+	}
+	return s.look()
 }
 
 // ready makes sure that so many bytes that are urgent could be added now. The lock is held
@@ -419,6 +483,10 @@ func (s *segments) empty(n uint64) error {
 // which old says so, at most that many, and ends those for which it returns true. more
 // says that some are left. The lock is held exclusively and settle was called.
 func (s *segments) unchecked(old func(contract.Hour) bool, most int, drop func(r *segRecord) (bool, error)) (more bool, err error) {
+	// Only what is on the disk for certain is looked at for good.
+	if err := s.settleOld(old); err != nil {
+		return false, err
+	}
 	n, err := s.firstUnchecked()
 	for stopped := false; err == nil && n != 0 && n <= s.last && !stopped; n++ {
 		err = s.on(n, true, func(f *segment) error {

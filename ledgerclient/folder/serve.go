@@ -31,8 +31,8 @@ type Putting struct {
 }
 
 // SmallContent is how long a content may be, with the hashes of its pieces, that PutAll makes
-// a record, in bytes. Then the disk is waited for once for it too, and not three times, twice
-// of them with others. Whoever opens a store reads over all records, so that long ones are
+// a record, in bytes. Then the disk is waited for once for it too, and not twice, once of them
+// with others. Whoever opens a store reads over all records, so that long ones are
 // files.
 const SmallContent = 16 << 10
 

@@ -4,16 +4,17 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/disk"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 )
 
@@ -29,6 +30,10 @@ import (
 // secrets that payloads are asked for with. What is longer than maxInline is a file of its
 // own, and the record has only the package. So is a content, but for a small one that comes
 // to a node, see PutAll: its record has it with the hashes of its pieces, as the file would.
+//
+// Such a file ends with its record too, as of hour 0, and the length of that in 4 bytes. So
+// the record in the segment need not be on the disk when the file is: after a power failure
+// it is made anew from the file, see regain.
 //
 // What is put is made durable and then there, all of one call with one sync. Its record
 // may be there before its file. What is damaged can be put again.
@@ -73,6 +78,7 @@ func (r *found) id() contract.ID         { return contract.ID(r.keys[0]) }
 func (r *found) part() ledgerclient.Part { return ledgerclient.Part(r.kind &^ ofItsOwn) }
 func (r *found) isFile() bool            { return r.kind&ofItsOwn != 0 }
 func (r *found) names() []crypto.Hash    { return r.keys[1:] }
+func (r *found) partName() partName      { return partName{r.keys[0], r.part()} }
 
 // Blob opens the payload with that locator. The error is a *ledgerclient.TamperedError
 // with a *DamagedError in it if what leads there, or is there, was not written so.
@@ -83,6 +89,9 @@ func (s store) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob,
 	name := locatorName(loc)
 	b, err := s.blob(name)
 	if none := (*ledgerclient.NotFoundError)(nil); errors.As(err, &none) {
+		if err := s.regainNow(ctx); err != nil {
+			return nil, err
+		}
 		b, err = s.blob(name) // it may have been moved
 	}
 	if errors.As(err, new(*DamagedError)) {
@@ -111,12 +120,15 @@ func (s store) blob(name crypto.Hash) (ledgerclient.Blob, error) {
 			if err != nil {
 				return nil, err
 			}
-			info, err := f.Stat()
+			size, tail, err := readTail(f)
+			if err == nil && !tail.isOf(&r) { // nobody else would see a change there
+				err = s.damaged(f.Name(), notWritten)
+			}
 			if err != nil {
 				f.Close()
 				return nil, err
 			}
-			return blob{io.NewSectionReader(f, 0, info.Size()), f}, nil
+			return blob{io.NewSectionReader(f, 0, size), f}, nil
 		}
 		f, err := s.payloads.openOf(&r)
 		if err != nil {
@@ -181,10 +193,7 @@ func (s store) group(p *Putting) *group {
 				return g
 			}
 			g.made = append(g.made, p.file)
-			if g.err = writeFile(s.ops, p.file, p.Blob, s.modes.file); g.err != nil {
-				return g
-			}
-			if g.err = disk.Chtimes(p.file, s.fullHour()); g.err != nil {
+			if g.err = s.writeOwn(p); g.err != nil {
 				return g
 			}
 		}
@@ -199,6 +208,38 @@ type placing struct {
 	names []crypto.Hash
 	file  string // in uploads, whole and durable; "": the payload goes into a segment
 	moved bool   // from there to its place
+}
+
+// appendTo appends the record of a payload.
+func (p *placing) appendTo(b []byte, hour contract.Hour) []byte {
+	kind, rest := byte(p.Part), p.Blob
+	if p.file != "" {
+		kind, rest = kind|ofItsOwn, nil
+	}
+	return appendRecord(b, hour, kind, append([]crypto.Hash{crypto.Hash(p.id)}, p.names...), p.pkg(), rest)
+}
+
+// tail is what the file of a payload ends with.
+func (p *placing) tail() []byte {
+	record := p.appendTo(nil, 0)
+	return binary.BigEndian.AppendUint32(record, uint32(len(record)))
+}
+
+// writeOwn makes a payload a file in uploads, durably but for its name.
+func (s store) writeOwn(p *placing) error {
+	f, err := s.ops.open(p.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, s.modes.file)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(p.Blob, 0)
+	if err == nil {
+		_, err = f.WriteAt(p.tail(), int64(len(p.Blob)))
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	return finishFile(f, p.file, s.fullHour())
 }
 
 // group are payloads that are put as a whole or not at all.
@@ -244,9 +285,9 @@ func (s store) placeOne(ctx context.Context, all []placing) error {
 // place puts groups of payloads where they belong, and waits for the disk once for all of
 // them: what is wrong with one, which its err says, keeps no other from it.
 //
-// In this order, so that what is found is whole: the records, synced; then files get their
-// names, and their folder is synced; then what they replace is ended. When place returns a
-// group without an error, all of this has happened.
+// In this order, so that what is found is whole: the records, synced if not all are of files;
+// then files get their names, and their folder is synced; then what they replace is ended.
+// When place returns a group without an error, all of this has happened.
 func (s store) place(ctx context.Context, groups []*group) {
 	groups = slices.DeleteFunc(slices.Clone(groups), func(g *group) bool { return g.err != nil || len(g.all) == 0 })
 	if len(groups) == 0 {
@@ -290,7 +331,7 @@ func (s store) placeApart(snap snapshot, groups []*group) {
 	var records []byte
 	var ends []found
 	var in []*group
-	err := s.payloads.settle()
+	err := s.settle(snap)
 	for _, g := range groups {
 		var more []byte
 		var old []found
@@ -306,8 +347,10 @@ func (s store) placeApart(snap snapshot, groups []*group) {
 			records = append(records, more...)
 		}
 	}
-	if err == nil {
+	if err == nil && slices.ContainsFunc(in, (*group).hasRecords) {
 		err = s.payloads.add(records, false)
+	} else if err == nil {
+		err = s.payloads.addSoon(records)
 	}
 	if err == nil {
 		err = s.moveFiles(in)
@@ -341,13 +384,14 @@ func (s store) recordsOf(snap snapshot, g *group) (records []byte, ends []found,
 		if ends = append(ends, old...); there {
 			continue
 		}
-		kind, rest := byte(p.Part), p.Blob
-		if p.file != "" {
-			kind, rest = kind|ofItsOwn, nil
-		}
-		records = appendRecord(records, s.hour(), kind, append([]crypto.Hash{crypto.Hash(p.id)}, p.names...), p.pkg(), rest)
+		records = p.appendTo(records, s.hour())
 	}
 	return records, ends, nil
+}
+
+// hasRecords reports whether some of a group are in a segment as a whole.
+func (g *group) hasRecords() bool {
+	return slices.ContainsFunc(g.all, func(p placing) bool { return p.file == "" })
 }
 
 // moveFiles gives payloads that are files their names.

@@ -2,8 +2,11 @@ package folder
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -502,6 +505,156 @@ func TestStoreHeals(t *testing.T) {
 			p.must(os.Remove(filepath.Join(f.dir, "payloads", file)))
 		}
 	}
+}
+
+// Threat: the power fails after a large payload was acknowledged, and the segment with its
+// record was not on the disk yet. It is found all the same, by whoever looks first, and
+// verifies; what was erased before does not come back, and files that end otherwise are let be.
+func TestRegain(t *testing.T) {
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	v, gone, big := p.record(contract.PieceSize+9, nil), p.record(contract.PieceSize+3, nil), p.big()
+	p.addRecord(f, gone)
+	p.must(f.store.PutBlobs(ctx, []ledgerclient.Put{v.put}))
+	w := p.withdrawal(gone)
+	mustAppend(t, f, []contract.Entry{v.entry, w})
+	erased := mustRead(t, foldertest.Content(f.dir, hexName(gone.id)))
+	p.must(f.store.Erase(ctx, w))
+	path := f.path("payloads/0000000001")
+	before := mustRead(t, path)
+	p.must(uploaded(f.store, v))
+	p.must(f.store.PutBlobs(ctx, []ledgerclient.Put{big}))
+	whole := mustRead(t, path)
+	if len(whole) <= len(before) {
+		t.Fatal("the records are not there at once")
+	}
+	f.Close()
+	p.must(os.WriteFile(path, before, 0o600))
+	p.must(os.WriteFile(foldertest.Content(f.dir, hexName(gone.id)), erased, 0o600)) // from a copy
+	for at, end := range []func(b []byte) []byte{
+		func(b []byte) []byte { return nil },
+		func(b []byte) []byte { return b[:3] },
+		func(b []byte) []byte { return b[:len(b)-1] },
+		func(b []byte) []byte { return append(b, 0xff, 0xff, 0xff, 0xff) },
+		func(b []byte) []byte { b[len(b)-5] ^= 1; return b },
+		func(b []byte) []byte { b[len(b)-4-120] ^= 1; return b },
+		bytes.Clone, // of another name
+	} {
+		name := hexName(crypto.Hash{byte(at)}) + ".content"
+		p.must(os.WriteFile(filepath.Join(f.dir, "contents", name), end(mustRead(t, foldertest.Content(f.dir, hexName(v.id)))), 0o600))
+	}
+	for name, look := range map[string]func(f *Folder){
+		"reads":    func(f *Folder) {},
+		"verifies": func(f *Folder) { mustVerify(t, f) },
+		"puts":     func(f *Folder) { p.must(f.store.PutBlobs(ctx, p.grant().puts)) },
+		"sweeps":   func(f *Folder) { p.must((&Sweeper{Folder: f}).Sweep(ctx)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "l")
+			copyDir(t, f.dir, dir)
+			g, err := Open(dir, Options{Clock: clock.now})
+			p.must(err)
+			defer g.Close()
+			look(g)
+			for _, put := range []ledgerclient.Put{v.upload, big} {
+				if !p.holds(g, Putting{Puts: []ledgerclient.Put{put}}) {
+					t.Errorf("%s is not there", put.Part)
+				}
+			}
+			mustVerify(t, g)
+			if b := mustRead(t, filepath.Join(dir, "payloads/0000000001")); name != "puts" && len(b) != len(whole) {
+				t.Errorf("%d bytes of records for two files, %d before", len(b)-len(before), len(whole)-len(before))
+			}
+			var none *ledgerclient.NotFoundError
+			if _, err := g.store.Blob(ctx, gone.upload.Locators[0]); !errors.As(err, &none) {
+				t.Errorf("erased: %v", err)
+			}
+		})
+	}
+}
+
+// Threat: who can write to the folder changes the end of a payload's file, where its record
+// stands once more. Nothing is given of it, and verify names it, whichever byte it is.
+func TestEndOfFile(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	v, big := p.record(contract.PieceSize+9, nil), p.big()
+	p.addRecord(f, v)
+	p.must(f.store.PutBlobs(ctx, []ledgerclient.Put{big}))
+	for _, put := range []ledgerclient.Put{v.upload, big} { // the entry of the second is not on the ledger
+		path := f.store.contentFile(put.Entry.ID(f.id), put.Part)
+		whole := mustRead(t, path)
+		b, err := f.store.Blob(ctx, put.Locators[0])
+		p.must(err)
+		size := int(b.Size())
+		b.Close()
+		changed := map[string][]byte{
+			"nothing":      {},
+			"cut":          whole[:len(whole)-1],
+			"without it":   whole[:size],
+			"longer":       append(bytes.Clone(whole), 0),
+			"another part": append(bytes.Clone(whole[:size]), endOf(t, f, put, func(r *segRecord) { r.kind ^= 1 })...),
+			"another hour": append(bytes.Clone(whole[:size]), endOf(t, f, put, func(r *segRecord) { r.hour++ })...),
+			"another name": append(bytes.Clone(whole[:size]), endOf(t, f, put, func(r *segRecord) { r.keys[1][0]++ })...),
+		}
+		for at := size; at < len(whole); at++ {
+			c := bytes.Clone(whole)
+			c[at] ^= 0x10
+			changed[fmt.Sprintf("byte %d behind %d", at, size)] = c
+		}
+		for what, c := range changed {
+			p.must(os.WriteFile(path, c, 0o600))
+			var tampered *ledgerclient.TamperedError
+			if _, err := f.store.Blob(ctx, put.Locators[0]); !errors.As(err, &tampered) {
+				t.Errorf("%s: read: %v", what, err)
+			}
+			if _, err := f.Verify(ctx, nil, nil); put.Part == ledgerclient.PartContent && !errors.As(err, new(*DamagedError)) {
+				t.Errorf("%s: verified: %v", what, err)
+			}
+		}
+		p.must(os.WriteFile(path, whole, 0o600))
+		mustVerify(t, f)
+	}
+}
+
+// endOf is what a payload's file ends with, by another head.
+func endOf(t *testing.T, f *Folder, put ledgerclient.Put, change func(*segRecord)) []byte {
+	t.Helper()
+	to := placingOf(&put, put.Entry.ID(f.id))
+	r := segRecord{kind: byte(put.Part) | ofItsOwn, keys: append([]crypto.Hash{crypto.Hash(to.id)}, to.names...)}
+	change(&r)
+	b := appendRecord(nil, r.hour, r.kind, r.keys, to.pkg(), nil)
+	return binary.BigEndian.AppendUint32(b, uint32(len(b)))
+}
+
+// Records of files that nothing else is synced behind are looked at in the end, each once: a
+// sweep of many of them ends, and drops those whose entries never came.
+func TestSweepBehindDurable(t *testing.T) {
+	f, clock := newLedger(t)
+	p := newPeople(t, f.id)
+	p.must(f.store.PutBlobs(ctx, p.grant().puts)) // makes the segment
+	var all []contract.Entry
+	for range 70 {
+		v := p.record(1, nil)
+		p.must(uploaded(f.store, v))
+		all = append(all, v.entry)
+	}
+	mustAppend(t, f, all)
+	orphan := p.record(2, nil)
+	p.must(uploaded(f.store, orphan))
+	clock.hour += keepHours + 1
+	within, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	p.must((&Sweeper{Folder: f}).Sweep(within))
+	if left := listed(t, f.dir, "contents"); len(left) != 70 {
+		t.Errorf("%d files are left", len(left))
+	}
+	p.must(f.ground().payloads.on(1, false, func(s *segment) error {
+		if s.checked < s.durable || s.durable < s.size {
+			t.Errorf("looked at up to %d, on the disk for certain up to %d of %d", s.checked, s.durable, s.size)
+		}
+		return nil
+	}))
 }
 
 // A file of the group's mode in a folder of the group's.

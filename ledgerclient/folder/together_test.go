@@ -116,8 +116,8 @@ func TestPutAll(t *testing.T) {
 
 type foreign struct{ ledgerclient.Upload }
 
-// However many put at once, the disk is waited for once; for files once each, and twice
-// for all of them.
+// However many put at once, the disk is waited for once; for files once each, and once for
+// all of them.
 func TestPutAllSyncs(t *testing.T) {
 	f, _ := newLedger(t)
 	p := newPeople(t, f.id)
@@ -158,9 +158,10 @@ func TestPutAllSyncs(t *testing.T) {
 	syncs("thirty, and the same", 1, slices.Concat(twice, twice)...)
 	syncs("a small content", 1, p.sent(f.store, p.record(3000, nil)))
 	syncs("two small ones and a payload", 1, append(small(1), p.sent(f.store, p.record(10, nil)), p.sent(f.store, p.record(11, nil)))...)
-	syncs("a content", 3, contents(1)...)
-	syncs("twenty contents", 20+2, contents(20)...)
-	syncs("a payload in a file", 3, Putting{Puts: []ledgerclient.Put{p.big()}})
+	syncs("a content", 2, contents(1)...)
+	syncs("twenty contents", 20+1, contents(20)...)
+	syncs("a small one after them", 1, small(1)...)
+	syncs("a payload in a file", 2, Putting{Puts: []ledgerclient.Put{p.big()}})
 	syncs("all together", 10+1+2, slices.Concat(small(40), contents(10), []Putting{{Puts: []ledgerclient.Put{p.big()}}})...)
 }
 
@@ -238,7 +239,7 @@ func TestPutAllPowerFailure(t *testing.T) {
 	p := newPeople(t, origin.id)
 	a, b, c, d := p.grant(), p.grant(), p.grant(), p.grant()
 	short, long := p.record(700, nil), p.record(contract.PieceSize+50, nil)
-	large := p.big()
+	large, alone := p.big(), p.record(contract.PieceSize+60, nil)
 	origin.Close()
 	// They are made one after the other. What is uploaded is written first.
 	calls := func(f *Folder) [][]Putting {
@@ -252,7 +253,9 @@ func TestPutAllPowerFailure(t *testing.T) {
 		}
 		return [][]Putting{
 			{{Puts: a.puts}, send(short), {Puts: []ledgerclient.Put{large}}},
+			{send(alone)}, // whose record waits for the next
 			{{Puts: a.puts}, {Puts: b.puts}, {Puts: b.puts[:1]}, send(long)},
+			{send(alone)},
 			{{Puts: c.puts}, {Puts: []ledgerclient.Put{short.put}}, {Puts: d.puts}},
 		}
 	}

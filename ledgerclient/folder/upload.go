@@ -13,7 +13,7 @@ import (
 )
 
 // upload is one content on its way. The bytes go to a file in uploads; the hashes of its
-// pieces become the file's end.
+// pieces and its record become the file's end.
 type upload struct {
 	ctx    context.Context
 	s      store
@@ -152,7 +152,7 @@ func (u *upload) join(put ledgerclient.Put, inline int64) error {
 		u.joined, u.piece = p, nil
 		return errors.Join(err, u.f.Close())
 	}
-	if _, err := u.f.WriteAt(hashes, size); err != nil {
+	if _, err := u.f.WriteAt(append(hashes, p.tail()...), size); err != nil {
 		u.f.Close()
 		return err
 	}

@@ -54,7 +54,7 @@ func (x *examination) payloadsIn(ctx context.Context, n uint64) error {
 			what = notWritten
 		case e.Entry == nil:
 		case p.isFile():
-			if what, err = x.content(file, x.contentFile(p.id(), p.part()), e.Entry, body, p.part()); err != nil {
+			if what, err = x.content(file, x.contentFile(p.id(), p.part()), e.Entry, &p, body); err != nil {
 				return "", err
 			}
 		case p.part() == ledgerclient.PartContent:
@@ -99,12 +99,12 @@ func (x *examination) payloadsIn(ctx context.Context, n uint64) error {
 }
 
 // content is contentDamage, unless that was read before.
-func (x *examination) content(name, path string, e *contract.Entry, pkg []byte, part ledgerclient.Part) (what string, err error) {
+func (x *examination) content(name, path string, e *contract.Entry, r *found, pkg []byte) (what string, err error) {
 	if x.takeFile(name) {
 		return "", nil
 	}
 	info, _ := os.Lstat(path) // what is wrong with it is told below
-	if what, err = x.contentDamage(path, e, pkg, part); what == "" && err == nil && info != nil {
+	if what, err = x.contentDamage(path, e, r, pkg); what == "" && err == nil && info != nil {
 		row := x.next.ofFile(name, path, info, x.now)
 		x.mu.Lock()
 		x.readFile(row, info.Size())
@@ -167,9 +167,10 @@ func (x *examination) missing(ctx context.Context) error {
 	return nil
 }
 
-// contentDamage checks a payload that is a file of its own. Of a content its length, its
-// list of piece hashes against the head, each piece against the list.
-func (x *examination) contentDamage(path string, e *contract.Entry, pkg []byte, part ledgerclient.Part) (what string, err error) {
+// contentDamage checks a payload that is a file of its own, and that this ends with its
+// record. Of a content its length, its list of piece hashes against the head, each piece
+// against the list.
+func (x *examination) contentDamage(path string, e *contract.Entry, r *found, pkg []byte) (what string, err error) {
 	f, err := x.open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing, nil
@@ -181,21 +182,24 @@ func (x *examination) contentDamage(path string, e *contract.Entry, pkg []byte, 
 		return "", err
 	}
 	defer f.Close()
-	info, err := f.Stat()
+	size, tail, err := readTail(f)
 	if err != nil {
 		return "", err
 	}
-	if part != ledgerclient.PartContent {
-		b := make([]byte, min(info.Size(), maxBlob+1))
+	if !tail.isOf(r) || !bytes.Equal(tail.pkg, pkg) {
+		return notWritten, nil
+	}
+	if r.part() != ledgerclient.PartContent {
+		b := make([]byte, min(size, maxBlob+1))
 		if _, err := io.ReadFull(f, b); err != nil {
 			return "", err
 		}
-		if committed(e, pkg, part, crypto.BlobHash(b)) != "" {
+		if committed(e, pkg, r.part(), crypto.BlobHash(b)) != "" {
 			return otherThanCommitted, nil
 		}
 		return "", nil
 	}
-	return piecesDamage(f, info.Size(), e, pkg)
+	return piecesDamage(f, size, e, pkg)
 }
 
 func piecesDamage(f io.ReaderAt, length int64, e *contract.Entry, pkg []byte) (what string, err error) {
