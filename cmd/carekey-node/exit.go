@@ -43,6 +43,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		errConfig:          "{path} cannot be used: {what} | put it right in that file, or bring the file back from a backup",
 		errTLS:             "the certificate and its key cannot be used: {why} | both are PEM files, the certificate's own first, then those of its issuers",
 		node.ErrInvitation: "that is not a whole invitation: {fault} | copy all of it",
+		server.ErrGone:     "{gone} nodes are said to be gone for good, and of this ledger's nodes {most} can be missing | say with --gone how many of the others are gone, or leave it out",
 		folder.ErrReplica:  "this folder is a copy of an order that is kept elsewhere | name it with --order URL, or \"order\" in node.json",
 	},
 	cli.ExitNotFound: {

@@ -58,6 +58,7 @@ var explained = []struct {
 	{folder.ErrSuccessor.With("dir", "/node"), "ledger-successor", 1},
 	{folder.ErrNotNamed, "keys-not-named", 3},
 	{server.ErrClockOff.With("by", time.Hour, "against", "ledger"), "clock-off", 3},
+	{server.ErrGone.With("gone", 2, "most", 1), "too-many-gone", 2},
 	{server.ErrUnsure.With("heard", 1, "need", 3), "signed-unknown", 5},
 	{order.ErrBroken.With("what", order.Shorter), "order-broken", 6},
 	{order.ErrUnknown.Of(io.EOF), "order-unknown", 5},

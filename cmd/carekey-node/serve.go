@@ -36,6 +36,7 @@ const (
 type serveOptions struct {
 	dir, listen, metrics, order string
 	plain, acceptClock, debug   bool
+	gone                        int
 }
 
 func newServe(a *app) *cobra.Command {
@@ -60,6 +61,13 @@ In /metrics carekey_signed_entries stands still where too few sign, and
 carekey_nodes_missing and carekey_nodes_forked are to be 0: the second counts nodes
 that signed another history. carekey-node status asks each of them.
 
+A node that goes on from a backup does not know what it has signed, and waits for the
+others to say it: for all three of 4. If some of them are gone for good, --gone says how
+many it need not wait for. It is needed until the node has signed once. Then, for each
+that is gone, one less of the others may lie or go on from a backup too: of 4 with one
+gone none may. If one does, less may be under the ledger's heads than was before, which
+wallets see and take for a fraud of the nodes. Do not use it while a node may come back.
+
 Limits, quotas, a reference for the clock and the proxies that may say for whom they
 ask are in node.json; with --no-tls those of this computer may. A proxy must write
 X-Forwarded-For itself (nginx does so only if it is told to): with one that passes on
@@ -77,6 +85,7 @@ a folder.`,
 	f.StringVar(&o.order, "order", "", "`URL` of the backend that keeps the order, in place of that in node.json")
 	f.BoolVar(&o.plain, "no-tls", false, "serve plain HTTP; only at a loopback address")
 	f.BoolVar(&o.acceptClock, "accept-clock", false, "believe the clock although it is more than 31 days past the last entry")
+	f.IntVar(&o.gone, "gone", 0, "after a restore: so many `NODES` are gone for good, and not waited for; read above what that risks")
 	f.BoolVar(&o.debug, "debug", false, "log every request, still without naming anybody")
 	return c
 }
@@ -104,7 +113,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	defer f.Close()
 	opt := server.Options{
 		Clock: a.now, Reference: reference(cfg.ClockReference),
-		Log: log, Limits: cfg.Limits, Closed: cfg.Closed,
+		Log: log, Limits: cfg.Limits, Closed: cfg.Closed, Gone: o.gone,
 	}
 	if opt.Proxies, err = cfg.proxies(o.plain); err != nil {
 		return err

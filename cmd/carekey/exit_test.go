@@ -316,5 +316,5 @@ func TestEveryCodeHasWords(t *testing.T) {
 	for c := range ledgerclient.Code(32) {
 		others = append(others, c.String())
 	}
-	clitest.Codes(t, filepath.Join("..", ".."), explanations.Texts(), []string{"cmd/carekey", "cmd/cli", "cmd/qr", "crypto", "ledgerclient", "wallet"}, others, "clock-off", "signed-unknown")
+	clitest.Codes(t, filepath.Join("..", ".."), explanations.Texts(), []string{"cmd/carekey", "cmd/cli", "cmd/qr", "crypto", "ledgerclient", "wallet"}, others, "clock-off", "signed-unknown", "too-many-gone")
 }

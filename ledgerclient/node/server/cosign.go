@@ -50,6 +50,8 @@ type cosigner struct {
 	// lost: what was signed is not known, and others are heard first, see heard.
 	most ledgerclient.Head
 	lost bool
+	// gone is how many of the others are gone for good, see heard.
+	gone int
 	// told is what was complained of last; "": nothing since all went well. For step alone.
 	told string
 	// joint is the largest head that enough have signed; of size 0: none yet. It is written
@@ -92,16 +94,19 @@ func newCosigner(id crypto.LedgerID, config contract.Config, me int, log signedL
 // and has not heard yet from enough of the others, or they are ahead. heard, need
 const ErrUnsure fault.Code = "signed-unknown"
 
+// ErrGone: more nodes are said to be gone than can be missing. gone, most
+const ErrGone fault.Code = "too-many-gone"
+
 // heard reports, as an error, that a node that does not know what it has signed must not sign
 // a head of that size yet. Of a head under its signature and those of enough others each of
 // these has signed one that is as large, and does not forget it: it hears from so many that,
 // also if those lie that may, one of them is among these, and signs nothing smaller than
-// what they show.
+// what they show. With each that is gone for good one less may lie.
 func (c *cosigner) heard(size uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	mayLie := len(c.others) - int(c.config.Threshold)
-	need := min(2*mayLie+1, len(c.others)-1)
+	need := min(2*mayLie+1, len(c.others)-1) - c.gone
 	heard, most := 0, uint64(0)
 	for i, o := range c.others {
 		if n := o.newestSize(); i != c.me && n > 0 {

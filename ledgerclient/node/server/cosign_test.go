@@ -689,11 +689,12 @@ func TestPutBack(t *testing.T) {
 		of.lies = func([]byte) ([]byte, error) { return nil, errMute }
 	}
 	s.must(s.start())
+	need := 3
 	unsure := func(heard int) {
 		t.Helper()
 		n.settle()
 		_, err := s.own(ctx)
-		if e, ok := fault.As(err, ErrUnsure); !ok || fault.Get[int](e, "heard") != heard || fault.Get[int](e, "need") != 3 || s.c.newest != nil {
+		if e, ok := fault.As(err, ErrUnsure); !ok || fault.Get[int](e, "heard") != heard || fault.Get[int](e, "need") != need || s.c.newest != nil {
 			t.Errorf("heard from %d: %v", heard, err)
 		}
 		if _, err := os.Stat(filepath.Join(s.dir, "signed")); err == nil {
@@ -722,6 +723,27 @@ func TestPutBack(t *testing.T) {
 	if s.c.most.Size != 10 {
 		t.Error("it does not know what it signed")
 	}
+
+	// One of the others is gone for good, and the operator says so: the two that are left are
+	// enough, and nothing smaller than what they show is signed.
+	s.must(os.Remove(filepath.Join(s.dir, "signed")))
+	s.putBack, s.size, s.lags, need = true, 4, func() int { return 6 }, 2
+	n.nodes[1].lies = func([]byte) ([]byte, error) { return nil, errMute }
+	s.must(s.start())
+	s.c.gone = 1
+	n.clock.pass(node.CosignEvery)
+	for _, other := range n.nodes[2:] {
+		other.step()
+	}
+	unsure(2)
+	s.lags = nil
+	n.clock.pass(node.CosignEvery)
+	s.step()
+	n.settle()
+	if s.agreed().Size != 10 || s.c.mySize() != 10 {
+		t.Errorf("without the one that is gone: %d of 10 under the signatures of enough", s.agreed().Size)
+	}
+	n.sound(n.nodes...)
 }
 
 // A node whose clock was put back while it was not running signs nothing larger with an

@@ -54,6 +54,10 @@ type Options struct {
 	Ledger Ordered
 	// Peers are the other nodes of the ledger, where there are some.
 	Peers []Peer
+	// Gone is how many of the other nodes are gone for good: a node that does not know what it
+	// has signed does not wait for so many, and as many less of those that it hears from may
+	// lie. Their number less the threshold at most; otherwise an [ErrGone].
+	Gone int
 	// Clock is the clock that the folder has too. nil: the system's.
 	Clock func() time.Time
 	// Reference asks a clock that the operator trusts. nil: there is none.
@@ -319,8 +323,14 @@ func (s *Server) joinNodes(ctx context.Context) error {
 		return err
 	}
 	config, err := contract.ParseConfig(doc)
-	if err != nil || len(config.Nodes) == 1 {
+	if err != nil {
 		return err
+	}
+	if most := len(config.Nodes) - int(config.Threshold); s.opt.Gone < 0 || s.opt.Gone > most {
+		return ErrGone.With("gone", s.opt.Gone, "most", most)
+	}
+	if len(config.Nodes) == 1 {
+		return nil
 	}
 	me := slices.Index(config.Nodes, s.folder.Node())
 	if me < 0 {
@@ -330,7 +340,7 @@ func (s *Server) joinNodes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.own, c.clock, c.say = s.head, s.opt.Clock, s.log
+	c.own, c.clock, c.say, c.gone = s.head, s.opt.Clock, s.log, s.opt.Gone
 	c.follow = func(ctx context.Context) error {
 		if s.opt.Ledger == nil {
 			return nil
