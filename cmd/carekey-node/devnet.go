@@ -74,7 +74,8 @@ type devnet struct {
 	*app
 	dir, self, engine string
 
-	port int // the last that was taken
+	port int                     // the last that was taken
+	held map[string]net.Listener // addresses that nobody else is to have before they are used
 
 	mu      sync.Mutex
 	ending  bool // what ends from now on was told to
@@ -104,7 +105,7 @@ type devnetMember struct {
 }
 
 func newDevnetIn(a *app, args []string) (*devnet, error) {
-	d := &devnet{app: a, port: 20_000 + rand.N(10_000)} // not one that the system gives to who wants any
+	d := &devnet{app: a, port: 20_000 + rand.N(10_000), held: map[string]net.Listener{}} // not one that the system gives to who wants any
 	var err error
 	if d.self, err = exec.LookPath(os.Args[0]); err == nil {
 		d.self, err = filepath.Abs(d.self)
@@ -175,7 +176,7 @@ func (d *devnet) up(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if m.PIDs[1], err = d.start("the node of "+m.Name, m.Node+".log", d.self, "serve", m.Node, "--listen", u.Host); err != nil {
+		if m.PIDs[1], err = d.start("the node of "+m.Name, m.Node+".log", u.Host, d.self, "serve", m.Node, "--listen", u.Host); err != nil {
 			return err
 		}
 		invitation, err := d.did(ctx, "invite", m.Node)
@@ -198,12 +199,12 @@ func (d *devnet) up(ctx context.Context) error {
 func (d *devnet) agree(ctx context.Context, draft string) error {
 	args := []string{"found", "draft", "--name", "Devnet"}
 	for i, name := range devnetNames {
-		at, err := d.freeAddress()
-		if err != nil {
-			return err
-		}
 		line := []string{"found", "line", d.path("node", i)}
 		if _, err := readConfig(line[2]); err != nil {
+			at, err := d.freeAddress()
+			if err != nil {
+				return err
+			}
 			line = append(line, "--as", name, "--url", "https://"+at)
 		}
 		text, err := d.did(ctx, line...)
@@ -226,15 +227,15 @@ func (d *devnet) agree(ctx context.Context, draft string) error {
 // validators makes a validator for each institution, and starts all of them. They return
 // their processes' ids.
 func (d *devnet) validators(ctx context.Context, draft string) (pids []int, err error) {
-	var addresses, peers []string
-	for _, name := range devnetNames {
-		at, err := d.freeAddress()
-		if err != nil {
-			return nil, err
-		}
-		addresses, peers = append(addresses, at), append(peers, "--peer", name+"="+at)
-	}
+	addresses := make([]string, len(devnetNames)) // "" where they were made before
 	if _, err := os.Stat(d.path("validator", len(devnetNames)-1)); err != nil {
+		var peers []string
+		for i, name := range devnetNames {
+			if addresses[i], err = d.freeAddress(); err != nil {
+				return nil, err
+			}
+			peers = append(peers, "--peer", name+"="+addresses[i])
+		}
 		for i := range devnetNames {
 			if err := os.RemoveAll(d.path("validator", i)); err != nil { // nothing ran in it yet
 				return nil, err
@@ -246,7 +247,7 @@ func (d *devnet) validators(ctx context.Context, draft string) (pids []int, err 
 		}
 	}
 	for i, name := range devnetNames {
-		pid, err := d.start("the validator of "+name, d.path("validator", i)+".log", d.engine, "serve", d.path("validator", i))
+		pid, err := d.start("the validator of "+name, d.path("validator", i)+".log", addresses[i], d.engine, "serve", d.path("validator", i))
 		if err != nil {
 			return nil, err
 		}
@@ -267,8 +268,10 @@ func (d *devnet) did(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// start starts a process, and returns its id when it has said in a line that it serves.
-func (d *devnet) start(what, log, program string, args ...string) (pid int, err error) {
+// start starts a process that listens at an address, and returns its id when it has said in a
+// line that it serves.
+func (d *devnet) start(what, log, at, program string, args ...string) (pid int, err error) {
+	d.release(at)
 	said, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return 0, err
@@ -307,6 +310,9 @@ func (d *devnet) start(what, log, program string, args ...string) (pid int, err 
 
 // end ends all processes: the nodes before the validators.
 func (d *devnet) end() {
+	for at := range d.held {
+		d.release(at)
+	}
 	d.mu.Lock()
 	d.ending = true
 	d.mu.Unlock()
@@ -326,17 +332,26 @@ func (d *devnet) end() {
 	}
 }
 
-// freeAddress is one of this computer at which nobody listens now, another one each time.
+// freeAddress is one of this computer at which nobody listens, and nobody else can before it is
+// released: what is founded names it long before its process runs.
 func (d *devnet) freeAddress() (string, error) {
 	for {
 		d.port++
 		at := net.JoinHostPort("127.0.0.1", strconv.Itoa(d.port))
 		l, err := net.Listen("tcp", at)
 		if err == nil {
-			return at, l.Close()
+			d.held[at] = l
+			return at, nil
 		}
 		if d.port >= 32_000 {
 			return "", err
 		}
+	}
+}
+
+func (d *devnet) release(at string) {
+	if l := d.held[at]; l != nil {
+		l.Close()
+		delete(d.held, at)
 	}
 }
