@@ -440,9 +440,38 @@ func TestStorePowerFailure(t *testing.T) {
 		{func(f *Folder) error { return f.store.PutBlobs(ctx, first.puts) }, func(f *Folder) bool { return holds(f, first.puts...) }},
 		{func(f *Folder) error { return f.store.Erase(ctx, withdrawal) }, func(f *Folder) bool { return true }},
 	}
+	var do []func(*Folder) error
+	for _, step := range steps {
+		do = append(do, step.do)
+	}
+	cuts := powerFailures(t, origin, clock, lane.Pick(1, 3, 3), 3, do, func(g *Folder, done, at int) {
+		check := func(done int) {
+			t.Helper()
+			mustVerify(t, g)
+			for i, step := range steps[:done] {
+				if !step.hold(g) {
+					t.Fatalf("operation %d, %d steps done: step %d does not hold", at, done, i)
+				}
+			}
+		}
+		check(done)
+		for _, step := range steps {
+			p.must(step.do(g))
+		}
+		check(len(steps))
+	})
+	if cuts < 20 {
+		t.Fatalf("only %d power failures", cuts)
+	}
+}
+
+// powerFailures ends the power at one file operation after the other, some apart, while steps
+// are done on a copy of a folder, until none fails. Of what the disk may hold then it gives
+// some states to check, with how many steps were done, and counts them.
+func powerFailures(t *testing.T, origin *Folder, clock *testClock, apart, states int, steps []func(*Folder) error, check func(g *Folder, done, at int)) (cuts int) {
+	t.Helper()
 	r := rand.New(rand.NewPCG(4, 7))
-	cuts := 0
-	for at := 1; ; at += lane.Pick(1, 3, 3) {
+	for at := 1; ; at += apart {
 		dir := filepath.Join(t.TempDir(), "l")
 		copyDir(t, origin.dir, dir)
 		x := newFaults()
@@ -450,44 +479,27 @@ func TestStorePowerFailure(t *testing.T) {
 		f, err := open(dir, Options{Clock: clock.now}, x)
 		done := 0
 		if err == nil {
-			for _, step := range steps {
-				if step.do(f) != nil {
-					break
-				}
+			for done < len(steps) && steps[done](f) == nil {
 				done++
 			}
 			f.closeFiles()
 		}
 		if done == len(steps) {
-			break
+			t.Logf("%d power failures", cuts)
+			return cuts
 		}
-		for range 3 {
+		for range states {
 			after := filepath.Join(t.TempDir(), "power")
 			x.lose(t, r, dir, after)
 			cuts++
 			g, err := open(after, Options{Clock: clock.now}, unsyncedFiles{})
-			p.must(err)
-			check := func(done int) {
-				t.Helper()
-				mustVerify(t, g)
-				for i, step := range steps[:done] {
-					if !step.hold(g) {
-						t.Fatalf("operation %d, %d steps done: step %d does not hold", at, done, i)
-					}
-				}
+			if err != nil {
+				t.Fatalf("operation %d: %v", at, err)
 			}
-			check(done)
-			for _, step := range steps {
-				p.must(step.do(g))
-			}
-			check(len(steps))
+			check(g, done, at)
 			g.Close()
 		}
 	}
-	if cuts < 20 {
-		t.Fatalf("only %d power failures", cuts)
-	}
-	t.Logf("%d power failures", cuts)
 }
 
 // Threat: who can write the folder makes a segment of a hundred gigabytes of nothing, with

@@ -359,51 +359,20 @@ func testKeeperPowerFailure(t *testing.T, grants, every int) {
 	origin.Close()
 	script := s.steps()
 	steps := []func(*Folder) error{script[3], script[4], script[5], script[6], script[7]}
-	r := rand.New(rand.NewPCG(3, 9))
-	cuts := 0
-	for at := 1; ; at += every {
-		dir := filepath.Join(t.TempDir(), "l")
-		copyDir(t, origin.dir, dir)
-		x := newFaults()
-		x.at, x.torn = at, at%2 == 0
-		f, err := open(dir, Options{Clock: clock.now}, x)
-		done := 0
-		if err == nil {
-			for _, step := range steps {
-				if step(f) != nil {
-					break
-				}
-				done++
-			}
-			f.closeFiles()
-		}
-		if done == len(steps) {
-			break
-		}
-		for range max(1, 5-every) {
-			after := filepath.Join(t.TempDir(), "power")
-			x.lose(t, r, dir, after)
-			cuts++
-			g, err := open(after, Options{Clock: clock.now}, unsyncedFiles{})
-			if err != nil {
-				t.Fatalf("operation %d: %v", at, err)
-			}
-			s.checkKeeper(t, g, done, at)
-			for i, step := range steps {
-				if i >= done-1 {
-					if err := step(g); err != nil {
-						t.Fatalf("operation %d: step %d afterwards: %v", at, i, err)
-					}
+	cuts := powerFailures(t, origin, clock, every, max(1, 5-every), steps, func(g *Folder, done, at int) {
+		s.checkKeeper(t, g, done, at)
+		for i, step := range steps {
+			if i >= done-1 {
+				if err := step(g); err != nil {
+					t.Fatalf("operation %d: step %d afterwards: %v", at, i, err)
 				}
 			}
-			s.checkKeeper(t, g, len(steps), at)
-			g.Close()
 		}
-	}
+		s.checkKeeper(t, g, len(steps), at)
+	})
 	if every == 1 && cuts < 100 || cuts < 5 {
 		t.Fatalf("only %d power failures", cuts)
 	}
-	t.Logf("%d power failures", cuts)
 }
 
 // checkKeeper is check for the steps from the deposit to the end of the share.
