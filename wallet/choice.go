@@ -67,19 +67,6 @@ func (r *RecordPlan) resources() iter.Seq[*JudgedPart] {
 	}
 }
 
-// Narratives counts the narratives that go, and all.
-func (r *RecordPlan) Narratives() (given, all int) {
-	for i := range r.Judged {
-		if r.Judged[i].Text {
-			all++
-			if r.Judged[i].Stays == "" {
-				given++
-			}
-		}
-	}
-	return given, all
-}
-
 // Missed is an allergy, a medicine or a problem that stays back though the recipient gets
 // others of its kind: who treats the patient does not see what it is dangerous with.
 type Missed struct {
@@ -331,7 +318,7 @@ func (c *chooser) record(ctx context.Context, t *view.Thread) (RecordPlan, error
 		r.Why = c.file(m, c.named[t.ID])
 		r.Whole = r.Why == ""
 	}
-	if parts != nil {
+	if parts != nil && (r.Whole || !c.sel.Whole) { // a record that was to go whole stays as one
 		c.parts(&r, parts)
 	}
 	return r, nil
@@ -356,6 +343,9 @@ func (c *chooser) parts(r *RecordPlan, of *recordParts) {
 		}
 		// A narrative says what its resource says. A resource comes before its narrative.
 		if p.Text {
+			if j.Stays == health.WhyCategory && j.Category == health.Documents {
+				j.Stays = health.WhyDocuments // its resource was asked for, if that goes
+			}
 			j.Stays = cmp.Or(stays[p.Of], j.Stays)
 		} else {
 			stays[p.Slot] = j.Stays

@@ -1038,8 +1038,20 @@ func TestPlanTells(t *testing.T) {
 			t.Errorf("%s: %q, want %q", what, got[0], got[1])
 		}
 	}
-	if given, all := r.Narratives(); given != 0 || all != 1 {
-		t.Errorf("%d of %d narratives", given, all)
+	// A narrative stays for its own sake only where what it belongs to goes.
+	stays := func(sel health.Selection) string {
+		g := must(p.plan("Dr Smith", sel, p.record.ID.String()))(t)
+		return g.Records[0].Judged[6].Stays
+	}
+	for want, sel := range map[string]health.Selection{
+		health.WhyDocuments: {Categories: []payload.Category{"problems"}},
+		health.WhyCategory:  {Categories: []payload.Category{"labs"}},
+		health.WhyWithout:   {Without: []string{"problems"}},
+		"":                  {With: []string{"documents"}},
+	} {
+		if got := stays(sel); got != want {
+			t.Errorf("the narrative stays for %q, and should for %q", got, want)
+		}
 	}
 	var kinds []string
 	for _, k := range g.Unknown {

@@ -200,11 +200,11 @@ func (a *grants) grant(ctx context.Context, w, from *wallet.Wallet) error {
 		return err
 	}
 	plan, err := a.plan(ctx, w, r)
+	if a.list && plan != nil { // also of one that gives nothing: why each part stays
+		return errors.Join(a.showPlan(plan), err)
+	}
 	if err != nil {
 		return err
-	}
-	if a.list {
-		return a.showPlan(plan)
 	}
 	role, err := w.Roles().Named(a.role)
 	if err != nil && a.role != "" {
@@ -328,7 +328,7 @@ func (a *grants) plan(ctx context.Context, w *wallet.Wallet, r wallet.GrantReque
 			nothing = errors.Is(err, wallet.ErrEmpty) && plan != nil
 		}
 	}
-	if nothing {
+	if nothing && !a.list {
 		if stays := keptText(plan); stays != "" {
 			a.say("%s", "Kept back: "+stays+".")
 		}

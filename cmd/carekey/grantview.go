@@ -272,16 +272,16 @@ func recordText(r *wallet.RecordPlan) string {
 	return line + "  " + short(r.ID)
 }
 
-// textsText counts narratives: those that go, or those that stay.
+// textsText counts narratives: those that go, or those that stay though what they belong
+// to is of a category that was asked for.
 func textsText(p *wallet.GrantPlan, goes bool) string {
 	n := 0
 	for _, rs := range [][]wallet.RecordPlan{p.Records, p.Left} {
 		for i := range rs {
-			given, all := rs[i].Narratives()
-			if goes {
-				n += given
-			} else {
-				n += all - given
+			for k := range rs[i].Judged {
+				if j := &rs[i].Judged[k]; j.Text && (j.Stays == "") == goes && j.Stays != health.WhyCategory {
+					n++
+				}
 			}
 		}
 	}
@@ -584,7 +584,7 @@ type planJSON struct {
 }
 
 func planOf(p *wallet.GrantPlan) planJSON {
-	j := planJSON{To: p.To.Name, Purpose: p.Purpose.Word(), From: wallet.Hour(p.NotBefore), Until: wallet.Hour(p.Until), Scope: p.Scope, chosenJSON: chosenOf(p)}
+	j := planJSON{To: p.To.Name, Purpose: p.Purpose.Word(), From: wallet.Hour(p.NotBefore), Until: wallet.Hour(p.Until), Scope: p.Scope, Records: []planRecordJSON{}, chosenJSON: chosenOf(p)}
 	for i := range p.Records {
 		r := planRecordJSON{p.Records[i].ID, p.Records[i].Version, p.Records[i].Title, p.Records[i].Whole, []planPartJSON{}}
 		for k := range p.Records[i].Judged {
