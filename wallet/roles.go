@@ -71,8 +71,9 @@ func (rs Roles) Named(name string) (OwnRole, error) {
 }
 
 // Add keeps a role of the owner's own, from the text of its file. One of her own of the
-// same name is replaced; the name of a built-in one is an [ErrBuiltIn]. The same role
-// again changes nothing.
+// same name is replaced; the name of a built-in one, or one that looks like it, is an
+// [ErrBuiltIn]: both sides read what a consent was given by. The same role again changes
+// nothing.
 func (rs Roles) Add(ctx context.Context, file []byte) (r health.Role, err error) {
 	if r, err = health.ParseRole(file); err != nil {
 		return r, err
@@ -80,11 +81,13 @@ func (rs Roles) Add(ctx context.Context, file []byte) (r health.Role, err error)
 	if r.Name, err = CheckName("role", r.Name); err != nil {
 		return r, err
 	}
+	for _, b := range health.BuiltInRoles() {
+		if Skeleton(b.Name) == Skeleton(r.Name) {
+			return r, ErrBuiltIn.With("name", b.Name)
+		}
+	}
 	err = rs.w.with(ctx, func() error {
 		if old, err := rs.Named(r.Name); err == nil {
-			if old.BuiltIn {
-				return ErrBuiltIn.With("name", r.Name)
-			}
 			r.Name = old.Name
 		}
 		value := string(payload.Marshal(&r))

@@ -102,7 +102,7 @@ func (ts Tables) Import(ctx context.Context, name string, text []byte) (table *h
 	if table, err = health.ParseTable(name, bytes.NewReader(text)); err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(health.Own(), func(t *health.Table) bool { return sameName(t.Name, name) }) {
+	if isOwnTable(name) {
 		return nil, ErrBuiltIn.With("name", name)
 	}
 	return table, ts.change(ctx, func(f *tablesFile) error {
@@ -119,8 +119,14 @@ func (ts Tables) Import(ctx context.Context, name string, text []byte) (table *h
 	})
 }
 
+// isOwnTable reports whether a table of the program's own has that name.
+func isOwnTable(name string) bool {
+	interactions, _ := health.InteractionTable()
+	return sameName(interactions, name) || slices.ContainsFunc(health.Own(), func(t *health.Table) bool { return sameName(t.Name, name) })
+}
+
 // Remove forgets an imported table, "" all of them, also such as do not open any more:
-// [ErrNotFound] if there is none.
+// [ErrNotFound] if there is none. What is built in stays: [ErrBuiltIn].
 func (ts Tables) Remove(ctx context.Context, name string) error {
 	if name == "" {
 		return ts.w.with(ctx, func() error {
@@ -133,6 +139,9 @@ func (ts Tables) Remove(ctx context.Context, name string) error {
 	}
 	return ts.change(ctx, func(f *tablesFile) error {
 		at := f.index(name)
+		if at < 0 && isOwnTable(name) {
+			return ErrBuiltIn.With("name", name)
+		}
 		if at < 0 {
 			var names []string
 			for _, t := range f.Tables {

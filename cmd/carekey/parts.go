@@ -193,13 +193,15 @@ func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo) {
 	}
 	a.print("")
 	a.print("%s", listOfParts(shown, a.all, cli.Prose(a.out)))
-	if byName(h) != "" {
-		a.say("What is \"only by name\" goes only with a grant that names it: --with WORD.")
+	drop := ""
+	if slices.ContainsFunc(shown, func(p wallet.PartInfo) bool { return len(namedBy(p)) > 0 || p.Category == health.Documents }) {
+		a.say("What is \"only by name\" goes only where a grant names it (--with WORD), or a role does, or with all of the record (--whole).")
+		drop = ", --drop WORD"
 	}
 	if left := len(parts) - len(shown); left > 0 {
 		a.next("the other %s: carekey record show %s --all", plural(left, "part", "parts"), short(r.ID))
 	} else {
-		a.next("to correct it: carekey record label %s PART --drop WORD", short(r.ID))
+		a.next("to correct it: carekey record label %s PART, with --category C, --add WORD%s", short(r.ID), drop)
 	}
 }
 

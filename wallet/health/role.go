@@ -3,8 +3,10 @@ package health
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,12 +105,26 @@ func ParseRole(data []byte) (Role, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&r); err != nil {
+		if e := (*json.UnmarshalTypeError)(nil); errors.As(err, &e) {
+			return Role{}, ErrRole.With("member", e.Field, "why", "it is a "+e.Value+", and no "+jsonWord(e.Type))
+		}
 		return Role{}, ErrRole.With("member", "", "why", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return Role{}, ErrRole.With("member", "", "why", "more follows where it should end")
 	}
 	return r, r.check()
+}
+
+// jsonWord is what a role's file has in the place of t.
+func jsonWord(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int:
+		return "whole number"
+	case reflect.Slice:
+		return "list"
+	}
+	return "text"
 }
 
 // check reports what makes r none that can be used.
@@ -139,7 +155,10 @@ func (r *Role) check() error {
 		}
 	}
 	for i, p := range r.Purposes {
-		if q, ok := payload.ParsePurpose(string(p)); !ok || q != p || slices.Contains(r.Purposes[:i], p) {
+		switch q, ok := payload.ParsePurpose(string(p)); {
+		case ok && q != p:
+			return bad("purposes", fmt.Sprintf("it names %q, whose code is %s", cutTo(clean(string(p)), 40), q))
+		case !ok || slices.Contains(r.Purposes[:i], p):
 			return bad("purposes", fmt.Sprintf("%q is no code of a purpose, or is there twice", cutTo(clean(string(p)), 40)))
 		}
 	}

@@ -21,8 +21,7 @@ import (
 	"github.com/carekey/carekey/wallet/payload"
 )
 
-// ErrTable: a table is none that can be used. line, counted from 1, 0 if it is not about
-// one; why
+// ErrTable: a table is none that can be used. line, counted from 1, if it is about one; why
 const ErrTable fault.Code = "bad-table"
 
 // The bounds of a table that somebody imports.
@@ -72,7 +71,7 @@ func ParseTable(name string, r io.Reader) (*Table, error) {
 	case err != nil:
 		return nil, err
 	case len(data) > MaxTable:
-		return nil, ErrTable.With("line", 0, "why", fmt.Sprintf("it is larger than %d bytes", MaxTable))
+		return nil, ErrTable.With("why", fmt.Sprintf("it is larger than %d bytes", MaxTable))
 	}
 	t, words := &Table{Name: name}, 0
 	err = readTable(data, tableHeader, func(line int, cells []string) error {
@@ -95,7 +94,7 @@ func ParseTable(name string, r io.Reader) (*Table, error) {
 		return nil, err
 	}
 	if len(t.Rows) == 0 {
-		return nil, ErrTable.With("line", 0, "why", "it has no rows")
+		return nil, ErrTable.With("why", "it has no rows")
 	}
 	return t, nil
 }
@@ -130,7 +129,7 @@ func (r *Row) fault() string {
 func readTable(data []byte, header []string, each func(line int, cells []string) error) error {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if !utf8.Valid(data) {
-		return ErrTable.With("line", 0, "why", "it is not UTF-8")
+		return ErrTable.With("why", "it is not UTF-8")
 	}
 	r := csv.NewReader(bytes.NewReader(data))
 	r.Comment, r.FieldsPerRecord, r.ReuseRecord = '#', len(header), true
@@ -138,16 +137,22 @@ func readTable(data []byte, header []string, each func(line int, cells []string)
 		cells, err := r.Read()
 		if err == io.EOF {
 			if first {
-				return ErrTable.With("line", 0, "why", "it is empty")
+				return ErrTable.With("why", "it is empty")
 			}
 			return nil
 		}
 		if err != nil {
-			line, why := 0, err.Error()
 			if e := (*csv.ParseError)(nil); errors.As(err, &e) {
-				line, why = e.StartLine, e.Err.Error()
+				line, why := e.StartLine, e.Err.Error()
+				switch {
+				case first:
+					why = wrongHeader(header)
+				case e.Err == csv.ErrFieldCount:
+					why = fmt.Sprintf("it has %d cells, and its first line has %d", len(cells), len(header))
+				}
+				return ErrTable.With("line", line, "why", why)
 			}
-			return ErrTable.With("line", line, "why", why)
+			return ErrTable.With("why", err.Error())
 		}
 		line, _ := r.FieldPos(0)
 		for i, c := range cells {
@@ -160,7 +165,7 @@ func readTable(data []byte, header []string, each func(line int, cells []string)
 		}
 		if first {
 			if !slices.Equal(cells, header) {
-				return ErrTable.With("line", line, "why", "its first line is not "+strings.Join(header, ","))
+				return ErrTable.With("line", line, "why", wrongHeader(header))
 			}
 			continue
 		}
@@ -169,6 +174,8 @@ func readTable(data []byte, header []string, each func(line int, cells []string)
 		}
 	}
 }
+
+func wrongHeader(header []string) string { return "the first line is not " + strings.Join(header, ",") }
 
 //go:embed tables/*.csv
 var tableFiles embed.FS
@@ -335,7 +342,7 @@ func makeTables(imported []*Table) (*Tables, error) {
 		fmt.Fprintf(sum, "%s\x00%d\x00", table.Name, len(table.Rows))
 		for _, row := range table.Rows {
 			if why := row.fault(); why != "" {
-				return nil, ErrTable.With("line", 0, "why", why)
+				return nil, ErrTable.With("why", why)
 			}
 			if i < len(own) && row.System != wordSystem && t.systems[row.System] == nil {
 				return nil, fmt.Errorf("%s: no system %q", table.Name, row.System)

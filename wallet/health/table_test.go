@@ -142,7 +142,7 @@ func TestParseTableRefuses(t *testing.T) {
 	} {
 		_, err := ParseTable("mine", strings.NewReader(c.file))
 		e, ok := fault.As(err, ErrTable)
-		if !ok || e.Value("line") != c.line || fault.Get[string](e, "why") == "" {
+		if !ok || fault.Get[int](e, "line") != c.line || fault.Get[string](e, "why") == "" {
 			t.Errorf("%s: %v, want line %d", name, err, c.line)
 		}
 	}
