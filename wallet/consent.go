@@ -70,6 +70,8 @@ type ConsentRecord struct {
 	// Part: of the record only parts are given, by the consent's scope, and whether there are
 	// others is not said. Its title is then what its giver calls it, and not known to others.
 	Part bool `json:"part,omitempty"`
+	// Removed: its giver, whose consent it is, has withdrawn the record since. Nobody else is told.
+	Removed bool `json:"removed,omitempty"`
 }
 
 // statusOf is by the ledger's window, to which keepers hold a recipient whatever
@@ -96,8 +98,27 @@ func (cs Consents) seen(t *view.Thread) Seen {
 		if s.Scope != nil && t.Role == view.OwnGrant {
 			s.Records = cs.withTitles(s.Records)
 		}
+		if t.Role == view.OwnGrant {
+			s.Records = cs.withRemoved(s.Records)
+		}
 	}
 	return s
+}
+
+// withRemoved are the records of a consent of one's own with those marked that were
+// withdrawn since.
+func (cs Consents) withRemoved(records []ConsentRecord) []ConsentRecord {
+	shared := true // with other consents
+	for i := range records {
+		if t := cs.w.view.Thread(records[i].ID); t == nil || t.Status != contract.StatusClosed {
+			continue
+		}
+		if shared {
+			records, shared = slices.Clone(records), false
+		}
+		records[i].Removed = true
+	}
+	return records
 }
 
 func (cs Consents) of(t *view.Thread) Consent {

@@ -130,7 +130,7 @@ func (a consents) show(ctx context.Context, args []string) error {
 		if r.Part {
 			line = fmt.Sprintf("PART of %s, version %d  %s", r.Title, r.Version, short(r.ID))
 		}
-		records = append(records, cli.Clean(line))
+		records = append(records, cli.Clean(line+removedText(r)))
 	}
 	if c.Missing {
 		records = []string{lost(c.Damaged)}
@@ -184,7 +184,7 @@ type explanationJSON struct {
 // explain says whether an opening is allowed, and why; to is whom it was asked for, if
 // not for a consent.
 func (a consents) explain(ctx context.Context, query, to string, ask func(*wallet.Wallet) (wallet.Explanation, error)) error {
-	x, _, err := find(ctx, a.session, query, func(o *opened) (x wallet.Explanation, id string, err error) {
+	x, on, err := find(ctx, a.session, query, func(o *opened) (x wallet.Explanation, id string, err error) {
 		if x, err = ask(o.w); x.Consent != nil {
 			id = x.Consent.ID.String()
 		}
@@ -204,6 +204,10 @@ func (a consents) explain(ctx context.Context, query, to string, ask func(*walle
 	if x.Allowed {
 		word = "may open it now"
 	}
+	removed := x.Consent != nil && len(x.Consent.Records) > 0 && !slices.ContainsFunc(x.Consent.Records, func(r wallet.ConsentRecord) bool { return !r.Removed })
+	if removed {
+		word += ", but what it gives was removed"
+	}
 	a.print("%s %s.", name, word)
 	for _, c := range x.Checks {
 		mark := "yes"
@@ -211,6 +215,9 @@ func (a consents) explain(ctx context.Context, query, to string, ask func(*walle
 			mark = "NO "
 		}
 		a.print("  %s  %s", mark, checkText(c, x.Consent))
+	}
+	if removed && on != nil {
+		a.print("%s", groundOf(on.w).says(erased))
 	}
 	ids := ""
 	if x.Allowed {

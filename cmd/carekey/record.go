@@ -14,6 +14,8 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/payload"
 	"github.com/spf13/cobra"
@@ -163,7 +165,7 @@ func (r *records) newHistory() *cobra.Command {
 func (r *records) newRemove() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove ID",
-		Short: "Withdraw a record for good and erase its content from the store",
+		Short: "Withdraw a record for good, and have the store erase its content",
 		RunE:  r.onWallet(writes|keeps, r.remove),
 	}
 	acceptClock(r.app, c)
@@ -383,8 +385,7 @@ func (a *records) edit(ctx context.Context, w *wallet.Wallet, args []string) (er
 		return err
 	}
 	for _, c := range cs {
-		inForce := c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming
-		if inForce && slices.ContainsFunc(c.Records, func(r wallet.ConsentRecord) bool {
+		if inForce(c.Status) && slices.ContainsFunc(c.Records, func(r wallet.ConsentRecord) bool {
 			return r.ID == is.ID && !r.Part && (r.Title != is.Title || r.Category != is.Category || r.Date != is.Date)
 		}) {
 			j.Consents++
@@ -403,8 +404,20 @@ func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) e
 		return err
 	}
 	r := versions[len(versions)-1]
+	at := groundOf(w)
+	var open []string // consents that give it
 	if !removed {
-		preview := fmt.Sprintf("%s, %s, will be withdrawn for good, also for consents that you gave.\n%s", quoted(r.Title), plural(r.Version, "version", "versions"), groundOf(w).says(erased))
+		if open, err = a.inForceOn(ctx, w, r.ID); err != nil {
+			return err
+		}
+		also := ", also for consents that you gave"
+		if at.Gate != ledgerclient.Advisory { // it is served until it is erased
+			also = ""
+		}
+		preview := fmt.Sprintf("%s, %s, will be withdrawn for good%s.\n%s", quoted(r.Title), plural(r.Version, "version", "versions"), also, at.says(erased))
+		if also == "" && len(open) > 0 {
+			preview += "\nUntil then it opens by " + plural(len(open), "consent", "consents") + " in force: removing it revokes none."
+		}
 		if err := a.confirm(ctx, preview, "Remove it?", "yes"); err != nil {
 			return err
 		}
@@ -416,12 +429,28 @@ func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) e
 	case err != nil:
 	case removed:
 		a.say("%s was removed before.", quoted(r.Title))
-	default:
+	case at.Gate == ledgerclient.Advisory:
 		a.say("%s was withdrawn on the ledger, and its content erased from the store.", quoted(r.Title))
+	default:
+		a.say("%s was withdrawn on the ledger. %s", quoted(r.Title), at.says(erased))
+	}
+	if len(open) > 0 {
+		a.next("%s still in force, and to be ended by itself: carekey revoke %s", plural(len(open), "consent that gives it is", "consents that give it are"), strings.Join(open, " "))
 	}
 	j := recordOf(r)
 	j.Removed = err == nil
 	return errors.Join(a.result([]recordJSON{j}), err)
+}
+
+// inForceOn are the consents in force by which a record, or parts of it, opens.
+func (a *records) inForceOn(ctx context.Context, w *wallet.Wallet, id contract.ID) (ids []string, err error) {
+	cs, err := w.Consents().List(ctx)
+	for _, c := range cs {
+		if inForce(c.Status) && slices.ContainsFunc(c.Records, func(r wallet.ConsentRecord) bool { return r.ID == id }) {
+			ids = append(ids, short(c.ID))
+		}
+	}
+	return ids, err
 }
 
 // addedText is when a record's newest version was added, and what waits.

@@ -276,9 +276,16 @@ func titleOf(r wallet.ConsentRecord) string {
 		title = "PART of " + title
 	}
 	if r.Version > 1 {
-		return fmt.Sprintf("%s (version %d)", title, r.Version)
+		title = fmt.Sprintf("%s (version %d)", title, r.Version)
 	}
-	return title
+	return title + removedText(r)
+}
+
+func removedText(r wallet.ConsentRecord) string {
+	if r.Removed {
+		return " (removed)"
+	}
+	return ""
 }
 
 // Numbers in words are those of all packages.
