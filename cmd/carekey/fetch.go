@@ -291,7 +291,7 @@ func (x *fetching) choose(ctx context.Context, rs []wallet.Received) (chosen []w
 	at, err := x.session.choose(ctx, "What do you want to open? Its owner sees that you did.", list(rs, func(r wallet.Received) ui.Item {
 		detail := "until " + when.near(r.Until) + ", "
 		if r.Fetched > 0 {
-			detail += "fetched " + when.hour(r.LastFetched) + ", "
+			detail += "fetched " + when.day(r.LastFetched) + ", "
 		}
 		return ui.Item{Label: short(r.Consent) + "  " + sender(r) + ": " + contents(r), Detail: detail + r.Purpose.Word()}
 	}), true, "what to open", "a fetch code, a consent of carekey inbox, or --all")
@@ -381,12 +381,13 @@ func (x *fetching) save(ctx context.Context, o *wallet.Opening, to *wallet.Fetch
 	}()
 	if o.Consent.From == "" {
 		x.say("warning: the sender is not among your contacts: %s", o.Consent.Address)
+		x.say("To keep who that is under a name of your own: carekey contact add NAME --from %s", short(o.Consent.Consent))
 	}
-	// What the sender wrote is kept within its line, so that it says nothing in our name.
-	x.say("%s", cli.Clean(fmt.Sprintf("From %s, for %s:", sender(o.Consent), o.Consent.Purpose.Word())))
 	if o.Earlier && strings.TrimSpace(x.flags.reason+x.flags.by) != "" {
 		x.say("note: you opened it within this hour already. That entry stands, with what was said then of who looked and why.")
 	}
+	// What the sender wrote is kept within its line, so that it says nothing in our name.
+	x.say("%s", cli.Clean(fmt.Sprintf("From %s, for %s:", sender(o.Consent), o.Consent.Purpose.Word())))
 	for i, r := range o.Records {
 		step, end := x.progress("decrypting", r.Size)
 		path, err := to.Save(ctx, o, i, x.flags.force, step)

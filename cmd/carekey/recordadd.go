@@ -319,8 +319,8 @@ func (a *records) inFolder(ctx context.Context, path string) (files []toAdd, err
 	one := toAdd{wallet.File{Name: filepath.Base(absolute) + ".ndjson", Size: int64(len(lines)), Open: func() (io.ReadCloser, error) { return inMemory{bytes.NewReader(lines)}, nil }}, path}
 	files = append([]toAdd{one}, slices.DeleteFunc(files, func(f toAdd) bool { return slices.Contains(together, f.path) })...)
 	if rest := len(files) - 1; rest > 0 {
-		a.say("%s: %s of FHIR become one record; %s a record each. To make a record of each file: --each.",
-			path, plural(len(together), "file", "files"), plural(rest, "other file is", "other files are"))
+		a.say("%s: %s of FHIR become one record; %s. To make a record of each file: --each.",
+			path, plural(len(together), "file", "files"), plural(rest, "other file is a record of its own", "other files are a record each"))
 	}
 	return files, nil
 }
