@@ -12,7 +12,9 @@ import (
 
 // BenchmarkBudgetStart prints what starting the wallet takes against starting the
 // stock age program, in turns, and the most that the ratio may be. Noise of the
-// machine fails nothing.
+// machine fails nothing; the ratio in processor time has the least of it. What
+// packages do before main, the terminal's and the QR reader's first of all, is 1.5 of the
+// ratio in processor time, and not ours to leave out.
 func BenchmarkBudgetStart(b *testing.B) {
 	const rounds = 41
 	dir := b.TempDir()
@@ -29,29 +31,31 @@ func BenchmarkBudgetStart(b *testing.B) {
 		return append(env, "CAREKEY_HOME="+filepath.Join(dir, home), "CAREKEY_LEDGER="+filepath.Join(dir, "ledger"), "CAREKEY_KEYRING=os")
 	}
 	home := environ("patient")
-	run := func(b *testing.B, name string, args ...string) time.Duration {
+	run := func(b *testing.B, name string, args ...string) (took, processor time.Duration) {
 		cmd := exec.Command(name, args...)
 		cmd.Env = home
 		start := time.Now()
 		out, err := cmd.CombinedOutput()
-		took := time.Since(start)
+		took = time.Since(start)
 		if err != nil {
 			b.Fatalf("%s %v: %v\n%s", name, args, err, out)
 		}
-		return took
+		return took, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
 	compare := func(b *testing.B, most float64, args ...string) {
 		var ratios []float64
-		var best [2]time.Duration
+		var best, processor [2]time.Duration
 		for i := range rounds * b.N {
-			var ours, theirs time.Duration
+			var ours, theirs, p, q time.Duration
 			if i%2 == 0 {
-				ours = run(b, program, args...)
+				ours, p = run(b, program, args...)
 			}
-			theirs = run(b, filepath.Join(ageDir(), "age"), "--version")
+			theirs, q = run(b, filepath.Join(ageDir(), "age"), "--version")
 			if i%2 == 1 {
-				ours = run(b, program, args...)
+				ours, p = run(b, program, args...)
 			}
+			processor[0] += p
+			processor[1] += q
 			ratios = append(ratios, ours.Seconds()/theirs.Seconds())
 			for k, t := range []time.Duration{ours, theirs} {
 				if best[k] == 0 || t < best[k] {
@@ -62,6 +66,7 @@ func BenchmarkBudgetStart(b *testing.B) {
 		slices.Sort(ratios)
 		b.ReportMetric(ratios[len(ratios)/2], "ratio")
 		b.ReportMetric(best[0].Seconds()/best[1].Seconds(), "ratio-of-bests")
+		b.ReportMetric(processor[0].Seconds()/processor[1].Seconds(), "ratio-processor")
 		b.ReportMetric(best[0].Seconds()*1000, "ms-ours")
 		b.ReportMetric(best[1].Seconds()*1000, "ms-theirs")
 		b.ReportMetric(most, "budget-max")

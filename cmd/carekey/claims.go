@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 )
@@ -117,13 +116,6 @@ func number(n int) string {
 		return strings.ToUpper(words[n][:1]) + words[n][1:]
 	}
 	return thousands(n)
-}
-
-// inHelp is what the help says, which knows no ledger: all that may be the case.
-func inHelp(c claim) string {
-	folder := ground{Properties: ledgerclient.Properties{Gate: ledgerclient.Advisory}}
-	node := ground{Properties: ledgerclient.Properties{Gate: ledgerclient.Enforced, Operators: 1}}
-	return cli.Wrap(folder.says(c)+"\n"+node.says(c), 80)
 }
 
 // leastOf is the ground of the ledger of which the least can be said.

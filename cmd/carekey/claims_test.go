@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/cli/clitest"
 	"github.com/carekey/carekey/ledgerclient"
 )
@@ -167,10 +168,15 @@ func TestReadmeClaims(t *testing.T) {
 	}
 }
 
-// The help says on what it rests.
+// The help, which knows no ledger, says all that may be the case.
 func TestHelpOfAuditSaysWhatItRestsOn(t *testing.T) {
 	c, _, err := newRoot(newApp()).Find([]string{"audit"})
-	if err != nil || !strings.Contains(c.Long, inHelp(eachOpening)) || !strings.Contains(plain(c.Long), "one operator") {
-		t.Errorf("%v\n%s", err, c.Long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []ledgerclient.Properties{{Gate: ledgerclient.Advisory}, {Gate: ledgerclient.Enforced, Operators: 1}} {
+		if says := cli.Wrap(ground{Properties: p}.says(eachOpening), 80); !strings.Contains(c.Long, "\n"+says) {
+			t.Errorf("not in the help:\n%s\n%s", says, c.Long)
+		}
 	}
 }

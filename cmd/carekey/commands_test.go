@@ -95,3 +95,28 @@ func TestHelpIsFilled(t *testing.T) {
 	}
 	look(newRoot(newApp()))
 }
+
+// A command is the same where it alone is made, and the names are those of the commands.
+func TestOneCommandIsMade(t *testing.T) {
+	help := func(name string, args ...string) string {
+		c, _, err := newRoot(newApp(), args...).Find([]string{name})
+		if err != nil || c.Name() != name {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return c.Long + c.UsageString()
+	}
+	for _, n := range nouns {
+		root := newRoot(newApp(), n.name, "--json")
+		if len(root.Commands()) != 2 { // with help
+			t.Errorf("%s: %d commands are made", n.name, len(root.Commands()))
+		}
+		if alone, all := help(n.name, n.name), help(n.name); alone != all {
+			t.Errorf("%s alone is\n%s\nand not\n%s", n.name, alone, all)
+		}
+	}
+	for _, args := range [][]string{nil, {"--json", "status"}, {"help"}, {"recrod"}, {"__complete", ""}} {
+		if n := len(newRoot(newApp(), args...).Commands()); n != len(nouns)+1 {
+			t.Errorf("%v: %d commands are made", args, n)
+		}
+	}
+}

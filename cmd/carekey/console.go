@@ -68,7 +68,10 @@ func (c *console) ours(text string) string {
 	}
 	var b strings.Builder
 	done := 0
-	at := commandNamed().FindAllStringSubmatchIndex(text, -1)
+	var at [][]int
+	if profile+ledger != "" { // most often neither: a start does without the pattern
+		at = commandNamed().FindAllStringSubmatchIndex(text, -1)
+	}
 	for i, m := range at {
 		end := len(text)
 		if i+1 < len(at) {

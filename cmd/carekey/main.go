@@ -43,7 +43,7 @@ func (a *app) main(args []string) (exit int) {
 // run carries out one command line and returns the exit code.
 func (a *app) run(args []string) int {
 	defer a.passphrases.wipe()
-	root := newRoot(a)
+	root := newRoot(a, args...)
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
 		offers{a}.install(root)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
@@ -36,7 +37,28 @@ const exitStatus = `EXIT STATUS
   9    with --check alone: there is something to do, or something new
   130  interrupted`
 
-func newRoot(a *app) *cobra.Command {
+// noun is a command that stands right behind the program's name.
+type noun struct {
+	group, name string
+	make        func(*app) *cobra.Command
+}
+
+// nouns are all but help, in the order in which they are listed.
+var nouns = []noun{
+	{"patient", "record", newRecord}, {"patient", "contact", newContact}, {"patient", "role", newRole}, {"patient", "grant", newGrant}, {"patient", "revoke", newRevoke},
+	{"patient", "consent", newConsent}, {"patient", "batch", newBatch}, {"patient", "audit", newAudit}, {"patient", "view", newView},
+	{"recipient", "inbox", newInbox}, {"recipient", "fetch", newFetch},
+	{"wallet", "init", newInit}, {"wallet", "restore", newRestore}, {"wallet", "status", newStatus}, {"wallet", "sync", newSync}, {"wallet", "address", newAddress},
+	{"wallet", "card", func(a *app) *cobra.Command { return cards{a}.newShow() }}, {"wallet", "keyring", newKeyring},
+	{"wallet", "unlock", func(a *app) *cobra.Command { return keyrings{a}.newUnlock() }}, {"wallet", "lock", func(a *app) *cobra.Command { return keyrings{a}.newLock() }},
+	{"wallet", "words", newWords}, {"wallet", "backup", newBackup}, {"wallet", "profile", newProfile}, {"wallet", "ledger", newLedger}, {"wallet", "age", newAge},
+	{"wallet", "doctor", newDoctor}, {"wallet", "try", newTry}, {"wallet", "version", func(*app) *cobra.Command { return cli.VersionCommand() }},
+}
+
+// newRoot is the program. Of a command line that begins with a command that one alone is
+// made, and of one with --version none: together they take more than half of the memory of a
+// start.
+func newRoot(a *app, args ...string) *cobra.Command {
 	root := &cobra.Command{
 		Use:               "carekey",
 		Short:             "A wallet for health data",
@@ -58,18 +80,21 @@ func newRoot(a *app) *cobra.Command {
 		&cobra.Group{ID: "recipient", Title: "What others granted to you:"},
 		&cobra.Group{ID: "wallet", Title: "Wallet and ledger:"},
 	)
-	add := func(group string, cmds ...*cobra.Command) {
-		for _, c := range cmds {
-			c.GroupID = group
+	at := slices.IndexFunc(nouns, func(n noun) bool { return len(args) > 0 && n.name == args[0] })
+	if len(args) > 0 && args[0] == "--version" {
+		at = len(nouns) // none
+	}
+	for i, n := range nouns {
+		if at < 0 || at == i {
+			c := n.make(a)
+			c.GroupID = n.group
 			root.AddCommand(c)
 		}
 	}
 	help := newHelp(a)
+	help.GroupID = "wallet"
 	root.SetHelpCommand(help)
-	add("patient", newRecord(a), newContact(a), newRole(a), newGrant(a), newRevoke(a), newConsent(a), newBatch(a), newAudit(a), newView(a))
-	add("recipient", newInbox(a), newFetch(a))
-	add("wallet", newInit(a), newRestore(a), newStatus(a), newSync(a), newAddress(a), cards{a}.newShow(), newKeyring(a), keyrings{a}.newUnlock(), keyrings{a}.newLock(), newWords(a),
-		newBackup(a), newProfile(a), newLedger(a), newAge(a), newDoctor(a), newTry(a), cli.VersionCommand(), help)
+	root.AddCommand(help)
 	cli.Program(root, topicList()+"\n\n"+environment+"\n\n"+exitStatus, schemas)
 	root.SetCompletionCommandGroupID("wallet")
 	return root

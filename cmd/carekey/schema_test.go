@@ -12,16 +12,16 @@ import (
 // Each command has a row that says what it prints; that it prints it, each story shows.
 func TestSchemaRows(t *testing.T) {
 	rows := map[string]bool{}
-	for path, prints := range schemas.Results {
+	for path, prints := range schemas().Results {
 		rows[path] = len(prints) > 0
 	}
-	clitest.Rows(t, newRoot(newApp()), rows, func(c *cobra.Command) (any, bool) { return schemas.Of(c) })
+	clitest.Rows(t, newRoot(newApp()), rows, func(c *cobra.Command) (any, bool) { return schemas().Of(c) })
 }
 
 // A type of a few words has all of them in its schema.
 func TestSchemaWords(t *testing.T) {
 	found := 0
-	for typ, schema := range schemas.Texts {
+	for typ, schema := range schemas().Texts {
 		declared := clitest.Constants(t, top(), typ)
 		if schema.Enum == nil || len(declared) == 0 { // a number's words, or those of a table
 			continue
@@ -40,7 +40,7 @@ func TestSchemaWords(t *testing.T) {
 
 // No result is of a type that says nothing of what is in it.
 func TestSchemaTypes(t *testing.T) {
-	for path, prints := range schemas.Results {
+	for path, prints := range schemas().Results {
 		for _, p := range prints {
 			typ := p.Type
 			for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {

@@ -33,17 +33,17 @@ func Pattern(expr string) func() *regexp.Regexp {
 
 // Program makes a command the root of a program. about stands at the end of its help;
 // schemas say what its commands print.
-func Program(root *cobra.Command, about string, schemas Schemas) {
-	root.Version, root.Args = Version(), NoVerb
+func Program(root *cobra.Command, about string, schemas func() Schemas) {
+	root.Args = NoVerb
 	root.SetHelpFunc(wrappedHelp(root.HelpFunc()))
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetUsageTemplate(root.UsageTemplate() + "{{if not .HasParent}}\n" + about + "\n{{end}}")
-	root.SetVersionTemplate(versionTemplate(root.Name()))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return Usage(err.Error(), "see: "+cmd.CommandPath()+" --help")
 	})
 	plainUsage(root)
-	schemas.flag(root)
+	schemaFlagOf(root, schemas)
+	versionFlag(root)
 }
 
 // Execute carries out one command line of a program.

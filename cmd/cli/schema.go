@@ -248,9 +248,9 @@ func dominates(all Properties, i int) bool {
 // schemaFlag is the flag that every command has for its schema.
 const schemaFlag = "json-schema"
 
-// flag gives a program's commands the flag: with it a command prints the schema of its
+// schemaFlagOf gives a program's commands the flag: with it a command prints the schema of its
 // result, and nothing else is done, asked or opened.
-func (s Schemas) flag(root *cobra.Command) {
+func schemaFlagOf(root *cobra.Command, schemas func() Schemas) {
 	var wanted bool
 	root.PersistentFlags().BoolVar(&wanted, schemaFlag, false, "print the JSON Schema of what --json prints, and do nothing")
 	before := root.PersistentPreRunE
@@ -273,7 +273,7 @@ func (s Schemas) flag(root *cobra.Command) {
 				if !wanted {
 					return run(cmd, args)
 				}
-				schema, ok := s.Of(cmd)
+				schema, ok := schemas().Of(cmd)
 				if !ok {
 					return Usage(cmd.CommandPath()+" prints no JSON", "what has commands of its own: name one of them, as in "+root.Name()+" status --"+schemaFlag)
 				}

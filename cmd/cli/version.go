@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"runtime/debug"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -52,24 +51,40 @@ func VersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "The version of this program, its commit and its date",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprint(cmd.OutOrStdout(), versionText(cmd.Root().Name(), cmd.Flag("json").Value.String() == "true"))
-			return err
-		},
+		RunE:  func(cmd *cobra.Command, _ []string) error { return printVersion(cmd) },
 	}
 }
 
-func versionText(program string, asJSON bool) string {
-	if !asJSON {
-		return program + " " + Version() + "\n"
+func printVersion(cmd *cobra.Command) error {
+	if cmd.Flag("json").Value.String() == "true" {
+		b, _ := ReadBuild()
+		return WriteJSON(cmd.OutOrStdout(), b, true)
 	}
-	var out strings.Builder
-	b, _ := ReadBuild()
-	WriteJSON(&out, b, true) // a builder takes all
-	return out.String()
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), cmd.Root().Name(), Version())
+	return err
 }
 
-// versionTemplate is what --version prints: cobra does before any command runs.
-func versionTemplate(program string) string {
-	return `{{if eq (.Flag "json").Value.String "true"}}{{` + strconv.Quote(versionText(program, true)) + `}}{{else}}{{` + strconv.Quote(versionText(program, false)) + `}}{{end}}`
+// versionFlag gives a program --version, which goes before all that could be wrong with the
+// command line. That of cobra is a template, which is read anew each time.
+func versionFlag(root *cobra.Command) {
+	wanted := root.Flags().BoolP("version", "v", false, "version for "+root.Name())
+	takes, before, run := root.Args, root.PersistentPreRunE, root.RunE
+	root.Args = func(cmd *cobra.Command, args []string) error {
+		if *wanted {
+			return nil
+		}
+		return takes(cmd, args)
+	}
+	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
+		if *wanted {
+			return nil
+		}
+		return before(cmd, args)
+	}
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if *wanted {
+			return printVersion(cmd)
+		}
+		return run(cmd, args)
+	}
 }
