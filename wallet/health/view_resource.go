@@ -276,48 +276,8 @@ func (v reading) problem() {
 
 func (v reading) medicine() {
 	it := v.item
-	code, ref, state := v.concept("medicationCodeableConcept"), v.obj("medicationReference"), ""
-	if r5 := v.obj("medication"); r5 != nil {
-		code, ref = conceptOf(r5), r5.obj("reference")
-	}
-	if ref != nil {
-		switch found := v.in.find(v.entered, ref.str("reference")); {
-		case found != nil:
-			it.may = uniq(slices.Concat(it.may, found.may))
-			code = found.concept("code")
-			for _, x := range found.objs("ingredient") {
-				c, ref := x.concept("itemCodeableConcept"), x.obj("itemReference")
-				if r5 := x.obj("item"); r5 != nil {
-					c, ref = conceptOf(r5), r5.obj("reference")
-				}
-				if of := v.in.find(found, ref.str("reference")); of != nil {
-					c = of.concept("code")
-				}
-				c.name = cmp.Or(c.name, ref.str("display"), "something without a name")
-				it.contains = append(it.contains, c)
-			}
-			parts := strings.Join(namesOf(it.contains), " / ")
-			if code.name == "" {
-				code.name = cmp.Or(parts, ref.str("display"))
-			} else if parts != "" {
-				v.detail("contains " + parts)
-			}
-		case ref.str("display") != "":
-			code.name, state = ref.str("display"), "name only: the medicine itself is not here"
-		default:
-			state = "refers to a medicine that is not here"
-		}
-	}
-	made := map[string]string{"MedicationDispense": "whenHandedOver"}[it.Type]
-	begin, end, said := v.entered.span("effective")
-	if begin == "" && end == "" && said == "" {
-		begin, end, said = v.entered.span("occurence") // R5 spells it so
-	}
-	if it.Type == "MedicationRequest" || it.Type == "MedicationOrder" {
-		begin, end = cmp.Or(v.date("authoredOn"), v.date("dateWritten")), v.obj("dispenseRequest").obj("validityPeriod").date("end")
-	} else if made != "" {
-		begin = cmp.Or(v.date(made), v.date("whenPrepared"))
-	}
+	code, state := v.remedy()
+	begin, end, said := v.taken()
 	if end == "" && v.absent(code, inMedicines, cmp.Or(begin, v.date("dateAsserted")), "informationSource", "requester") {
 		return // what was so for a time says nothing of another
 	}
@@ -364,6 +324,58 @@ func (v reading) medicine() {
 		v.detail("because of " + strings.Join(rs, ", "))
 	}
 	v.by("informationSource", "requester", "performer")
+}
+
+// remedy is which medicine it is, and what is not known of it.
+func (v reading) remedy() (code codeable, state string) {
+	it := v.item
+	code, ref := v.concept("medicationCodeableConcept"), v.obj("medicationReference")
+	if r5 := v.obj("medication"); r5 != nil {
+		code, ref = conceptOf(r5), r5.obj("reference")
+	}
+	if ref != nil {
+		switch found := v.in.find(v.entered, ref.str("reference")); {
+		case found != nil:
+			it.may = uniq(slices.Concat(it.may, found.may))
+			code = found.concept("code")
+			for _, x := range found.objs("ingredient") {
+				c, ref := x.concept("itemCodeableConcept"), x.obj("itemReference")
+				if r5 := x.obj("item"); r5 != nil {
+					c, ref = conceptOf(r5), r5.obj("reference")
+				}
+				if of := v.in.find(found, ref.str("reference")); of != nil {
+					c = of.concept("code")
+				}
+				c.name = cmp.Or(c.name, ref.str("display"), "something without a name")
+				it.contains = append(it.contains, c)
+			}
+			parts := strings.Join(namesOf(it.contains), " / ")
+			if code.name == "" {
+				code.name = cmp.Or(parts, ref.str("display"))
+			} else if parts != "" {
+				v.detail("contains " + parts)
+			}
+		case ref.str("display") != "":
+			code.name, state = ref.str("display"), "name only: the medicine itself is not here"
+		default:
+			state = "refers to a medicine that is not here"
+		}
+	}
+	return code, state
+}
+
+// taken is from when to when it is taken, ordered or handed out.
+func (v reading) taken() (begin, end, said string) {
+	begin, end, said = v.entered.span("effective")
+	if begin == "" && end == "" && said == "" {
+		begin, end, said = v.entered.span("occurence") // R5 spells it so
+	}
+	if v.item.Type == "MedicationRequest" || v.item.Type == "MedicationOrder" {
+		begin, end = cmp.Or(v.date("authoredOn"), v.date("dateWritten")), v.obj("dispenseRequest").obj("validityPeriod").date("end")
+	} else if v.item.Type == "MedicationDispense" {
+		begin = cmp.Or(v.date("whenHandedOver"), v.date("whenPrepared"))
+	}
+	return begin, end, said
 }
 
 // reasons names what a medicine is for, where it is here.
