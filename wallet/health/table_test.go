@@ -305,7 +305,7 @@ func TestParseRoleRefuses(t *testing.T) {
 		"a version as text":    {change(`"v":1`, `"v":"1"`), "v"},
 		"without a member":     {change(`"sensitive":["reproductive"],`, ``), "sensitive"},
 		"null":                 {change(`["labs"]`, `null`), "categories"},
-		"another type":         {change(`90`, `"90"`), ""},
+		"another type":         {change(`90`, `"90"`), "maxDays"},
 		"no name":              {change("midwife", ""), "name"},
 		"a name with a blank":  {change("midwife", " midwife"), "name"},
 		"a control":            {change("midwife", `mid\u001bwife`), "name"},
@@ -323,7 +323,7 @@ func TestParseRoleRefuses(t *testing.T) {
 		"no days":              {change(`90`, `0`), "maxDays"},
 		"days below":           {change(`90`, `-1`), "maxDays"},
 		"days above":           {change(`90`, `3661`), "maxDays"},
-		"days that are no day": {change(`90`, `1.5`), ""},
+		"days that are no day": {change(`90`, `1.5`), "maxDays"},
 	} {
 		_, err := ParseRole([]byte(c.file))
 		e, ok := fault.As(err, ErrRole)
