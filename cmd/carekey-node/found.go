@@ -449,6 +449,6 @@ func (a *founding) make(ctx context.Context, dir, draft string) error {
 	if err != nil {
 		return err
 	}
-	a.say("Next: carekey-node serve %s --listen :%s", dir, defaultPort)
+	a.say("Next: carekey-node serve %s --listen :%s", dir, portOf(cfg.URLs))
 	return a.show(n)
 }

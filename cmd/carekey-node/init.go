@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,7 +67,7 @@ carekey-ledger-foo from PATH. The folder is then a verified copy of that order.`
 				a.say("Wallets will look for the node at %s, by this computer's name.\nIf that is wrong, change \"urls\" in %s.", cfg.URLs[0], filepath.Join(dir, configFile))
 			}
 			a.say("Keep %s safe: whoever reads it can speak for this ledger\nand release keys. Nobody but the user who runs the node should be able to.", filepath.Join(dir, "keys"))
-			a.say("Next: carekey-node serve %s --listen :%s", dir, defaultPort)
+			a.say("Next: carekey-node serve %s --listen :%s", dir, portOf(cfg.URLs))
 			return a.show(n)
 		},
 	}
@@ -201,4 +202,16 @@ func hostName() string {
 		return "localhost"
 	}
 	return name
+}
+
+// portOf is the port at which wallets look for a node, if its first address names one: a
+// node behind another server listens elsewhere.
+func portOf(urls []string) string {
+	for _, s := range urls {
+		if u, err := url.Parse(s); err == nil && u.Port() != "" {
+			return u.Port()
+		}
+		break
+	}
+	return defaultPort
 }
