@@ -110,6 +110,11 @@ func (c *contactReader) check() {
 	rows := c.file.Rows
 	wrong := make([]error, len(rows))
 	ledgerclient.Parallel(len(rows), func(i int) { wrong[i] = rows[i].parse() })
+	type who struct {
+		name    string
+		address crypto.Address
+	}
+	first := map[who]*ContactRow{} // that has a reference
 	for i := range rows {
 		r := &rows[i]
 		bad := func(at spot, field, value string, err error) {
@@ -124,6 +129,14 @@ func (c *contactReader) check() {
 		r.Name, r.Ref = name, ref
 		if wrong[i] != nil {
 			c.bad.Add(Problem{Line: r.at.line, Column: r.at.column, Field: "address", Value: shorten(r.address), Why: handedFault(wrong[i])})
+			continue
+		}
+		switch before := first[who{name, r.Address}]; {
+		case ref == "":
+		case before == nil:
+			first[who{name, r.Address}] = r
+		case before.Ref != ref:
+			c.bad.Add(Problem{Line: r.ref.line, Column: r.ref.column, Field: "ref", Value: shorten(ref), Why: fmt.Sprintf("the same contact has another one in line %d", before.Line)})
 		}
 	}
 	if len(rows) == 0 && c.bad.Total == 0 {

@@ -40,6 +40,7 @@ func TestReadContacts(t *testing.T) {
 		"mistyped":             {"name,address\nEve," + address[:60] + swapped(address[60]) + address[61:] + "\n", "2:5 has a typing mistake in it"},
 		"both":                 {"name,card,address\nEve," + card + "," + address + "\n", "2:5 an address and a card in one row"},
 		"no column":            {"name,ref\nEve,7\nEve,8\n", "2:1 there is no such column, and none of cards"},
+		"two references":       {"name,address,ref\nEve," + address + ",7\nEve," + address + ",\nEve," + address + ",8\n", "4:" + fmt.Sprint(len("Eve,,")+len(address)+1) + " the same contact has another one in line 2"},
 		"no name":              {"name,address\n," + address + "\n", "2:1 empty"},
 		"a bad name":           {"name,address\na\u200bb," + address + "\n", "2:1 has characters that cannot be seen"},
 		"a formula":            {"name,address\n=1+1," + address + "\n", "2:1 " + formula},
