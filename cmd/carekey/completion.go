@@ -35,7 +35,7 @@ var (
 		"contact verify": offers.contacts, "contact remove": offers.contacts, "contact rename": offers.contacts, "contact show": offers.contacts,
 		"record get": offers.records, "record show": offers.records, "record history": offers.records, "record remove": offers.records,
 		"record update": offers.records, "record label": offers.records, "record edit": offers.records, "view": offers.records,
-		"role show": offers.roles, "role remove": offers.roles,
+		"role show": offers.roles, "role remove": offers.ownRoles,
 		"consent show": offers.given, "consent explain": offers.given, "consent export": offers.given, "revoke": offers.open,
 		"fetch":          offers.received,
 		"ledger default": offers.ledgers, "ledger leave": offers.ledgers,
@@ -46,7 +46,7 @@ var (
 		"record": offers.records, "role": offers.roles,
 		"profile": offers.profiles, "ledger": offers.ledgers, "ledger move to": offers.ledgers,
 		"category":   func(offers, context.Context) []string { return categoryNames() },
-		"with":       func(offers, context.Context) []string { return sensitivityNames() },
+		"with":       func(offers, context.Context) []string { return append(sensitivityNames(), string(health.Documents)) },
 		"add":        func(offers, context.Context) []string { return sensitivityNames() },
 		"drop":       func(offers, context.Context) []string { return sensitivityNames() },
 		"without":    func(offers, context.Context) []string { return slices.Concat(categoryNames(), sensitivityNames()) },
@@ -224,6 +224,15 @@ func (o offers) roles(ctx context.Context) []string {
 		return offered(n.Roles, func(r wallet.OwnRole) (string, string) { return r.Name, payload.Listed(r.Categories) })
 	}
 	return offered(health.BuiltInRoles(), func(r health.Role) (string, string) { return r.Name, payload.Listed(r.Categories) })
+}
+
+// ownRoles are those that can be removed.
+func (o offers) ownRoles(ctx context.Context) []string {
+	for _, n := range o.names(ctx) {
+		own := slices.DeleteFunc(n.Roles, func(r wallet.OwnRole) bool { return r.BuiltIn })
+		return offered(own, func(r wallet.OwnRole) (string, string) { return r.Name, payload.Listed(r.Categories) })
+	}
+	return nil
 }
 
 // ledgers lie in clear.
