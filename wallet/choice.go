@@ -101,6 +101,12 @@ func (gs Grants) chooser(ctx context.Context, r GrantRequest, role *health.Role)
 			return nil, badInput("role", role.Name, fmt.Sprintf("has a name of more than %d bytes, which a consent has no room for", payload.MaxWord))
 		}
 	}
+	held := func(x payload.Category) bool {
+		return slices.Contains(role.Categories, x) || x == health.Documents && slices.Contains(r.Select.With, string(health.Documents))
+	}
+	if named := r.Select.Categories; role != nil && len(named) > 0 && !c.alone && !slices.ContainsFunc(named, held) {
+		return nil, badInput("category", payload.Listed(named), "not in the role "+role.Name)
+	}
 	for _, q := range r.Records {
 		t, err := gs.w.Records().own(ctx, q)
 		if err != nil {
