@@ -62,13 +62,14 @@ func (cs Contacts) Import(ctx context.Context, people []Contact) (added []AddedC
 	err = cs.w.with(ctx, func() error {
 		facts := map[contactKey]contactFact{}
 		names, like, of := map[string]crypto.Address{}, map[string][]string{}, map[crypto.Address][]string{}
-		note := func(c *Contact) {
+		note := func(c *Contact, skeleton string) {
 			names[text.Name(c.Name)] = c.Address
-			like[Skeleton(c.Name)] = append(like[Skeleton(c.Name)], c.Name)
+			like[skeleton] = append(like[skeleton], c.Name)
 			of[c.Address] = append(of[c.Address], c.Name)
 		}
 		for i := range cs.w.book.contacts {
-			note(&cs.w.book.contacts[i])
+			c := &cs.w.book.contacts[i]
+			note(c, Skeleton(c.Name))
 		}
 		for i := range people {
 			c := &people[i]
@@ -90,14 +91,15 @@ func (cs Contacts) Import(ctx context.Context, people []Contact) (added []AddedC
 				key := contactKey{c.Name, c.Address}
 				out.Ref = cmp.Or(c.Ref, facts[key].Ref)
 				if out.New = !ok; out.New {
-					for _, others := range [][]string{like[Skeleton(c.Name)], of[c.Address]} {
+					skeleton := Skeleton(c.Name)
+					for _, others := range [][]string{like[skeleton], of[c.Address]} {
 						for _, other := range others {
 							if !slices.Contains(out.Lookalikes, other) {
 								out.Lookalikes = append(out.Lookalikes, other)
 							}
 						}
 					}
-					note(c)
+					note(c, skeleton)
 				}
 				facts[key] = factOf(out.Contact)
 			}
@@ -346,8 +348,10 @@ func Skeleton(name string) string {
 			b.WriteRune(r)
 		}
 	}
-	return strings.NewReplacer("rn", "m", "vv", "w").Replace(b.String())
+	return drawnAsOne.Replace(b.String())
 }
+
+var drawnAsOne = strings.NewReplacer("rn", "m", "vv", "w")
 
 const confusables = "аεеіїјорсухкмтнвαβικνορτυχγωѕԁ01l|ıȷɑɡɩһԛԝѵӏոօսհցաƽ"
 
