@@ -27,6 +27,7 @@ import (
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	"github.com/cometbft/cometbft/mempool"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+	sm "github.com/cometbft/cometbft/state"
 	cmttypes "github.com/cometbft/cometbft/types"
 )
 
@@ -558,6 +559,34 @@ func TestVotedTwice(t *testing.T) {
 	want := "1 of 1 decide; University HAS VOTED TWICE at block 7: its key is in two places, or it lies"
 	if got := words(Status{Needed: 1, Members: []MemberStatus{{Name: "University", State: stateDecides, Twice: 7}}}); got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// The time of a block lies between the clocks of those who are right, whatever as many as
+// may be wrong say, whichever votes are under the block before.
+func TestTimeIsOfThoseWhoAreRight(t *testing.T) {
+	right := time.Unix(490_000*3600, 0)
+	for n := 1; n <= 16; n++ {
+		document, _ := keysOf(t, n)
+		c, err := chain.New(document)
+		state, err := sm.MakeGenesisState(genesisOf(check(t, c, err)))
+		check(t, state, err)
+		for votes := c.Needed(); votes <= n; votes++ {
+			for _, off := range []time.Duration{-time.Hour, time.Hour} {
+				commit := &cmttypes.Commit{}
+				for i, v := range state.Validators.Validators[:votes] {
+					at := right.Add(time.Duration(i) * time.Millisecond)
+					if i < n-c.Needed() {
+						at = at.Add(off)
+					}
+					commit.Signatures = append(commit.Signatures, cmttypes.CommitSig{BlockIDFlag: cmttypes.BlockIDFlagCommit, ValidatorAddress: v.Address, Timestamp: at})
+				}
+				got, err := sm.MedianTime(commit, state.Validators)
+				if check(t, got, err).Sub(right).Abs() > time.Second {
+					t.Errorf("%d votes of %d, %d of them off by %v: block time is off by %v", votes, n, n-c.Needed(), off, got.Sub(right))
+				}
+			}
+		}
 	}
 }
 
