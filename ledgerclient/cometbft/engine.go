@@ -133,7 +133,7 @@ func Start(opt Options) (e *Engine, err error) {
 	genesis := func() (*cmttypes.GenesisDoc, error) { return genesisOf(c), nil }
 	settings := e.config()
 	e.node, err = node.NewNode(settings, votes, key, proxy.NewLocalClientCreator(e.app), genesis,
-		config.DefaultDBProvider, node.DefaultMetricsProvider(settings.Instrumentation), &engineLog{to: opt.Log, fail: e.fail})
+		databases, node.DefaultMetricsProvider(settings.Instrumentation), &engineLog{to: opt.Log, fail: e.fail})
 	if err != nil {
 		return nil, err
 	}
@@ -256,6 +256,19 @@ func listenAddress(address string) string {
 	}
 	return address
 }
+
+// databases are those of the engine itself.
+func databases(c *config.DBContext) (dbm.DB, error) {
+	db, err := config.DefaultDBProvider(c)
+	return neverClosed{db}, err
+}
+
+// neverClosed is a database that is closed with the process. The engine closes it when it is
+// stopped, while some of its goroutines go on for a moment, and panic where it is closed. All
+// that was written is in the system's hands before that.
+type neverClosed struct{ dbm.DB }
+
+func (neverClosed) Close() error { return nil }
 
 // id is what the engine calls a member.
 func (e *Engine) id(member int) p2p.ID {
