@@ -27,6 +27,7 @@ const maxWaiting = 4
 type app struct {
 	abci.BaseApplication
 	store
+	own int // the member that this is
 	now func() time.Time
 	// fail is called with what keeps a block from being kept: there is no going on.
 	fail func(error)
@@ -41,11 +42,16 @@ type app struct {
 	// seen.
 	voted []uint64
 	// twice is, for each member, a height at which it has voted for two blocks; 0: none.
-	twice []uint64
+	twice   []uint64
+	accused bool // this member, by the block that was decided and is not kept yet
+	// wrong is, for each member, the height at which it last proposed what no member may;
+	// 0: it did not.
+	wrong  []uint64
+	judged time.Time // of the block that was judged last
 }
 
-func newApp(c *chain.Chain, db dbm.DB, now func() time.Time, fail func(error)) (*app, error) {
-	a := &app{store: store{db, c}, now: now, fail: fail, decided: make(chan struct{}), voted: make([]uint64, len(c.Nodes()))}
+func newApp(c *chain.Chain, own int, db dbm.DB, now func() time.Time, fail func(error)) (*app, error) {
+	a := &app{store: store{db, c}, own: own, now: now, fail: fail, decided: make(chan struct{}), voted: make([]uint64, len(c.Nodes())), wrong: make([]uint64, len(c.Nodes()))}
 	var err error
 	a.state, err = a.store.state()
 	if err == nil {
@@ -153,13 +159,18 @@ func (a *app) PrepareProposal(_ context.Context, r *abci.RequestPrepareProposal)
 func (a *app) ProcessProposal(_ context.Context, r *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.judged = r.Time
 	reject := &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}
 	if len(r.Txs) > 0 && a.now().Sub(r.Time) > chain.LateBlock {
 		return reject, nil
 	}
 	b := a.chain.Begin(a.state, uint64(r.Height), r.Time, a.ordered)
 	for _, tx := range r.Txs {
-		if b.Take(tx) != nil {
+		if err := b.Take(tx); err != nil {
+			// Who proposed it has judged it as all do.
+			if i := a.member(r.ProposerAddress); i >= 0 && code(err) != codeStore {
+				a.wrong[i] = uint64(r.Height)
+			}
 			return reject, nil
 		}
 	}
@@ -189,12 +200,26 @@ func (a *app) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*a
 			a.voted[i] = max(a.voted[i], uint64(r.Height)-1)
 		}
 	}
+	a.accused = false
 	for _, m := range r.Misbehavior {
 		if i := a.member(m.Validator.Address); i >= 0 {
 			a.twice[i] = uint64(m.Height)
+			a.accused = a.accused || i == a.own
 		}
 	}
 	return out, nil
+}
+
+// voteTime is when a vote is cast by the clock of this app, for the block that was judged
+// last: later than that, as the engine has it.
+func (a *app) voteTime() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	if least := a.judged.Add(voteStep); now.Before(least) {
+		return least
+	}
+	return now
 }
 
 // member is the one with that address, or -1.
@@ -213,6 +238,9 @@ func (a *app) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 	a.state, a.items, a.waiting = a.next, nil, nil
 	close(a.decided)
 	a.decided = make(chan struct{})
+	if a.accused { // once: who starts it again has looked
+		a.fail(ErrTwice)
+	}
 	return &abci.ResponseCommit{}, nil
 }
 

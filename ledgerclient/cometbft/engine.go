@@ -21,6 +21,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/cometbft/chain"
 	"github.com/carekey/carekey/ledgerclient/order"
 	dbm "github.com/cometbft/cometbft-db"
+	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/config"
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	cmtjson "github.com/cometbft/cometbft/libs/json"
@@ -31,6 +32,7 @@ import (
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	"github.com/cometbft/cometbft/proxy"
 	cmttypes "github.com/cometbft/cometbft/types"
+	cmttime "github.com/cometbft/cometbft/types/time"
 )
 
 // Version is the name of the software.
@@ -53,10 +55,15 @@ type Options struct {
 	Key     ed25519.PrivateKey // checkpoint key of the institution's node
 	Members []Member           // in the order of the document
 	Listen  string             // host:port for the other validators
-	Clock   func() time.Time   // nil: time.Now
+	Clock   func() time.Time   // of the blocks too, by this member's votes; nil: time.Now
 	// Patience is how long an append waits to be decided. 0: DefaultPatience.
 	Patience time.Duration
 	Log      *slog.Logger // nil: nothing is logged
+
+	// testOnlyApp and testOnlyVotes make a member that does what it should not of one that
+	// does what it should. nil: it stays one.
+	testOnlyApp   func(abci.Application) abci.Application
+	testOnlyVotes func(*Engine, cmttypes.PrivValidator) cmttypes.PrivValidator
 }
 
 // Engine is a validator at work.
@@ -71,9 +78,11 @@ type Engine struct {
 	ended   sync.WaitGroup
 	failed  chan error
 
-	mu   sync.Mutex
-	seen []time.Time // when each member was connected last
-	from []uint64    // height from which on each is expected to vote
+	mu     sync.Mutex
+	seen   []time.Time     // when each member was connected last
+	from   []uint64        // height from which on each is expected to vote
+	off    []time.Duration // how far each one's clock was ahead of the others', see clocks
+	looked uint64          // height to which off is known
 }
 
 // Errors of Start.
@@ -82,9 +91,13 @@ var (
 	ErrRunning   = errors.New("another validator runs on this folder")
 )
 
+// ErrTwice: somebody else votes with this member's key.
+var ErrTwice = errors.New("there is another vote with the key of this validator: it runs in a second place, or was put back from a copy; let one of them run, and find out since when there are two")
+
 // Start starts a validator. It runs until Stop, or until Failed says why it cannot go on.
 func Start(opt Options) (e *Engine, err error) {
-	if opt.Clock == nil {
+	another := opt.Clock != nil
+	if !another {
 		opt.Clock = time.Now
 	}
 	if opt.Patience == 0 {
@@ -118,7 +131,7 @@ func Start(opt Options) (e *Engine, err error) {
 			err = errors.Join(err, e.db.Close())
 		}
 	}()
-	if e.app, err = newApp(c, e.db, opt.Clock, e.fail); err != nil {
+	if e.app, err = newApp(c, e.own, e.db, opt.Clock, e.fail); err != nil {
 		return nil, err
 	}
 	votes, err := openVotes(opt.Key, filepath.Join(opt.Dir, "votes.json"))
@@ -129,10 +142,21 @@ func Start(opt Options) (e *Engine, err error) {
 		// Nothing is decided without it, nor by anybody who does not hold to what he voted for.
 		votes.fresh = false
 	}
+	if another {
+		votes.clock = e.app.voteTime
+	}
 	key := &p2p.NodeKey{PrivKey: votes.key()}
+	var application abci.Application = e.app
+	if opt.testOnlyApp != nil {
+		application = opt.testOnlyApp(application)
+	}
+	var signs cmttypes.PrivValidator = votes
+	if opt.testOnlyVotes != nil {
+		signs = opt.testOnlyVotes(e, signs)
+	}
 	genesis := func() (*cmttypes.GenesisDoc, error) { return genesisOf(c), nil }
 	settings := e.config()
-	e.node, err = node.NewNode(settings, votes, key, proxy.NewLocalClientCreator(e.app), genesis,
+	e.node, err = node.NewNode(settings, signs, key, proxy.NewLocalClientCreator(application), genesis,
 		databases, node.DefaultMetricsProvider(settings.Instrumentation), &engineLog{to: opt.Log, fail: e.fail})
 	if err != nil {
 		return nil, err
@@ -140,8 +164,9 @@ func Start(opt Options) (e *Engine, err error) {
 	if err := e.node.Start(); err != nil {
 		return nil, err
 	}
-	e.seen, e.from = make([]time.Time, len(opt.Members)), make([]uint64, len(opt.Members))
+	e.seen, e.from, e.off = make([]time.Time, len(opt.Members)), make([]uint64, len(opt.Members)), make([]time.Duration, len(opt.Members))
 	state, _ := e.app.last()
+	e.looked = state.Height
 	for i := range e.seen {
 		e.seen[i], e.from[i] = opt.Clock(), state.Height
 	}
@@ -197,7 +222,7 @@ func genesisOf(c *chain.Chain) *cmttypes.GenesisDoc {
 	start := c.Start()
 	hash := start.Hash()
 	g := &cmttypes.GenesisDoc{
-		GenesisTime:     time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		GenesisTime:     time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC),
 		ChainID:         "carekey-" + hex.EncodeToString(ledger[:20]),
 		InitialHeight:   1,
 		ConsensusParams: params,
@@ -292,6 +317,7 @@ func (e *Engine) connect(ctx context.Context) {
 		was := behind
 		behind = e.behind()
 		state, _ := e.app.last()
+		e.clocks(state.Height)
 		for i, m := range e.opt.Members {
 			connected := e.connected(i)
 			e.mu.Lock()
@@ -324,6 +350,39 @@ func (e *Engine) connect(ctx context.Context) {
 	}
 }
 
+// clocks looks at the clocks of the members up to a block. What a member says of when it voted
+// is the time of its clock, or, where that is not later, the first after the time of the block:
+// then the clock may be behind by any time, which only shows where nothing was decided for a
+// while. What is known of it stays until a vote shows another time.
+func (e *Engine) clocks(height uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	const most = 100 // blocks looked at, at one time
+	for h := int64(max(e.looked+1, height-min(height, most), 2)); h <= int64(height); h++ {
+		before, block, commit := e.node.BlockStore().LoadBlockMeta(h-1), e.node.BlockStore().LoadBlockMeta(h), e.node.BlockStore().LoadBlockCommit(h-1)
+		if before == nil || block == nil || commit == nil {
+			continue
+		}
+		for _, s := range commit.Signatures {
+			i := e.app.member(s.ValidatorAddress)
+			if i < 0 {
+				continue // it did not vote
+			}
+			ahead := s.Timestamp.Sub(block.Header.Time)
+			switch {
+			case ahead.Abs() > chain.LateProposal:
+				e.off[i] = ahead
+			case s.Timestamp.Sub(before.Header.Time) > voteStep:
+				e.off[i] = 0
+			}
+		}
+	}
+	e.looked = height
+}
+
+// voteStep is how much later than its block a vote is at least, as the engine has it.
+const voteStep = time.Millisecond
+
 // votes signs what this member votes for, as the engine's FilePV does, with two differences:
 // the key is in no file of its own; and a member that does not know what it has voted for
 // does not vote at the first height that it is asked about, at which it may have.
@@ -332,6 +391,9 @@ type votes struct {
 	mu    sync.Mutex
 	fresh bool  // nothing is known
 	skip  int64 // the height that is left out; 0: none yet
+	// clock is when a vote is cast; nil: what the engine says, which knows no clock but that
+	// of the computer.
+	clock func() time.Time
 }
 
 func openVotes(key ed25519.PrivateKey, path string) (*votes, error) {
@@ -377,6 +439,9 @@ func (v *votes) SignVote(chainID string, vote *cmtproto.Vote) error {
 	if err := v.may(vote.Height); err != nil {
 		return err
 	}
+	if v.clock != nil {
+		vote.Timestamp = cmttime.Canonical(v.clock())
+	}
 	return v.FilePV.SignVote(chainID, vote)
 }
 
@@ -398,8 +463,11 @@ func (l *engineLog) Debug(string, ...any) {}
 func (l *engineLog) Info(string, ...any)  {}
 
 func (l *engineLog) Error(msg string, keyvals ...any) {
-	if strings.HasPrefix(msg, "CONSENSUS FAILURE") { // the engine stops then, and stays there
+	switch {
+	case strings.HasPrefix(msg, "CONSENSUS FAILURE"): // the engine stops then, and stays there
 		l.fail(fmt.Errorf("the engine has stopped: %v", keyvals[:min(len(keyvals), 2)]))
+	case strings.HasPrefix(msg, "found conflicting vote from ourselves"):
+		l.fail(ErrTwice)
 	}
 	l.to.Debug(msg, keyvals...)
 }

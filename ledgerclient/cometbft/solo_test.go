@@ -73,7 +73,7 @@ func newSolo(t *testing.T, n int) *solo {
 // open starts the member on what is kept.
 func (s *solo) open(c *chain.Chain, db dbm.DB) {
 	s.t.Helper()
-	a, err := newApp(c, db, s.time, func(err error) { s.t.Error(err) })
+	a, err := newApp(c, 0, db, s.time, func(err error) { s.t.Error(err) })
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -526,7 +526,8 @@ func TestForgottenVotes(t *testing.T) {
 	}
 }
 
-// An engine that stops by itself, and stays there, ends the process.
+// An engine that stops by itself, and stays there, or that meets a vote of its own which it did
+// not cast, ends the process.
 func TestEngineStops(t *testing.T) {
 	e := &Engine{failed: make(chan error, 1)}
 	l := (&engineLog{to: slog.New(slog.DiscardHandler), fail: e.fail}).With("module", "consensus")
@@ -539,6 +540,10 @@ func TestEngineStops(t *testing.T) {
 	l.Error("CONSENSUS FAILURE!!!", "err", "another hash", "stack", "…")
 	l.Error("CONSENSUS FAILURE!!!", "err", "again")
 	if err := <-e.Failed(); !strings.Contains(err.Error(), "another hash") || strings.Contains(err.Error(), "…") {
+		t.Error(err)
+	}
+	l.Error("found conflicting vote from ourselves; did you unsafe_reset a validator?", "height", 7)
+	if err := <-e.Failed(); !errors.Is(err, ErrTwice) {
 		t.Error(err)
 	}
 }

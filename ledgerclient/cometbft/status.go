@@ -24,6 +24,10 @@ type MemberStatus struct {
 	State string `json:"state"` // a state
 	Since string `json:"since"` // when it was connected last, if it is missing; otherwise ""
 	Twice uint64 `json:"twice"` // number of a block beside which it has voted for another; 0: none
+	Wrong uint64 `json:"wrong"` // number of the last block that it proposed with what may not be in it; 0: none
+	// Ahead is by how many seconds its clock was ahead of the others', if a minute or more;
+	// negative: behind, by so much or more.
+	Ahead int64 `json:"ahead"`
 }
 
 // The states of a member.
@@ -44,17 +48,19 @@ func (e *Engine) Status() Status {
 	e.app.mu.Lock()
 	voted := append([]uint64(nil), e.app.voted...)
 	twice := append([]uint64(nil), e.app.twice...)
+	wrong := append([]uint64(nil), e.app.wrong...)
 	e.app.mu.Unlock()
 	e.mu.Lock()
 	from := append([]uint64(nil), e.from...)
 	seen := append([]time.Time(nil), e.seen...)
+	off := append([]time.Duration(nil), e.off...)
 	e.mu.Unlock()
 	s := Status{Blocks: state.Height, Items: state.Size, Needed: e.app.chain.Needed(), Behind: e.behind()}
 	if state.Size > 0 {
 		s.Last = time.Unix(int64(state.Hour)*3600, 0).UTC().Format(time.RFC3339)
 	}
 	for i, m := range e.opt.Members {
-		ms := MemberStatus{Name: m.Name, State: stateDecides, Twice: twice[i]}
+		ms := MemberStatus{Name: m.Name, State: stateDecides, Twice: twice[i], Wrong: wrong[i], Ahead: int64(off[i] / time.Second)}
 		switch {
 		case !e.connected(i):
 			ms.State, ms.Since = stateMissing, seen[i].UTC().Format(time.RFC3339)
@@ -69,10 +75,19 @@ func (e *Engine) Status() Status {
 
 // words says it for people: "3 of 4 decide; City hospital is missing since …".
 func words(s Status) string {
-	var missing, silent, twice []string
+	var missing, silent, clocks, lies []string
 	for _, m := range s.Members {
 		if m.Twice > 0 {
-			twice = append(twice, fmt.Sprintf("%s HAS VOTED TWICE at block %d: its key is in two places, or it lies", m.Name, m.Twice))
+			lies = append(lies, fmt.Sprintf("%s HAS VOTED TWICE at block %d: its key is in two places, or it lies", m.Name, m.Twice))
+		}
+		if m.Wrong > 0 {
+			lies = append(lies, fmt.Sprintf("%s HAS PROPOSED what may not be in a block, %d: it runs another program, or it lies", m.Name, m.Wrong))
+		}
+		switch ahead := time.Duration(m.Ahead) * time.Second; {
+		case ahead > 0:
+			clocks = append(clocks, fmt.Sprintf("the clock of %s is %v ahead", m.Name, ahead))
+		case ahead < 0:
+			clocks = append(clocks, fmt.Sprintf("the clock of %s is %v behind, or more", m.Name, -ahead))
 		}
 		switch m.State {
 		case stateMissing:
@@ -90,5 +105,5 @@ func words(s Status) string {
 	if s.Behind {
 		text += "; this validator still reads what was decided without it"
 	}
-	return strings.Join(slices.Concat([]string{text}, missing, silent, twice), "; ")
+	return strings.Join(slices.Concat([]string{text}, missing, silent, clocks, lies), "; ")
 }

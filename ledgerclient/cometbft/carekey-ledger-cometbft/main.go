@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient/cometbft"
@@ -38,6 +39,10 @@ runs on DIR.
 `
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// clock is that of the validator; nil: that of the computer. Only the test's own main knows
+// another one.
+var clock func() time.Time
 
 // Exit codes: 0, 1 for what failed, 2 for what was said wrongly.
 func run(args []string, in io.Reader, out, errs io.Writer) int {
@@ -117,7 +122,7 @@ func do(args []string, in io.Reader, out, errs io.Writer) error {
 		if err != nil {
 			return err
 		}
-		o.Patience = *wait
+		o.Patience, o.Clock = *wait, clock
 		level := slog.LevelInfo
 		if *debug {
 			level = slog.LevelDebug
