@@ -154,14 +154,14 @@ func (a *app) PrepareProposal(_ context.Context, r *abci.RequestPrepareProposal)
 	return out, nil
 }
 
-// ProcessProposal votes for a block if all of it is valid, and its time is not old where
-// it is to give an hour to anything.
+// ProcessProposal votes for a block if all of it is valid, its time is not ahead, and not old
+// where it is to give an hour to anything.
 func (a *app) ProcessProposal(_ context.Context, r *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.judged = r.Time
 	reject := &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}
-	if len(r.Txs) > 0 && a.now().Sub(r.Time) > chain.LateBlock {
+	if late := a.now().Sub(r.Time); -late > chain.LateBlock || len(r.Txs) > 0 && late > chain.LateBlock {
 		return reject, nil
 	}
 	b := a.chain.Begin(a.state, uint64(r.Height), r.Time, a.ordered)

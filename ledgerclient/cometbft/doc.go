@@ -36,7 +36,8 @@
 // # What it is not
 //
 // The members are those of the first configuration document: a later one that is ordered
-// changes nobody's vote. More than a third of the members can stop the order, and put its
-// hour ahead of what it is, in which nodes follow it no further than an hour. Two thirds can
-// also leave entries out. They cannot make an entry, nor change one.
+// changes nobody's vote. More than a third of the members can stop the order, and have its
+// hour two minutes ahead or behind. Two thirds can also leave entries out, and put the hour
+// ahead, in which nodes follow it no further than an hour. They cannot make an entry, nor
+// change one.
 package cometbft

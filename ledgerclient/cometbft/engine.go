@@ -269,6 +269,9 @@ func (e *Engine) config() *config.Config {
 	c.Consensus.TimeoutPrecommit = 200 * time.Millisecond
 	c.Consensus.TimeoutCommit = 20 * time.Millisecond
 	c.Consensus.CreateEmptyBlocks = false
+	// app.ProcessProposal judges the time of a block. Where the engine does, a validator whose
+	// clock is a minute behind stops at the next block that the others decide.
+	c.Consensus.BlockTimeTolerance = 100 * 365 * 24 * time.Hour
 	c.Consensus.PeerGossipSleepDuration = 5 * time.Millisecond
 	c.Consensus.PeerQueryMaj23SleepDuration = 100 * time.Millisecond
 	return c

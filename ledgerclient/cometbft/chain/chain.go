@@ -338,7 +338,7 @@ func Mixed(ledger crypto.LedgerID, items []order.Item) []order.Item {
 // that, and what is in it would get an hour that is over. So a member that finds the time
 // of a block that it is to propose behind its clock by more than LateProposal leaves it
 // empty, and the next one is right; one that is behind by more than LateBlock and not empty
-// is not voted for.
+// is not voted for, nor is any that is ahead by more.
 const (
 	LateProposal = time.Minute
 	LateBlock    = 2 * time.Minute
