@@ -50,7 +50,11 @@ func (p peerState) text() string {
 		return fmt.Sprintf("%s: signs ANOTHER HISTORY (node %d, %d entries)", p.Name, p.Node, p.Entries)
 	}
 	signed, _ := time.Parse(time.RFC3339, p.Signed)
-	text := fmt.Sprintf("%s: node %d, %d entries, signed %s ago", p.Name, p.Node, p.Entries, max(0, p.now.Sub(signed)).Round(time.Second))
+	text := fmt.Sprintf("%s: node %d, %d entries, signed ", p.Name, p.Node, p.Entries)
+	if ahead := signed.Sub(p.now); ahead > server.ClockTolerance {
+		return text + fmt.Sprintf("by a clock that is %s AHEAD of this one: one of the two is wrong", ahead.Round(time.Second))
+	}
+	text += fmt.Sprintf("%s ago", max(0, p.now.Sub(signed)).Round(time.Second))
 	if p.Fault == faultOld {
 		text += ": too long"
 	}

@@ -37,13 +37,14 @@ func TestPeerSettings(t *testing.T) {
 func TestNodesText(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	at := func(ago time.Duration) string { return now.Add(-ago).UTC().Format(time.RFC3339) }
-	d := description{Serving: true, Nodes: 6, Threshold: 5, Peers: []peerState{
+	d := description{Serving: true, Nodes: 7, Threshold: 5, Peers: []peerState{
 		{Name: "City hospital", Node: 2, Entries: 7, Signed: at(3 * time.Second), now: now},
 		{Name: "https://b.example", Fault: faultMissing, why: "nobody answers", now: now},
 		{Name: "Clinic", Node: 4, Entries: 6, Signed: at(time.Hour), Fault: faultOld, now: now},
 		{Name: "Praxis", Node: 5, Entries: 7, Signed: at(0), Fault: faultForked, now: now},
+		{Name: "University", Node: 6, Entries: 7, Signed: at(-time.Hour), now: now},
 	}}
-	for i := range byte(6) {
+	for i := range byte(7) {
 		n := contract.Node{}
 		for j := range n.Checkpoint {
 			n.Checkpoint[j] = i + 1
@@ -51,21 +52,22 @@ func TestNodesText(t *testing.T) {
 		d.config.Nodes = append(d.config.Nodes, n)
 	}
 	d.me = d.config.Nodes[0]
-	const want = `2 of 6 sign, and 5 are needed: nothing new holds
+	const want = `3 of 7 sign, and 5 are needed: nothing new holds
 City hospital: node 2, 7 entries, signed 3s ago
 https://b.example: missing: nobody answers
 Clinic: node 4, 6 entries, signed 1h0m0s ago: too long
 Praxis: signs ANOTHER HISTORY (node 5, 7 entries)
+University: node 6, 7 entries, signed by a clock that is 1h0m0s AHEAD of this one: one of the two is wrong
 1 more, of which node.json says nothing`
 	if got := d.nodesText(); got != want {
 		t.Errorf("%s", got)
 	}
 	d.unsure = true
-	if got := d.nodesText(); !strings.HasPrefix(got, "1 of 6 sign") || !strings.Contains(got, "this one signs nothing before") {
+	if got := d.nodesText(); !strings.HasPrefix(got, "2 of 7 sign") || !strings.Contains(got, "this one signs nothing before") {
 		t.Errorf("%s", got)
 	}
 	d.unsure, d.Threshold = false, 2
-	if got := d.nodesText(); !strings.HasPrefix(got, "2 of 6 sign, and 2 are needed\n") {
+	if got := d.nodesText(); !strings.HasPrefix(got, "3 of 7 sign, and 2 are needed\n") {
 		t.Errorf("%s", got)
 	}
 }
