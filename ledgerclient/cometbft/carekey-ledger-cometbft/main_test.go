@@ -31,9 +31,23 @@ import (
 
 const program = "carekey-ledger-cometbft"
 
+// testClock names a file with a duration by which the clock of a validator is ahead of that
+// of the computer.
+const testClock = "CAREKEY_TEST_CLOCK"
+
 // The test binary is the program itself where it is called so.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == program {
+		if file := os.Getenv(testClock); file != "" {
+			clock = func() time.Time {
+				text, err := os.ReadFile(file)
+				ahead, wrong := time.ParseDuration(string(text))
+				if err := errors.Join(err, wrong); err != nil {
+					panic(err)
+				}
+				return time.Now().Add(ahead)
+			}
+		}
 		main()
 	}
 	os.Exit(m.Run())
@@ -50,12 +64,16 @@ type network struct {
 	rnd        *rand.Rand
 	wait       string // how long an append waits; "": 20s
 	validators []*validator
+	orders     []order.Backend  // see up
+	sent       []contract.Entry // what was ordered, or will be
 }
 
 type validator struct {
 	n         *network
 	name, dir string
+	env       []string
 	cmd       *exec.Cmd // nil: not running
+	ended     chan error
 	said      *bytes.Buffer
 }
 
@@ -137,7 +155,7 @@ func (v *validator) start(env ...string) {
 func (v *validator) launch(env ...string) *exec.Cmd {
 	v.n.t.Helper()
 	v.cmd = exec.CommandContext(v.n.ctx, program, "serve", v.dir, "--wait", cmp.Or(v.n.wait, "20s"), "--debug")
-	v.cmd.Env = append(os.Environ(), env...)
+	v.cmd.Env = slices.Concat(os.Environ(), v.env, env)
 	v.said = &bytes.Buffer{}
 	v.cmd.Stderr = v.said
 	out, err := v.cmd.StdoutPipe()
@@ -148,22 +166,115 @@ func (v *validator) launch(env ...string) *exec.Cmd {
 		v.n.t.Fatal(err)
 	}
 	var line [8]byte
-	if _, err := io.ReadFull(out, line[:]); err != nil || string(line[:]) != "serving " {
-		v.cmd.Wait()
-		v.cmd = nil
+	_, err = io.ReadFull(out, line[:])
+	cmd, ended := v.cmd, make(chan error, 1)
+	v.ended = ended
+	go func() {
+		io.Copy(io.Discard, out)
+		ended <- cmd.Wait()
+	}()
+	if err != nil || string(line[:]) != "serving " {
+		v.end()
 		return nil
 	}
-	go io.Copy(io.Discard, out) // ends with the process
 	return v.cmd
+}
+
+// end waits until the process has ended.
+func (v *validator) end() error {
+	err := <-v.ended
+	v.cmd = nil
+	return err
 }
 
 // kill ends the process at once, as kill -9 does.
 func (v *validator) kill() {
 	if v.cmd != nil {
 		v.cmd.Process.Kill()
-		v.cmd.Wait()
-		v.cmd = nil
+		v.end()
 	}
+}
+
+// stop tells the process to stop, which it must do as it should.
+func (v *validator) stop() {
+	v.n.t.Helper()
+	if err := v.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		v.n.t.Fatal(err)
+	}
+	if err := v.end(); err != nil {
+		v.n.t.Errorf("told to stop, %s ended with %v:\n%s", v.name, err, v.said)
+	}
+}
+
+// up starts all validators, and the program of each.
+func (n *network) up() {
+	n.t.Helper()
+	for _, v := range n.validators {
+		v.start()
+		n.orders = append(n.orders, v.order())
+	}
+}
+
+// through has new entries ordered through each of some members at the same time, and returns
+// them.
+func (n *network) through(members ...int) (sent []contract.Entry) {
+	n.t.Helper()
+	var together sync.WaitGroup
+	for _, i := range members {
+		es := n.records(20)
+		sent = append(sent, es...)
+		together.Go(func() { n.put(n.orders[i], es) })
+	}
+	together.Wait()
+	n.sent = append(n.sent, sent...)
+	return sent
+}
+
+// waits has entries of which a member does not know what came, since there are too few, and
+// returns them.
+func (n *network) waits(member int, words ...string) []contract.Entry {
+	n.t.Helper()
+	es := n.records(7)
+	var err error
+	for !errors.Is(err, order.ErrUnknown) && n.ctx.Err() == nil { // where this computer is slow, they may not have been sent
+		_, err = n.orders[member].Append(n.ctx, es)
+	}
+	for _, w := range words {
+		if !strings.Contains(fmt.Sprint(err), w) {
+			n.t.Errorf("%s says %v", n.validators[member].name, err)
+		}
+	}
+	n.sent = append(n.sent, es...)
+	return es
+}
+
+// level waits until members have as many items as were ordered, or more.
+func (n *network) level(size int, members ...int) {
+	n.t.Helper()
+	for _, i := range members {
+		for {
+			head, err := n.orders[i].Head(n.ctx)
+			if err != nil {
+				n.t.Fatal(err)
+			}
+			if head >= uint64(size) {
+				break
+			}
+		}
+	}
+}
+
+// agree checks that all members have one order, in which each entry is once, and returns it.
+func (n *network) agree() []order.Item {
+	n.t.Helper()
+	n.level(len(n.sent), 0, 1, 2, 3)
+	want := n.once(n.orders[0], n.sent)
+	for i, b := range n.orders {
+		if !slices.Equal(n.all(b), want) {
+			n.t.Errorf("%s has another order", n.validators[i].name)
+		}
+	}
+	return want
 }
 
 // order starts the program that carekey starts.
@@ -272,12 +383,7 @@ func TestConform(t *testing.T) {
 	// Told to stop, it ends as it should, and goes on with what it has.
 	b := v.order()
 	items := n.all(b)
-	if err := v.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := v.cmd.Wait(); err != nil {
-		t.Errorf("told to stop, it ended with %v:\n%s", err, v.said)
-	}
+	v.stop()
 	v.start()
 	if !slices.Equal(n.all(b), items) {
 		t.Error("another order was there before")
@@ -290,23 +396,8 @@ func TestConform(t *testing.T) {
 func TestFour(t *testing.T) {
 	n := newNetwork(t, 4)
 	n.wait = "2s"
-	var orders []order.Backend
-	for _, v := range n.validators {
-		v.start()
-		orders = append(orders, v.order())
-	}
-	var all []contract.Entry
-	put := func(members ...int) {
-		t.Helper()
-		var ended sync.WaitGroup
-		for _, i := range members {
-			es := n.records(20)
-			all = append(all, es...)
-			ended.Go(func() { n.put(orders[i], es) })
-		}
-		ended.Wait()
-	}
-	put(0, 1, 2, 3)
+	n.up()
+	n.through(0, 1, 2, 3)
 	n.validators[0].until(func(w string) bool { return w == "4 of 4 decide" })
 
 	n.validators[3].kill()
@@ -314,28 +405,21 @@ func TestFour(t *testing.T) {
 	if s.Members[3].State != "missing" || s.Members[0].State != "decides" || s.Needed != 3 {
 		t.Errorf("%+v", s)
 	}
-	put(0, 1, 2)
+	n.through(0, 1, 2)
 
 	n.validators[2].kill()
 	n.validators[0].until(func(w string) bool {
 		return strings.HasPrefix(w, "2 of 4 decide, and 3 are needed: nothing is ordered; ")
 	})
-	waits := n.records(7)
-	var err error
-	for !errors.Is(err, order.ErrUnknown) && n.ctx.Err() == nil { // where this computer is slow, they may not have been sent
-		_, err = orders[0].Append(n.ctx, waits)
+	ordered := uint64(len(n.sent))
+	waits := n.waits(0, "2 of 4 decide", "University is missing")
+	head, err := n.orders[1].Head(n.ctx)
+	if err != nil || head != ordered {
+		t.Errorf("%d items with two of four, after %d (%v)", head, ordered, err)
 	}
-	if !strings.Contains(err.Error(), "2 of 4 decide") || !strings.Contains(err.Error(), "University is missing") {
-		t.Errorf("with two of four: %v", err)
-	}
-	head, err := orders[1].Head(n.ctx)
-	if err != nil || head != uint64(len(all)) {
-		t.Errorf("%d items with two of four, after %d (%v)", head, len(all), err)
-	}
-	all = append(all, waits...)
 	n.validators[2].start()
-	n.put(orders[0], waits)
-	put(0, 1, 2)
+	n.put(n.orders[0], waits)
+	n.through(0, 1, 2)
 
 	// The fourth has lost all but its keys and settings.
 	v := n.validators[3]
@@ -346,25 +430,14 @@ func TestFour(t *testing.T) {
 	}
 	v.start()
 	v.until(func(w string) bool { return w == "4 of 4 decide" })
-	put(0, 3)
+	n.through(0, 3)
 	n.validators[1].kill() // from here on the one that came back is needed
-	put(0, 2, 3)
+	n.through(0, 2, 3)
 	n.validators[1].start()
-	put(1)
-	want := n.once(orders[1], all)
-	for i, b := range orders {
-		for {
-			head, err := b.Head(n.ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if head == uint64(len(all)) {
-				break
-			}
-		}
-		if !slices.Equal(n.all(b), want) {
-			t.Errorf("%s has another order", n.validators[i].name)
-		}
+	n.through(1)
+	n.agree()
+	for _, v := range n.validators { // while the others are connected
+		v.stop()
 	}
 }
 
@@ -399,7 +472,7 @@ func TestMany(t *testing.T) {
 		v.start()
 		orders = append(orders, v.order())
 	}
-	count := lane.Pick(32_000, 2_000, 500) / order.MaxAppend * order.MaxAppend
+	count := lane.Pick(33_536, 2_000, 500) / order.MaxAppend * order.MaxAppend
 	var ended sync.WaitGroup
 	for _, b := range orders {
 		es := n.records(count)
@@ -426,11 +499,9 @@ func TestMany(t *testing.T) {
 		t.Errorf("%d items for %d entries, or another order", len(want), 3*count)
 	}
 	for _, v := range n.validators {
-		memory := v.memory()
-		v.cmd.Process.Kill()
-		v.cmd.Wait()
-		spent := v.cmd.ProcessState.UserTime() + v.cmd.ProcessState.SystemTime()
-		v.cmd = nil
+		memory, cmd := v.memory(), v.cmd
+		v.kill()
+		spent := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		t.Logf("memory: %s: %d MiB, and %.2f ms of processor time for an entry", v.name, memory>>10, float64(spent.Microseconds())/1000/float64(3*count))
 		if memory > most && !lane.Race() {
 			t.Errorf("%s took %d MiB", v.name, memory>>10)
