@@ -18,7 +18,7 @@ func (v *validator) smallDisk(options string) {
 		v.n.t.Fatal(err)
 	}
 	if err := syscall.Mount("tmpfs", v.dir, "tmpfs", 0, options); err != nil {
-		if os.Getenv("CAREKEY_NO_SKIP") != "" || os.Getuid() == 0 {
+		if os.Getenv("CAREKEY_NO_SKIP") != "" {
 			v.n.t.Fatal(err)
 		}
 		v.n.t.Skipf("a disk of its own: %v", err)
