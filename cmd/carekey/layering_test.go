@@ -158,6 +158,7 @@ var walls = map[string][]string{
 	// It is asked, and knows no verb and nothing on its way.
 	module + "/wallet/view":   {module + "/crypto", module + "/crypto/codec", module + "/crypto/fault", module + "/ledgerclient", module + "/ledgerclient/contract", diskPkg, module + "/wallet/home", module + "/wallet/payload"},
 	module + "/wallet/health": {module + "/crypto", module + "/crypto/fault", module + "/wallet/payload"},
+	module + "/wallet/shlink": {module + "/crypto/fault"}, // links of others: it knows no wallet and no ledger
 	// It carries what it does not know: no noun, and no wallet.
 	module + "/wallet/outbox": {module + "/crypto", module + "/crypto/codec", module + "/crypto/crash", module + "/crypto/fault", module + "/ledgerclient", module + "/ledgerclient/contract", diskPkg, module + "/wallet/home"},
 }

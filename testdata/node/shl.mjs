@@ -1,0 +1,32 @@
+// SMART Health Links as they are made by a program that is not ours: npm kill-the-clipboard.
+//
+//   make BASE   prints {"direct": {link, file}, "manifest": {link, files, manifest}}: two links
+//               below that URL that hold a FHIR resource, the latter twice, once compressed
+//               and embedded, once at a location that files has by its path
+//
+// Started in a folder with the packages of package.json: node --input-type=module - ARGS < shl.mjs
+import { SHL, SHLManifestBuilder, encryptSHLFile } from "kill-the-clipboard";
+
+const resource = { resourceType: "Patient", id: "p", name: [{ text: "Ann Example" }], text: { status: "generated", div: "x".repeat(5000) } };
+const [base] = process.argv.slice(3);
+const expirationDate = new Date(Date.UTC(2099, 0, 1));
+
+const direct = SHL.generate({ baseManifestURL: base, manifestPath: "f", flag: "U", label: "One file", expirationDate });
+const file = await encryptSHLFile({ content: JSON.stringify(resource), key: direct.key, contentType: "application/fhir+json", enableCompression: true });
+
+const manifest = SHL.generate({ baseManifestURL: base, manifestPath: "m", flag: "LP" });
+const files = {};
+const builder = new SHLManifestBuilder({
+  shl: manifest,
+  uploadFile: async (content) => {
+    const path = "/file" + Object.keys(files).length;
+    files[path] = content;
+    return path;
+  },
+  getFileURL: async (path) => base + path,
+  loadFile: async (path) => files[path],
+});
+await builder.addFHIRResource({ content: resource, enableCompression: true });
+await builder.addFHIRResource({ content: resource, enableCompression: false });
+const listed = await builder.buildManifest({ embeddedLengthMax: 2000 });
+console.log(JSON.stringify({ direct: { link: direct.toURI(), file }, manifest: { link: manifest.toURI(), files, manifest: listed } }));
