@@ -100,6 +100,26 @@ func PrepareFetch(dir string, r Received, flat bool) (*Fetched, error) {
 		}
 		f.Dir = filepath.Join(f.sender, hex.EncodeToString(r.Consent[:4]))
 	}
+	return f.prepare()
+}
+
+// PrepareLink is PrepareFetch for what a link holds that somebody serves. The files of two
+// links never meet: the folder has 8 digits of the SHA-256 of the link's URL in its name.
+func PrepareLink(dir, host, url string, flat bool) (*Fetched, error) {
+	f := &Fetched{Dir: dir, taken: map[string]bool{}}
+	if !flat {
+		sum := sha256.Sum256([]byte(url))
+		name := strings.TrimSuffix(SafeName("link-"+host+"_", sum), "_")
+		for len(name) > maxSaveName/2 {
+			name = shorten(name)
+		}
+		f.Dir = filepath.Join(dir, name+"-"+hex.EncodeToString(sum[:4]))
+	}
+	return f.prepare()
+}
+
+// prepare makes the folder, if it is not there, and tries that files can be made in it.
+func (f *Fetched) prepare() (*Fetched, error) {
 	for at := f.Dir; ; at = filepath.Dir(at) {
 		if _, err := os.Lstat(at); !errors.Is(err, fs.ErrNotExist) {
 			break
@@ -232,6 +252,22 @@ func (f *Fetched) Save(ctx context.Context, o *Opening, i int, overwrite bool, p
 		return "", err
 	}
 	return filepath.Join(f.Dir, name), nil
+}
+
+// SaveAs writes bytes under that name as Save does a record. Beside another file of the
+// name it gets the first digits of their SHA-256.
+func (f *Fetched) SaveAs(name string, file []byte, overwrite bool) (path string, sum crypto.Hash, err error) {
+	sum = sha256.Sum256(file)
+	name, err = saveBeside(name, contract.ID(sum), f.taken, func(name string) error {
+		return SaveFile(filepath.Join(f.Dir, name), sum, overwrite, func(dst io.Writer) error {
+			_, err := dst.Write(file)
+			return err
+		})
+	})
+	if err != nil {
+		return "", sum, err
+	}
+	return filepath.Join(f.Dir, name), sum, nil
 }
 
 // foldName is what names have in common that some file systems take for one.

@@ -29,6 +29,7 @@ import (
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/carekey/carekey/wallet/keyring/agent"
+	"github.com/carekey/carekey/wallet/shlink"
 )
 
 var consent = contract.ID{0xab, 0xcd}
@@ -147,6 +148,14 @@ var explained = []struct {
 	{crypto.ErrAddress.With("fault", crypto.FaultMixed), "address-mixed", 2},
 	{crypto.ErrFetchCode.With("fault", crypto.FaultChecksum), "code-checksum", 2},
 	{node.ErrCertificate, "node-certificate", 6},
+	{shlink.ErrLink.With("why", "it has no url"), "bad-link", 2},
+	{shlink.ErrVersion.With("version", "2"), "link-version", 1},
+	{shlink.ErrLocal.With("host", "intranet", "address", "10.0.0.1"), "link-local", 3},
+	{shlink.ErrOver.With("host", "example.org"), "link-over", 3},
+	{shlink.ErrPasscode.With("host", "example.org", "left", "4"), "link-passcode", 3},
+	{shlink.ErrAnswer.With("host", "example.org", "why", "a file is no FHIR resource"), "link-answer", 6},
+	{shlink.ErrAuthority.Of(io.EOF, "host", "example.org"), "link-certificate", 6},
+	{shlink.ErrServer.Of(io.EOF, "host", "example.org"), "link-unreachable", 5},
 	{node.ErrAuthority.Of(io.EOF), "node-certificate", 6},
 	{&ledgerclient.UnreachableError{Service: "store", Err: node.ErrSlow}, "answer-slow", 5},
 	{&ledgerclient.UnreachableError{Service: "store", Err: node.ErrTooLarge.With("limit", 4096)}, "answer-too-large", 6},

@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/carekey/carekey/wallet/keyring/agent"
+	"github.com/carekey/carekey/wallet/shlink"
 )
 
 // What is said more than once.
@@ -86,6 +87,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		crypto.ErrCard:                         "the card {fault} | ask its owner for it again: there it is made by " + theirs + "card",
 		qr.ErrPicture:                          "[{file}: ]{why} | pictures are PNG, with the QR code whole and sharp in it",
 		node.ErrInvitation:                     "the invitation {fault} | ask the operator of the node for it again",
+		shlink.ErrLink:                         "the link cannot be used: {why} | copy it alone and whole, or ask who gave it to you for it again",
 		text.ErrEncoding:                       "[{file}: ]{why} | text files are UTF-8, or UTF-16 with its mark",
 		crypto.ErrWordCount + " " + crypto.ErrWord: "[{count|word|words} instead of 24][word {position} is not in the list] | compare them with your paper",
 		crypto.ErrChecksum:                         "the words do not belong together: one is wrong, or their order | compare them with your paper[; one slip would explain it at word {suspects}]",
@@ -111,6 +113,9 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		wallet.ErrNotYours:       "consent {consent} is not addressed to you | ask its sender for one; what was granted to you: carekey inbox",
 		wallet.ErrNotGiver:       "consent {consent} was given to you, not by you | only who gave it can do this; what was granted to you: carekey inbox",
 		wallet.ErrNotRecipient:   "consent {consent} is one that you gave: only who it is for can fetch with it | the records are yours already: carekey record list",
+		shlink.ErrLocal:          "the link leads to this computer, or into a network that not everybody reaches ({host}[, which is {address}]): nothing was asked there | if you know who made it, and it should, add --allow-local",
+		shlink.ErrOver:           "the link is over, says {host}: it has ended, was revoked, is used up, or never was | ask who gave it to you for a new one",
+		shlink.ErrPasscode:       "the passcode is wrong, says {host}[; tries left until the link is over for good: {left}] | ask who gave you the link for its passcode",
 		health.ErrNotSplit:       "the file is not split: {why} | add it by itself, and it can be granted as a whole: carekey record add FILE",
 		health.ErrUnmappable:     "consent {consent} cannot be written as FHIR: {why} | name the others one by one: carekey consent export --fhir CONSENT ...",
 		batch.ErrStalePlan:       "a consent, a contact or a record that this plan was made on has changed since: nothing was signed | make the plan anew: carekey batch plan FILE",
@@ -135,6 +140,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	cli.ExitUnexpected: {
 		errBroken:             "the program ended three times while it opened it | fetched by hand it shows why",
 		errTry:                "{why}: {line} | run that line by itself to see more",
+		shlink.ErrVersion:     "the link is of version {version}, and this carekey reads version 1 | nothing was asked: use a newer carekey",
 		wallet.ErrVersion:     "{what} was written by a newer carekey (version {version}) | use that carekey",
 		"older-version":       "{what} was written by a carekey from before the first release (version {version}), which this one cannot read | see with that one what is in it, then make a new wallet: carekey --profile NAME init ...",
 		ledgerclient.ErrStore: "{part} of {entry} refused by the store: {reason} | nothing was lost: try again later, or ask whoever keeps the ledger",
@@ -181,6 +187,8 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		keyring.ErrFailed:                                 "the keyring failed[: {op}][: {why}][: malformed {name}] | " + inAFile,
 	},
 	cli.ExitTampered: {
+		shlink.ErrAnswer:                          "what {host} answered cannot be used: {why} | nothing of it was written; it may count as an opening. Tell who gave you the link",
+		shlink.ErrAuthority:                       "nobody whom this computer trusts vouches for {host}[: {why}] | somebody may be listening in between: try from another network, and tell who gave you the link",
 		crypto.ErrCardForged:                      "this card is not what the owner of its address made: somebody changed it, or put it together | do not use it; ask its owner for it in another way",
 		errBadBackup:                              "in the backup, {dir}: {err} | use another backup; or the ledger itself, if it is still there: carekey restore --ledger DIR",
 		wallet.ErrDamaged:                         "the wallet's file {file} is not what carekey wrote | put the file back from a copy of the home; or move the wallet's folder away\n(carekey profile list names it) and use your 24 words: carekey restore --ledger LEDGER",
@@ -209,6 +217,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		wallet.ErrUnread:     "the terms of consent {consent} were not read yet: those of too many others cannot be | look again, or open it if you expect it: carekey fetch {consent}",
 	},
 	cli.ExitUnreachable: {
+		shlink.ErrServer:                     "{host}, which serves the link, gave no answer that can be used[: {why}][ (status {status})] | it may count as an opening all the same: try again later",
 		wallet.ErrWatched:                    "another carekey watches with this wallet | end that one first, or leave it to it",
 		wallet.ErrPending:                    "signed, but it waits in your wallet: {err} | it goes out by itself, once, with the next command that reaches the ledger; to try now: carekey sync",
 		wallet.ErrBusy:                       "another carekey is using this wallet (waited {waited}) | try again when it is done",

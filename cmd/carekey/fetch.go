@@ -18,12 +18,16 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/wallet/shlink"
 	"github.com/spf13/cobra"
 )
 
 type fetchFlags struct {
 	all, force, flat, view bool
 	dir, reason, by        string
+
+	passcode   string // the file with that of a link
+	allowLocal bool
 
 	watch  string // the folder for what comes; "" is no watch
 	spread time.Duration
@@ -46,6 +50,8 @@ func (f *fetchFlags) check(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	switch {
+	case f.passcode != "" || f.allowLocal:
+		return notALink
 	case !f.all || len(args) > 0:
 		return usage("a watch fetches everything that comes, and nothing by name", "it goes: carekey fetch --all --watch DIR")
 	case given("output") || f.watch == "" || f.watch == "-":
@@ -59,10 +65,12 @@ func (f *fetchFlags) check(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+var notALink = usage("--passcode-file and --allow-local are for a link", "a link begins with shlink:/, or has that behind a viewer's address and #")
+
 func newFetch(a *app) *cobra.Command {
 	var f fetchFlags
 	c := &cobra.Command{
-		Use:   "fetch [CODE | @FILE | - | CONSENT | --all] [-o DIR | --watch DIR [--spread TIME] [--unit]] [--reason TEXT] [--by TEXT]",
+		Use:   "fetch [CODE | LINK | @FILE | - | CONSENT | --all] [-o DIR | --watch DIR [--spread TIME] [--unit]] [--reason TEXT] [--by TEXT]",
 		Short: "Open what was granted to you, and leave an entry that its owner sees",
 		Long: `Open what was granted to you. An entry with your reason goes onto the ledger first;
 then the keepers give the key, and the records are written below the folder, for you
@@ -89,6 +97,19 @@ one that this wallet is not on it is shown what you would trust, and asked, as i
 ledger join. @FILE is a file with a fetch code in it, text or the picture of a QR code; -
 is standard input.
 
+A LINK is a SMART Health Link, of anybody: shlink:/..., or that behind the address of a
+viewer. It needs no wallet. Its server is asked by https, and told who looks (--by) and
+why: whoever made the link may read that. All that is known of what it gives is who
+served it: no ledger, no signature and no sender is checked. The files go to
+
+  DIR/link-SERVER-DIGITS/FILE
+
+with 8 digits of the SHA-256 of the link's address. Servers on this computer and in
+networks of one's own are asked with --allow-local alone, since it is the link that names
+them. Whoever has a link can open it: with @FILE or - it does not stand on the command
+line, which others on this computer can see. Its passcode, if it has one, is asked for, or
+is the first line of --passcode-file.
+
 --watch DIR goes on until it is told to end: it looks about every 5 minutes, and opens
 what it finds, and was never fetched, into DIR. What is opened in one go is seen to
 belong together by everybody who reads the ledger; so each consent waits a time by
@@ -112,6 +133,8 @@ tried again, up to an hour later; what fails otherwise is said and left to you. 
 	c.Flags().Lookup("spread").DefValue = "1h"
 	c.Flags().BoolVar(&f.unit, "unit", false, "with --watch: print a systemd unit that does it")
 	c.Flags().BoolVar(&f.view, "view", false, "show what they say in one picture, see carekey view")
+	c.Flags().StringVar(&f.passcode, "passcode-file", "", "`FILE` whose first line is the passcode of a link")
+	c.Flags().BoolVar(&f.allowLocal, "allow-local", false, "a link may lead to this computer, or into a network of one's own")
 	acceptClock(a, c)
 	return c
 }
@@ -130,9 +153,15 @@ func (f fetchFlags) run(a *app, cmd *cobra.Command, args []string) error {
 	if len(args) == 0 && !f.all && !a.interactive() {
 		return usage("name a fetch code or a consent, or everything with --all", "what there is: carekey inbox")
 	}
-	named, code, err := (handing{a}).toFetch(strings.Join(args, ""))
+	named, code, link, err := (handing{a}).toFetch(strings.Join(args, ""))
 	if err != nil {
 		return err
+	}
+	if link != nil {
+		return (&opensLink{app: a, flags: f, link: link}).open(cmd.Context())
+	}
+	if f.passcode != "" || f.allowLocal {
+		return notALink
 	}
 	which := everywhere
 	if code != nil { // it names its ledger
@@ -152,24 +181,28 @@ func (f fetchFlags) run(a *app, cmd *cobra.Command, args []string) error {
 	})
 }
 
-// toFetch reads what somebody names: a fetch code, or a consent by its id or whose it is,
-// and then there is no code.
-func (a handing) toFetch(named string) (id string, code *crypto.FetchCode, err error) {
+// toFetch reads what somebody names: a fetch code, a link, or a consent by its id or whose
+// it is, and then there is neither.
+func (a handing) toFetch(named string) (id string, code *crypto.FetchCode, link *shlink.Link, err error) {
 	if named == "-" {
 		named = "@-"
 	}
-	said, is, err := a.read(named, aFetchCode)
+	said, is, err := a.read(named, aFetchCode, aLink)
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
+	}
+	if is == aLink {
+		link, err = shlink.Parse(said)
+		return "", nil, link, err
 	}
 	if is != "" && is != aFetchCode {
-		return "", nil, usage("this is "+is.String()+", and no fetch code", "a fetch code begins with carekey-fetch1; without one: carekey inbox")
+		return "", nil, nil, usage("this is "+is.String()+", and no fetch code", "a fetch code begins with carekey-fetch1; without one: carekey inbox")
 	}
 	if is == aFetchCode || utf8.RuneCountInString(text.Code(said)) > 64 { // longer than an id, and than a name
 		c, err := crypto.ParseFetchCode(said)
-		return said, &c, err
+		return said, &c, nil, err
 	}
-	return said, nil, nil
+	return said, nil, nil, nil
 }
 
 type fetchedJSON struct {

@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/wallet/shlink"
 )
 
 // What people hand to each other is one word of text, of some kinds. An argument has it as
@@ -30,6 +31,7 @@ const (
 	aCard        kind = "card"
 	anInvitation kind = "invitation"
 	aFetchCode   kind = "fetch code"
+	aLink        kind = "link"
 )
 
 func (k kind) String() string {
@@ -48,6 +50,8 @@ func kindOf(handed string) kind {
 		return anInvitation
 	case crypto.IsFetchCode(handed):
 		return aFetchCode
+	case shlink.Is(handed):
+		return aLink
 	case crypto.IsAddress(handed):
 		return anAddress
 	}
@@ -63,6 +67,8 @@ func (k kind) parse(handed string) (err error) {
 		_, err = node.ParseInvitation(handed)
 	case aFetchCode:
 		_, err = crypto.ParseFetchCode(handed)
+	case aLink:
+		_, err = shlink.Parse(handed)
 	default:
 		_, err = crypto.ParseAddress(handed)
 	}
@@ -170,13 +176,13 @@ func theOne(shown string, found []handed, wanted []kind) (handed, error) {
 // begins are the beginnings of the texts of some kinds.
 func begins(kinds []kind) string {
 	return strings.Join(list(kinds, func(k kind) string {
-		return cmp.Or(map[kind]string{aCard: "carekey-card1", anInvitation: "carekey-node1", aFetchCode: "carekey-fetch1"}[k], "carekey1")
+		return cmp.Or(map[kind]string{aCard: "carekey-card1", anInvitation: "carekey-node1", aFetchCode: "carekey-fetch1", aLink: "shlink:/"}[k], "carekey1")
 	}), " or ")
 }
 
 func countKinds(found []handed) string {
 	var out []string
-	for _, k := range []kind{aCard, anInvitation, anAddress, aFetchCode} {
+	for _, k := range []kind{aCard, anInvitation, anAddress, aFetchCode, aLink} {
 		n := 0
 		for _, t := range found {
 			if t.kind == k {
@@ -215,7 +221,9 @@ func findHanded(r io.Reader) (found []handed, err error) {
 	}
 	for _, t := range texts {
 		for _, some := range findTokens(t) {
-			same := func(f handed) bool { return strings.EqualFold(f.text, some.text) }
+			same := func(f handed) bool {
+				return f.text == some.text || some.kind != aLink && strings.EqualFold(f.text, some.text)
+			}
 			if !slices.ContainsFunc(found, same) {
 				found = append(found, some)
 			}
@@ -229,6 +237,8 @@ var (
 	hyphenBroken = cli.Pattern(`(?i)(carekey-)[\s>|]+`)
 	beginning    = cli.Pattern(`(?i)carekey(?:-card|-node|-fetch)?1`)
 	noBase32     = cli.Pattern(`(?i)[^a-z2-7]`)
+	// aLinkIn is a link with the viewer's address before it, if it has one.
+	aLinkIn = cli.Pattern(`(?i)(?:https?://[^\s#"'<>]+#)?shlink:/[\w-]*`)
 )
 
 // maxTokens is how many beginnings of a text are looked at, and maxPieces into how many
@@ -241,6 +251,10 @@ const (
 // findTokens finds what was handed over among other words. Where one ends is not to be
 // seen: it may have been broken into lines, and words may follow. Its checksum tells.
 func findTokens(t string) (found []handed) {
+	for _, link := range aLinkIn().FindAllString(t, maxTokens) {
+		found = append(found, handed{kind: aLink, text: link, err: aLink.parse(link)})
+	}
+	t = aLinkIn().ReplaceAllString(t, " ")
 	t = beginning().ReplaceAllString(hyphenBroken().ReplaceAllString(t, "$1"), " $0")
 	words := strings.Fields(t)
 	for i := 0; i < len(words) && len(found) < maxTokens; i++ {

@@ -58,7 +58,7 @@ func schemas() cli.Schemas {
 			"audit export":    cli.JSON[exportedEvents](cli.JSON[*health.Bundle](), cli.JSON[[]disclosureJSON]()), // the latter two without -o
 			"view":            cli.JSON[*health.View](),
 			"inbox":           cli.JSON[[]receivedJSON](cli.Lines[receivedJSON]("--watch")),
-			"fetch":           cli.JSON[[]fetchedJSON](cli.JSON[fetchedViewJSON](), cli.Lines[fetchedJSON]("--watch"), cli.JSON[unitJSON]()), // the second with --view, the last with --unit
+			"fetch":           cli.JSON[[]fetchedJSON](cli.JSON[fetchedViewJSON](), cli.JSON[fromLinkJSON](), cli.Lines[fetchedJSON]("--watch"), cli.JSON[unitJSON]()), // the second with --view, the third of a link, the last with --unit
 
 			"batch plan":   cli.JSON[*batch.Plan](),
 			"batch apply":  cli.JSON[batchJSON](),

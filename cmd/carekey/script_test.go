@@ -169,6 +169,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "no-home"))
 			env.Values[serviceKey{}] = &serviceOf{}
 			env.Values[sleeperKey{}] = &sleeperOf{}
+			env.Values[linkServerKey{}] = &linkServer{direct: map[string][]byte{}, links: map[string]*manifestOf{}}
 			orders := filepath.Join(top(), "ledgerclient", "ledgertest", "testdata")
 			env.Setenv("PATH", ageDir()+string(os.PathListSeparator)+env.Getenv("PATH")+string(os.PathListSeparator)+orders)
 			env.Setenv("FHIR", filepath.Join(top(), "testdata", "fhir"))
@@ -184,7 +185,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"town": town, "exit": clitest.Exit, "json": clitest.JSON, "is": clitest.Is, "flip": flip, "glob": glob, "payload": findPayload, "lose": losePayload, "clock": clock, "nowhere": nowhere, "bytes": writeBytes, "mode": mode,
 			"secretservice": secretService, "acts": acts, "tail": skipTail, "node": nodeScript, "ledgernode": ledgerNode, "rows": writeRows, "forgecard": forgeCard, "fsck": fsck,
-			"disk": mountDisk, "fill": fillDisk, "agent": agentScript, "sleeping": sleeping,
+			"disk": mountDisk, "fill": fillDisk, "agent": agentScript, "sleeping": sleeping, "linkserver": serveLinks,
 		},
 		Condition: isThere,
 	})
