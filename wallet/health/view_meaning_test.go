@@ -94,6 +94,8 @@ func TestViewSaysNoneAsItIsSaid(t *testing.T) {
 	means(t, map[string]meant{
 		"no allergies beside one in a code": {one(`{"resourceType":"AllergyIntolerance","code":{"coding":[{"system":"http://www.nlm.nih.gov/research/umls/rxnorm","code":"7980","display":"Penicillin G"},{"system":"http://snomed.info/sct","code":"716186003","display":"No known allergy"}]}}`),
 			[]string{"-states none", "Allergies: 1 entry listed", "item Penicillin G", "No known allergy"}},
+		"no allergies beside one in a list": {one(`{"resourceType":"AllergyIntolerance","code":[{"coding":[{"system":"http://snomed.info/sct","code":"716186003"}],"text":"No known allergies"},{"text":"Penicillin"}]}`),
+			[]string{"-states none", "Allergies: 1 entry listed", "Penicillin"}},
 		"no allergies of a kind":                     {one(noAllergies(`,"category":["food"]`)), []string{"states none: \"No known allergies\", scope food"}},
 		"no allergies of two kinds":                  {one(noAllergies(`,"category":["food","medication"]`)), []string{"scope food, medication"}},
 		"no allergies of a kind, and one of another": {one(noAllergies(`,"category":["food"]`), `{"resourceType":"AllergyIntolerance","category":["medication"],"code":{"text":"Penicillin"}}`), []string{"-contradiction"}},

@@ -95,7 +95,7 @@ func (v reading) absent(c codeable, section string, when string, whose ...string
 			thing = thing || code.thing()
 		}
 	}
-	if what != "" && thing { // what is there is never less than what is not
+	if what != "" && (thing || c.several) { // what is there is never less than what is not
 		for _, code := range c.codes {
 			if absences[code.System+"|"+code.Code].what != "" {
 				v.detail("its code says too: " + cmp.Or(code.Display, code.Code))

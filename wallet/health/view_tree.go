@@ -94,6 +94,8 @@ func (c ViewCode) thing() bool {
 type codeable struct {
 	codes []ViewCode // with a system and a code
 	name  string     // text, else a display, else a code; "" if it has none
+
+	several bool // they stand in a list
 }
 
 // concept is a member that should be one CodeableConcept: of several all that they say.
@@ -103,7 +105,7 @@ func (t tree) concept(key string) (c codeable) {
 	for _, x := range all {
 		c.codes = append(c.codes, x.codes...)
 	}
-	c.name = strings.Join(listed(namesOf(all)), " / ")
+	c.name, c.several = strings.Join(listed(namesOf(all)), " / "), len(all) > 1
 	return c
 }
 
