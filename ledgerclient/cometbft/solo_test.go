@@ -42,7 +42,7 @@ type solo struct {
 func (s *solo) time() time.Time { return time.Unix(s.clock.Load(), 0) }
 
 // keysOf are those of n members, and the document that names them.
-func keysOf(t *testing.T, n int) (document []byte, keys []ed25519.PrivateKey) {
+func keysOf(t testing.TB, n int) (document []byte, keys []ed25519.PrivateKey) {
 	t.Helper()
 	config := contract.Config{Name: "Solo", Contract: contract.ContractVersion, Threshold: uint8(2*n/3 + 1), Release: 1, Random: [16]byte{1}}
 	for i := range n {
