@@ -17,6 +17,7 @@ import (
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/rogpeppe/go-internal/testscript"
+	rsc "rsc.io/qr"
 )
 
 // handedThings are one of each kind, and a second card.
@@ -73,6 +74,11 @@ func TestHandedInFiles(t *testing.T) {
 		}
 		return b.String()
 	}
+	link := "shlink:/eyJ1cmwiOiJodHRwczovL2V4YW1wbGUub3JnL3MvQSIsImtleSI6IkFBRUNBd1FGQmdjSUNRb0xEQTBPRHhBUkVoTVVGUllYR0JrYUd4d2RIaDgifQ"
+	linkCode, err := rsc.Encode("https://viewer.example/#"+link, rsc.M) // with its capitals and small letters
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
 		file   string
@@ -93,6 +99,9 @@ func TestHandedInFiles(t *testing.T) {
 		"a picture":              {picture(card), []kind{aCard}, card, 0},
 		"a picture of two":       {picture(card, invitation), []kind{anInvitation}, invitation, 0},
 		"a picture of two cards": {picture(card, other), []kind{aCard}, "holds 2 cards: which is meant?", 2},
+		"a link in a mail":       {"Dear doctor, see <https://v.example/x.html#" + link + ">.", []kind{aFetchCode, aLink}, "https://v.example/x.html#" + link, 0},
+		"a picture of a link":    {string(linkCode.PNG()), []kind{aFetchCode, aLink}, "https://viewer.example/#" + link, 0},
+		"a link for a code":      {link, []kind{aFetchCode}, "holds a link, and no fetch code", 2},
 		"two cards":              {card + "\n" + other, []kind{aCard}, "holds 2 cards", 2},
 		"card and address":       {card + "\n" + address, []kind{aCard, anAddress}, "holds a card and an address", 2},
 		"without a space":        {card + "," + other, []kind{aCard}, "holds 2 cards", 2},
