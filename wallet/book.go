@@ -228,7 +228,7 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 
 // readPage decrypts one version of the book.
 func (bk Book) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata) (*bookPage, error) {
-	c, err := stored{bk.w}.content(ctx, m, t.ID)
+	c, err := stored(bk).content(ctx, m, t.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -341,7 +341,7 @@ func (cs Consents) given(ctx context.Context, t *view.Thread) (map[versionOf][]i
 	if err != nil {
 		return nil, err
 	}
-	blob, err := stored{cs.w}.readBlob(ctx, seed.Locator(t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.ID)
+	blob, err := stored(cs).readBlob(ctx, seed.Locator(t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.ID)
 	if err != nil {
 		return nil, err
 	}

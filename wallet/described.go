@@ -97,7 +97,7 @@ func (rs Records) describe(ctx context.Context, t *view.Thread) error {
 			return err
 		}
 		id := e.ID(rs.w.client.ID())
-		raw, err := stored{rs.w}.readBlob(ctx, seed.Locator(id, byte(ledgerclient.PartMetadata)), maxSmall, "metadata", id)
+		raw, err := stored(rs).readBlob(ctx, seed.Locator(id, byte(ledgerclient.PartMetadata)), maxSmall, "metadata", id)
 		if err != nil {
 			if err := rs.w.spare(t, err); err != nil {
 				return err

@@ -138,7 +138,7 @@ func (rs Records) Export(ctx context.Context, dir string, all bool, progress fun
 func (rs Records) exportTo(ctx context.Context, dir, safe string, taken map[string]bool, f *ExportedFile, m *payload.Metadata, progress func(int64)) (string, error) {
 	return saveBeside(safe, f.Record, taken, func(name string) error {
 		return SaveFile(filepath.Join(dir, name), m.SHA256, false, func(dst io.Writer) error {
-			c, err := stored{rs.w}.content(ctx, m, f.Record)
+			c, err := stored(rs).content(ctx, m, f.Record)
 			if err != nil {
 				return err
 			}

@@ -553,7 +553,7 @@ func (gs Grants) entered(c *outbox.Change) error {
 // fileKey reads a version's file key from the header of its content, with
 // the owner's key.
 func (rs Records) fileKey(ctx context.Context, id contract.ID, m *payload.Metadata) (payload.FileKey, error) {
-	c, err := stored{rs.w}.content(ctx, m, id)
+	c, err := stored(rs).content(ctx, m, id)
 	if err != nil {
 		return payload.FileKey{}, err
 	}
@@ -658,7 +658,7 @@ func (cs Consents) eachTerms(ctx context.Context, ts []*view.Thread, failed func
 			return err
 		}
 	}
-	return stored{cs.w}.readTerms(ctx, all, func(t *view.Thread, tr *payload.Terms, err error) error {
+	return stored(cs).readTerms(ctx, all, func(t *view.Thread, tr *payload.Terms, err error) error {
 		if err == nil {
 			err = cs.w.view.NoteTerms(t, tr)
 		} else {

@@ -103,7 +103,7 @@ func (rs Records) versionSeed(t *view.Thread, version int) (crypto.Seed, error) 
 
 // file reads a version's file into memory: it was small enough to be split.
 func (rs Records) file(ctx context.Context, id contract.ID, m *payload.Metadata) ([]byte, error) {
-	c, err := stored{rs.w}.content(ctx, m, id)
+	c, err := stored(rs).content(ctx, m, id)
 	if err != nil {
 		return nil, err
 	}

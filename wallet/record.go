@@ -498,7 +498,7 @@ func (rs Records) Open(ctx context.Context, id string, dst io.Writer, asAge bool
 	if err != nil {
 		return rec, err
 	}
-	c, err := stored{rs.w}.content(ctx, m, rec.ID)
+	c, err := stored(rs).content(ctx, m, rec.ID)
 	if err != nil {
 		return rec, err
 	}

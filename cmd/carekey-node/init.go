@@ -207,11 +207,10 @@ func hostName() string {
 // portOf is the port at which wallets look for a node, if its first address names one: a
 // node behind another server listens elsewhere.
 func portOf(urls []string) string {
-	for _, s := range urls {
-		if u, err := url.Parse(s); err == nil && u.Port() != "" {
+	if len(urls) > 0 {
+		if u, err := url.Parse(urls[0]); err == nil && u.Port() != "" {
 			return u.Port()
 		}
-		break
 	}
 	return defaultPort
 }

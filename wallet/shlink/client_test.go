@@ -122,13 +122,15 @@ func TestAnswers(t *testing.T) {
 		"gone":         {"", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) }, ErrOver, ""},
 		"broken":       {"", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, ErrServer, "status=500"},
 		"busy":         {"U", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) }, ErrServer, "status=429"},
-		"unauthorised": {"U", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, ErrServer, "status=401"},
+		"unauthorised": {"U", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, ErrServer, "status=401"},
 		"no count": {"P", func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(401)
+			w.WriteHeader(http.StatusUnauthorized)
 			io.WriteString(w, `{"remainingAttempts":-1}`)
 		}, ErrPasscode, ""},
-		"redirect":  {"U", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", 302) }, ErrAnswer, "elsewhere"},
-		"redirect2": {"", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", 307) }, ErrAnswer, "elsewhere"},
+		"redirect": {"U", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) }, ErrAnswer, "elsewhere"},
+		"redirect2": {"", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/other", http.StatusTemporaryRedirect)
+		}, ErrAnswer, "elsewhere"},
 		"encoded": {"U", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			io.WriteString(w, "x")
