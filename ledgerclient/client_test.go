@@ -535,14 +535,25 @@ func TestConnect(t *testing.T) {
 		t.Errorf("half a document: %v", err)
 	}
 	m.genesis = nil
+	// Of keepers that are not the ledger's none is asked, and of its own none is made up.
 	s := m.services()
-	s.Keepers = []ledgerclient.Keeper{keyOnly{key: testKey("stranger").Public()}}
-	if _, err := ledgerclient.Connect(ctx, s, m.id); !errors.As(err, &tampered) {
-		t.Errorf("another keeper: %v", err)
+	for what, keepers := range map[string][]ledgerclient.Keeper{"another keeper": {keyOnly{key: testKey("stranger").Public()}}, "no keeper": nil} {
+		s.Keepers = keepers
+		c, err := ledgerclient.Connect(ctx, s, m.id)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		k := c.Keeper(testKey("keeper").Public())
+		if _, err := k.Deposit(ctx, nil); ledgerclient.Unreachable(err) == nil || k.Key() != testKey("keeper").Public() {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
-	s.Keepers = nil
-	if _, err := ledgerclient.Connect(ctx, s, m.id); !errors.As(err, &tampered) {
-		t.Errorf("no keeper: %v", err)
+	c, err := ledgerclient.Connect(ctx, m.services(), m.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k, ok := c.Keeper(testKey("keeper").Public()).(keyOnly); !ok || k.key != testKey("keeper").Public() {
+		t.Error("the keeper is not found by its key")
 	}
 }
 

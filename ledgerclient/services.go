@@ -15,7 +15,7 @@ import (
 type Services struct {
 	Ledger  Ledger
 	Store   Store
-	Keepers []Keeper // in the order of the configuration document's keeper lines
+	Keepers []Keeper // those that can be asked; which of them a consent has says Client.ConfigAt
 	// Known are the ledger's configurations, see Client.Documents, if they are known from
 	// an earlier time: then Connect asks for none, and the ledger
 	// need not be within reach. nil: they are not.

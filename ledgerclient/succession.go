@@ -195,12 +195,13 @@ func allNodes(terms []term) (nodes []contract.Node) {
 	return nodes
 }
 
-// at is the configuration by which a head of that size is judged: that of its last entry.
-func at(terms []term, size uint64) *term {
+// at is the number of the configuration by which a head of that size is judged: that of its
+// last entry. It is in force for the entry behind it.
+func at(terms []term, size uint64) int {
 	for i := len(terms) - 1; i > 0; i-- {
 		if terms[i].handover.Size <= size {
-			return &terms[i]
+			return i
 		}
 	}
-	return &terms[0]
+	return 0
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -126,14 +125,4 @@ func (c *Client) Find(ctx context.Context, id contract.ID) (index uint64, ok boo
 		return nil
 	})
 	return index, ok && err == nil, err
-}
-
-// Keeper returns the keeper with that key.
-func (c *Client) Keeper(key crypto.PubKey) (Keeper, bool) {
-	for _, k := range c.Keepers {
-		if k.Key() == key {
-			return k, true
-		}
-	}
-	return nil, false
 }

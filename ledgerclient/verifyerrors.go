@@ -67,8 +67,6 @@ var tampered = map[string]string{
 	"leaves":                       "entry-tampered",
 	"author":                       "entry-tampered",
 	"lock":                         "share-tampered",
-	"key":                          "configuration-tampered",
-	"keepers":                      "configuration-tampered",
 	"consistency":                  "proof-tampered",
 	"inclusion":                    "proof-tampered",
 	"state":                        "proof-tampered",

@@ -131,13 +131,11 @@ func TestNothingIsGrantedToSeveralKeepersAtOneNode(t *testing.T) {
 		if _, _, err := maria.Contacts().Add(ctx, "Dr Smith", clinic.Address().String()); err != nil {
 			t.Fatal(err)
 		}
-		n := ledgertest.NewNetwork(3, ledgertest.Institutions("kept", 4)...)
-		var keys []crypto.PubKey
+		n := &ledgertest.Network{Members: ledgertest.Institutions("kept", 4), Threshold: 3, Now: tn.clock, Fresh: 10 * time.Minute}
 		for _, k := range ledgertest.Institutions("keeps", keepers) {
-			keys = append(keys, k.Key.Public())
+			n.Keepers = append(n.Keepers, k.Key.Public())
 		}
-		n.KeptBy(keys...)
-		n.Now, n.Fresh = tn.clock, 10*time.Minute
+		n.Found()
 		o := tn.options("Maria")
 		o.Services = n.Services()
 		w, _, err := wallet.Join(ctx, o, "there")

@@ -131,7 +131,6 @@ var explained = []struct {
 	{&ledgerclient.TamperedError{What: "consistency proof"}, "proof-tampered", 6},
 	{&ledgerclient.TamperedError{What: "terms of consent ab"}, "terms-tampered", 6},
 	{&ledgerclient.TamperedError{What: "configuration documents"}, "configuration-tampered", 6},
-	{&ledgerclient.TamperedError{What: "key of keeper 1"}, "configuration-tampered", 6},
 	{&ledgerclient.TamperedError{What: "remembered head"}, "wallet-damaged", 6},
 	{&ledgerclient.TamperedError{What: "checkpoint of another ledger"}, "foreign-checkpoint", 6},
 	{&ledgerclient.TamperedError{What: "follow-ups of the thread opened at entry 3"}, "entries-hidden", 6},
@@ -296,7 +295,7 @@ func TestAnswersAreNoErrors(t *testing.T) {
 
 // What does not verify, and why, is said, also where its code is that of another error.
 func TestWhatDoesNotVerifyIsSaid(t *testing.T) {
-	for _, what := range []string{"checkpoint", "configuration document 2", "keepers", "key of keeper 1", "order", "remembered head"} {
+	for _, what := range []string{"checkpoint", "configuration document 2", "order", "remembered head"} {
 		if f := explain(&ledgerclient.TamperedError{What: what, Err: errors.New("too many")}); f.Message != what+" does not verify: too many" {
 			t.Errorf("%s: %q", what, f.Message)
 		}

@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -79,6 +80,9 @@ type Network struct {
 	Threshold int
 	Now       func() time.Time // when heads are signed; nil: they carry no time
 	Fresh     time.Duration    // Properties.Freshness
+	Hour      contract.Hour    // of what is entered; 0: 490,000
+	Keepers   []crypto.PubKey  // of the document that is made next; nil: one that nobody asks
+	Release   int              // the same; 0: 1
 
 	// What it shows.
 	Shown       []contract.Leaf
@@ -88,7 +92,6 @@ type Network struct {
 	id      crypto.LedgerID
 	genesis []byte
 	config  contract.Config
-	keepers []crypto.PubKey
 }
 
 var (
@@ -96,22 +99,21 @@ var (
 	_ ledgerclient.Configured = (*Network)(nil)
 )
 
-// networkKeeper is the one keeper of a Network, which nobody asks.
+// networkKeeper is the keeper of a Network without others, which nobody asks.
 var networkKeeper = NewInstitution("keeper").Key.Public()
 
 // NewNetwork founds a ledger.
 func NewNetwork(threshold int, members ...Institution) *Network {
 	n := &Network{Members: members, Threshold: threshold}
-	n.KeptBy(networkKeeper)
-	return n
+	return n.Found()
 }
 
-// KeptBy founds it anew, with these keepers, all of whom it takes to open.
-func (n *Network) KeptBy(keepers ...crypto.PubKey) {
-	n.keepers, n.Shown = keepers, nil
+// Found founds the ledger that the fields of n describe.
+func (n *Network) Found() *Network {
 	n.config = n.draft()
 	n.genesis, n.id = n.config.Marshal(), n.config.LedgerID()
 	n.enter(contract.Entry{Kind: contract.KindConfig, Commitment: n.config.Commitment()}, n.Members[0].Key)
+	return n
 }
 
 // ID is the ledger's id.
@@ -122,7 +124,10 @@ func (n *Network) Config() contract.Config { return n.config }
 
 // draft is the document that makes the members and the threshold those of the ledger.
 func (n *Network) draft() contract.Config {
-	c := contract.Config{Name: "Network", Contract: contract.ContractVersion, Threshold: uint8(n.Threshold), Release: uint8(len(n.keepers)), Keepers: n.keepers}
+	c := contract.Config{Name: "Network", Contract: contract.ContractVersion, Threshold: uint8(n.Threshold), Release: uint8(max(1, n.Release)), Keepers: n.Keepers}
+	if c.Keepers == nil {
+		c.Keepers = []crypto.PubKey{networkKeeper}
+	}
 	for _, m := range n.Members {
 		c.Nodes = append(c.Nodes, m.Node())
 	}
@@ -134,7 +139,7 @@ func (n *Network) enter(e contract.Entry, key *crypto.PrivateKey) {
 	if err := e.Sign(n.id, key); err != nil {
 		panic(err)
 	}
-	n.Shown = append(n.Shown, contract.Leaf{Hour: 490_000, Entry: e})
+	n.Shown = append(n.Shown, contract.Leaf{Hour: cmp.Or(n.Hour, 490_000), Entry: e})
 }
 
 // Grow enters records of people whom nobody knows.
@@ -146,7 +151,7 @@ func (n *Network) Grow(count int) {
 
 // Draft is the document by which others take over, approved by some of those before them.
 func (n *Network) Draft(threshold int, members []Institution, approve ...Institution) contract.Config {
-	next := (&Network{Members: members, Threshold: threshold, keepers: n.keepers}).draft()
+	next := (&Network{Members: members, Threshold: threshold, Keepers: n.Keepers, Release: n.Release}).draft()
 	next.Previous = n.config.Commitment()
 	for _, a := range approve {
 		next.Approve(a.Key)
