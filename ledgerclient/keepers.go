@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -40,6 +41,18 @@ func (c *Client) Keeper(key crypto.PubKey) Keeper {
 		}
 	}
 	return away{key: key, err: &UnreachableError{Service: "keeper", Err: errNoWay}}
+}
+
+// Ways is to how many keepers of the newest configuration the services have a way, and how
+// many keepers it has.
+func (c *Client) Ways() (known, all int) {
+	config := c.Config()
+	for _, k := range c.Keepers {
+		if slices.Contains(config.Keepers, k.Key()) {
+			known++
+		}
+	}
+	return known, len(config.Keepers)
 }
 
 var errNoWay = errors.New("where it is reached is not known")

@@ -23,8 +23,8 @@ func OutOfReach(docs [][]byte, p Properties, why error) (Services, error) {
 		return away{p, key, &UnreachableError{Service: service, Err: why}}
 	}
 	s := Services{Known: docs, Ledger: of("ledger", crypto.PubKey{}), Store: of("store", crypto.PubKey{})}
-	for _, key := range terms[len(terms)-1].Keepers {
-		s.Keepers = append(s.Keepers, of("keeper", key))
+	if keepers := terms[len(terms)-1].Keepers; len(keepers) == 1 { // of several a way to each is to be known
+		s.Keepers = []Keeper{of("keeper", keepers[0])}
 	}
 	return s, nil
 }

@@ -50,8 +50,8 @@ type Event struct {
 	Code      ledgerclient.Code `json:"-"`                 // why a keeper refused
 	// More makes this many refused attempts of one event, of which the keeper has
 	// nothing but their number: they came at Hour or later. 0 is the rule.
-	More   int `json:"more,omitempty"`
-	Keeper int `json:"keeper,omitempty"` // of Refused, Stopped and Destroyed; from 1
+	More   int    `json:"more,omitempty"`
+	Keeper Keeper `json:"-"` // of Refused, Stopped and Destroyed
 	// Verified: signed by who it names, in the log under the signed head, and the
 	// thread it belongs to proven complete. For what only a keeper tells: signed by
 	// the keeper and, for an attempt, by the recipient.
@@ -60,7 +60,8 @@ type Event struct {
 	// Missing are the services that gave no answer about the consent: "ledger" since
 	// AsOf, what its keepers filed with "keeper", this reason with "store".
 	Missing []string  `json:"missing,omitempty"`
-	AsOf    time.Time `json:"asOf,omitzero"` // when the ledger was followed last, if it is out of reach; otherwise zero
+	Silent  []Keeper  `json:"silent,omitempty"` // of "keeper": those that gave no answer, or none that is to be believed
+	AsOf    time.Time `json:"asOf,omitzero"`    // when the ledger was followed last, if it is out of reach; otherwise zero
 	// KeepersAsOf is the ledger hour in which the keepers were asked about the consent, if
 	// they were not now: it has ended, and their answer is kept. What they filed since then
 	// is not among the events. 0 if they were asked.
@@ -142,7 +143,7 @@ func (a Audit) each(ctx context.Context, ts []*view.Thread, known func(*view.Thr
 			if answers[i].err == nil {
 				keep(t, told[t])
 			} else if before := a.w.Consents().kept(t); before != nil {
-				before.err = answers[i].err
+				before.err, before.silent = answers[i].err, answers[i].silent
 				told[t] = before
 			}
 		}
@@ -179,27 +180,27 @@ func (a Audit) events(t *view.Thread, told *inquired, with map[contract.ID]said)
 		base.Missing = append(base.Missing, "ledger")
 	}
 	if told.err != nil {
-		base.Missing = append(base.Missing, "keeper")
+		base.Missing, base.Silent = append(base.Missing, "keeper"), told.silent
 		if ledgerclient.Unreachable(told.err).Damaged {
 			damaged = told.err
 		}
 	}
 	var out []Event
 	last := t.Index
-	add := func(hour contract.Hour, what What, keeper int) *Event {
+	add := func(hour contract.Hour, what What, keeper Keeper) *Event {
 		out = append(out, base)
 		e := &out[len(out)-1]
 		e.Hour, e.What, e.Keeper, e.index = Hour(hour), what, keeper, last
 		return e
 	}
-	add(t.Hour, Granted, 0)
+	add(t.Hour, Granted, Keeper{})
 	for _, f := range t.FollowUps() {
 		last = f.Index
 		switch f.Kind {
 		case contract.KindRevoke:
-			add(f.Hour, Revoked, 0)
+			add(f.Hour, Revoked, Keeper{})
 		case contract.KindAccess:
-			e := add(f.Hour, Opened, 0)
+			e := add(f.Hour, Opened, Keeper{})
 			s := with[f.ID]
 			e.By, e.Reason, e.HasReason = s.By, s.Reason, s.Any
 			if isTampered(s.err) {
@@ -211,21 +212,21 @@ func (a Audit) events(t *view.Thread, told *inquired, with map[contract.ID]said)
 			}
 		}
 	}
-	for i, told := range told.answers {
+	for _, told := range told.answers {
 		at := t.Hour
 		for _, r := range told.Refused {
 			at = r.Answer.Hour
-			add(at, Refused, i+1).Code = r.Answer.Code
+			add(at, Refused, told.Keeper).Code = r.Answer.Code
 		}
 		if told.More > 0 {
-			add(at, Refused, i+1).More = int(told.More)
+			add(at, Refused, told.Keeper).More = int(told.More)
 		}
 		for _, ack := range told.Acks {
 			what := Stopped
 			if ack.End == ledgerclient.DestroyedShare {
 				what = Destroyed
 			}
-			add(ack.Hour, what, i+1)
+			add(ack.Hour, what, told.Keeper)
 		}
 	}
 	return out, damaged, nil
@@ -330,8 +331,9 @@ type Summary struct {
 	Inbox    []Received `json:"-"`                      // active and never fetched
 	Pending  []Pending  `json:"-"`                      // changes that are not finished
 	Contacts int        `json:"contacts"`
-	Unasked  int        `json:"unasked"` // consents that no keeper was asked about this time: what they refused lately is not among Accesses
-	Missing  []string   `json:"missing"` // services that gave no answer, as in Event
+	Unasked  int        `json:"unasked"`          // consents that no keeper was asked about this time: what they refused lately is not among Accesses
+	Missing  []string   `json:"missing"`          // services that gave no answer, as in Event
+	Silent   []Keeper   `json:"silent,omitempty"` // keepers that gave none, each once
 }
 
 // lookBack is for how many hours after a window's end Status still asks the
@@ -453,6 +455,11 @@ func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary, rememb
 		for _, m := range events[0].Missing {
 			if !slices.Contains(s.Missing, m) {
 				s.Missing = append(s.Missing, m)
+			}
+		}
+		for _, k := range events[0].Silent {
+			if !slices.ContainsFunc(s.Silent, func(x Keeper) bool { return x.Key == k.Key }) {
+				s.Silent = append(s.Silent, k)
 			}
 		}
 		refused, shown := 0, a.w.notes.Refused[t.ID.String()]

@@ -48,14 +48,15 @@ func (lg Log) Behind() (since time.Time, behind bool) {
 
 // Unconfirmed returns the commitment of the ledger's newest configuration, and whether it
 // is to be compared with a second source before anything is granted: see
-// [view.View.Unconfirmed].
+// [view.View.Unconfirmed], [view.View.Openers].
 func (lg Log) Unconfirmed() (config crypto.Hash, unconfirmed bool) {
 	c := lg.w.client.Config()
-	return c.Commitment(), lg.w.view.Unconfirmed()
+	return c.Commitment(), lg.w.view.Unconfirmed() || lg.w.view.Openers() != nil
 }
 
 // Confirm takes the word of whoever compared a configuration with a second source that it
-// is the ledger's newest: [ErrInput] if another one is. Once more: a no-op.
+// is the ledger's newest, and that its keepers may open what is granted: [ErrInput] if
+// another one is. Once more: a no-op.
 func (lg Log) Confirm(ctx context.Context, config crypto.Hash) error {
 	return lg.w.with(ctx, func() error {
 		if now, _ := lg.Unconfirmed(); now != config {

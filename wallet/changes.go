@@ -6,13 +6,16 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/outbox"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // Changes are what was signed and is on its way.
@@ -191,6 +194,9 @@ func (ch Changes) Sync(ctx context.Context) (Synced, error) {
 	var s Synced
 	s.From = ch.w.view.Pin().Size
 	err := ch.w.Look(ctx, func() error {
+		if ch.w.lock.missing == nil {
+			ch.complete(ctx, true)
+		}
 		// What the store did not have when it was looked for may be there by now.
 		if err := ch.w.Book().lookAtNews(ctx); err != nil {
 			return err
@@ -201,6 +207,81 @@ func (ch Changes) Sync(ctx context.Context) (Synced, error) {
 	s.Finished = ch.Finished()
 	over := append(ch.PassedOver(), nil)
 	return s, cmp.Or(err, ch.Stuck(), over[0], ch.w.view.Behind())
+}
+
+// completeEvery is how often a keeper that did not take its share is tried again.
+const completeEvery = 10 * time.Minute
+
+// complete gives keepers the shares that they have not acknowledged yet. now says that it is
+// tried however short ago that was.
+func (ch Changes) complete(ctx context.Context, now bool) {
+	if ch.w.view.Behind() != nil || len(ch.w.client.Config().Keepers) == 1 && len(ch.w.client.Configs()) == 1 {
+		return
+	}
+	again := now || ch.w.opt.Now().Sub(time.Unix(ch.w.notes.Completed, 0)).Abs() >= completeEvery
+	var waiting []*outbox.Change
+	for t := range ch.w.view.Of(view.OwnGrant) {
+		if t.Unheld == 0 {
+			continue
+		}
+		if (t.Status != contract.StatusOpen || ch.w.view.OpenHour() >= t.NotAfter) || ch.action(t.ID) == Revoking {
+			ch.forgetUnheld(t)
+			continue
+		}
+		if again {
+			if c, err := ch.shareAgain(t); err == nil {
+				waiting = append(waiting, c)
+			}
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	ch.w.notes.Completed = ch.w.opt.Now().Unix()
+	ctx, cancel := ledgerclient.Hurry(ctx)
+	defer cancel()
+	for some := range slices.Chunk(waiting, ledgerclient.MaxBulk) {
+		ch.w.outbox.Deposit(ctx, some) // enough hold theirs already, and who does not is noted
+	}
+}
+
+// forgetUnheld gives up that keepers get their shares of a consent that is over, or will be.
+func (ch Changes) forgetUnheld(t *view.Thread) {
+	if t.Unheld != 0 {
+		ch.w.view.NoteKeeping(t, view.Keeping{Revoked: ch.w.view.Keeping(t).Revoked})
+	}
+}
+
+// shareAgain makes what is deposited of a grant whose terms are known.
+func (ch Changes) shareAgain(t *view.Thread) (*outbox.Change, error) {
+	tr, err := ch.w.view.Terms(t)
+	if err != nil {
+		return nil, err
+	}
+	e, err := ch.w.view.Opening(t)
+	if err != nil {
+		return nil, err
+	}
+	pkg := tr.Pack(ch.w.view.Keeping(t).Terms)
+	c, err := ch.prepare(Granting, *e, pkg.Marshal(), nil)
+	if err == nil {
+		c.Unheld = t.Unheld
+	}
+	return c, err
+}
+
+// noteHeld notes who has not acknowledged its share of a grant.
+func (ch Changes) noteHeld(c *outbox.Change) {
+	t := ch.w.view.Thread(c.ID)
+	if t == nil {
+		return
+	}
+	k := view.Keeping{Unheld: c.Unheld, Revoked: ch.w.view.Keeping(t).Revoked}
+	if pkg, err := contract.ParseGrantPackage(c.Package); err == nil && c.Unheld != 0 {
+		k.Terms = pkg.Terms
+	}
+	ch.w.view.NoteKeeping(t, k)
+	ch.w.notes.Completed = ch.w.opt.Now().Unix()
 }
 
 // owner is the wallet as its outbox sees it.
@@ -218,6 +299,17 @@ func (o owner) Resign(e *contract.Entry) error {
 	e.SelfTag = o.w.view.NewTag()
 	return e.Sign(o.w.client.ID(), key)
 }
+
+// End is outbox.Owner's.
+func (o owner) End(grant *outbox.Change) (*outbox.Change, error) {
+	return o.w.Consents().prepareRevocation(grant.Entry.SelfTag, grant.ID)
+}
+
+// Held is outbox.Owner's.
+func (o owner) Held(grant *outbox.Change) { o.w.Changes().noteHeld(grant) }
+
+// Failed is outbox.Owner's.
+func (o owner) Failed(keeper crypto.PubKey, err error) { o.w.view.Failed(keeper, err) }
 
 // Apply is outbox.Owner's.
 func (o owner) Apply(c *outbox.Change) error {

@@ -58,6 +58,15 @@ type Consent struct {
 	Pending    Action      `json:"pending,omitempty"` // what was signed and waits: Granting or Revoking; "" if nothing does
 	Openings   int         `json:"openings"`          // accesses on the ledger
 	LastOpened Hour        `json:"lastOpened,omitzero"`
+	// Of a consent with several keepers: how many there are, any how many of them open it, and
+	// who of them has not acknowledged its share yet, as far as this wallet knows.
+	Keepers int      `json:"keepers,omitempty"`
+	Release int      `json:"release,omitempty"`
+	Unheld  []Keeper `json:"unheld,omitempty"`
+	Liars   int      `json:"liars,omitempty"` // how many of the institutions may lie
+	// Final is of one that was revoked and has several keepers: from when on none of them gives
+	// anything for it, or too few to open it, whichever of them lie; zero if that is not known.
+	Final time.Time `json:"final,omitzero"`
 }
 
 // ConsentRecord is one record version in a consent.
@@ -133,6 +142,10 @@ func (cs Consents) of(t *view.Thread) Consent {
 		}
 	}
 	c.To = cs.w.Contacts().known(c.Address).Name
+	if config := cs.w.keepersOf(t); len(config.Keepers) > 1 {
+		c.Keepers, c.Release, c.Liars = len(config.Keepers), int(config.Release), ledgerclient.Liars(config)
+		c.Unheld, c.Final = cs.w.unheldOf(t), cs.w.final(t, 0)
+	}
 	return c
 }
 
@@ -392,124 +405,6 @@ func (cs Consents) given(ctx context.Context, t *view.Thread) (map[versionOf][]i
 		out[versionOf{e.Record, e.Version}] = given
 	}
 	return out, nil
-}
-
-// Explanation says why an opening is or is not allowed now.
-type Explanation struct {
-	Consent *Consent      `json:"-"` // nil if no consent concerns it
-	Allowed bool          `json:"allowed"`
-	Checks  []Check       `json:"checks"`           // in the order in which they are made
-	Part    bool          `json:"part,omitempty"`   // of the record that was asked about, the consent gives parts only
-	Others  []contract.ID `json:"others,omitempty"` // further consents that allow the same, or parts of it
-}
-
-// Check is one condition of an opening.
-type Check struct {
-	Name string `json:"check"` // "given", "record", "revoked", "begun", "ended", "share"
-	OK   bool   `json:"ok"`
-	Hour Hour   `json:"time,omitzero"` // when it began, ends, was revoked; 0 where no time matters
-}
-
-// Explain says whether one consent allows an opening now, and why. What is
-// true now only the ledger and the keepers know: they must be within reach.
-func (cs Consents) Explain(ctx context.Context, id string) (x Explanation, err error) {
-	err = cs.w.Look(ctx, func() error {
-		if err := cs.w.view.Behind(); err != nil {
-			return err
-		}
-		t, err := cs.w.find(ctx, view.OwnGrant, id, "consent")
-		if err != nil {
-			return err
-		}
-		if err := cs.ownTerms(ctx, t); err != nil {
-			return err
-		}
-		x, err = cs.explain(ctx, t)
-		return err
-	})
-	return x, err
-}
-
-// ExplainAccess says whether a contact may open a record's newest version now. If
-// several consents concern it, the newest that allows it is shown and the others
-// that do are named; if none does, the newest is.
-func (cs Consents) ExplainAccess(ctx context.Context, to, record string) (x Explanation, err error) {
-	err = cs.w.Look(ctx, func() error {
-		if err := cs.w.view.Behind(); err != nil {
-			return err
-		}
-		c, err := cs.w.Contacts().Named(to)
-		if err != nil {
-			return err
-		}
-		rec, err := cs.w.find(ctx, view.OwnRecord, record, "record")
-		if err != nil {
-			return err
-		}
-		ts, err := cs.threads(ctx)
-		if err != nil {
-			return err
-		}
-		x = Explanation{Checks: []Check{{Name: "given"}}}
-		var others []*view.Thread
-		for _, t := range slices.Backward(ts) {
-			if t.Terms == nil || t.Terms.Peer != c.Address {
-				continue
-			}
-			i := slices.IndexFunc(t.Terms.Set.Records, func(r payload.TermsRecord) bool { return r.Record == rec.ID })
-			if i < 0 {
-				continue
-			}
-			newest := t.Terms.Set.Records[i].Version == len(rec.Versions)
-			if x.Allowed { // the keepers are asked about one consent only
-				if newest && cs.statusOf(t) == StatusActive && cs.w.view.OpenHour() < t.Until() {
-					others = append(others, t)
-				}
-				continue
-			}
-			y, err := cs.explain(ctx, t)
-			if err != nil {
-				return err
-			}
-			y.Checks, y.Part = append(y.Checks, Check{Name: "record", OK: newest}), !t.Terms.Set.Records[i].Root.IsZero()
-			y.Allowed = y.Allowed && newest
-			if y.Allowed || x.Consent == nil {
-				x = y
-			}
-		}
-		for _, t := range others {
-			x.Others = append(x.Others, t.ID)
-		}
-		return cs.prove(ctx, others)
-	})
-	return x, err
-}
-
-func (cs Consents) explain(ctx context.Context, t *view.Thread) (Explanation, error) {
-	if err := cs.prove(ctx, []*view.Thread{t}); err != nil {
-		return Explanation{}, err
-	}
-	c := cs.of(t)
-	now := Hour(cs.w.view.OpenHour())
-	x := Explanation{Consent: &c, Checks: []Check{
-		{Name: "given", OK: true, Hour: c.Granted},
-		{Name: "revoked", OK: c.Revoked == 0, Hour: c.Revoked},
-		{Name: "begun", OK: now >= c.NotBefore, Hour: c.NotBefore},
-		{Name: "ended", OK: now < c.Until, Hour: c.Until},
-	}}
-	shares, err := cs.w.shares(ctx, []*view.Thread{t})
-	if err == nil {
-		err = shares[0].err
-	}
-	if err != nil {
-		return Explanation{}, err
-	}
-	x.Checks = append(x.Checks, Check{Name: "share", OK: shares[0].held >= int(cs.w.client.Config().Release)})
-	x.Allowed = true
-	for _, k := range x.Checks {
-		x.Allowed = x.Allowed && k.OK
-	}
-	return x, nil
 }
 
 // Known are the record versions that a consent's recipient holds the keys of:

@@ -8,6 +8,8 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/home"
+	"github.com/carekey/carekey/wallet/outbox"
+	"github.com/carekey/carekey/wallet/view"
 )
 
 // DamagedError is home's: a file of the wallet's folder cannot be what it was.
@@ -81,7 +83,8 @@ const (
 	ErrForeignCode    fault.Code = "foreign-code"       // a fetch code of another ledger. code, wallet
 	ErrCodeHistory    fault.Code = "code-history"       // the head in a fetch code is none that the ledger shows, and nobody signs a fetch code; the cause is a fork or a rollback
 	ErrUnconfirmed    fault.Code = "ledger-unconfirmed" // the ledger's nodes changed while the wallet was away for more than 30 days, and nobody else has said that it is so. ledger, configuration
-	ErrNoWay          fault.Code = "keepers-unknown"    // the ledger has several keepers, and all that the wallet would hand over goes to one node: who keeps that would have every share. ledger, keepers
+	ErrNoWay          fault.Code = "keepers-unknown"    // the ledger has several keepers, and the wallet knows no way to each: whoever has the others' shares, too, opens alone. ledger, known, keepers
+	ErrOpeners                   = view.ErrOpeners      // the same: who can open what is granted has changed. ledger, configuration, release, keepers
 	ErrForkProved     fault.Code = "fork-proved"        // the cause is a fork of the ledger, and file the proof of it
 	ErrNothing        fault.Code = "nothing-restored"   // nothing on a ledger is a key's. ledger, entries of it, all of which were looked at
 	ErrDefaultLedger  fault.Code = "default-ledger"     // a wallet stays on the ledger that is meant when none is named. ledger
@@ -93,6 +96,8 @@ const (
 	ErrLeftBehind fault.Code = "key-left-behind" // a keyring failed to take a key, and may hold it all the same
 
 	ErrWatched fault.Code = "wallet-busy/watch" // another process fetches by itself with this wallet
+
+	ErrOtherKeepers = outbox.ErrOtherKeepers
 
 	ErrBusy     = home.ErrBusy
 	ErrVersion  = home.ErrVersion

@@ -12,7 +12,6 @@ import (
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/carekey/carekey/wallet/outbox"
 	"github.com/carekey/carekey/wallet/payload"
-	"github.com/carekey/carekey/wallet/view"
 )
 
 // Wholes are plans that give records whole.
@@ -28,10 +27,13 @@ func (lg Log) Handed(ctx context.Context, note string) error { return lg.gossip(
 
 // ReadFiled reads what a keeper at hand filed about a consent of one's own.
 func (cs Consents) ReadFiled(ctx context.Context, k ledgerclient.NearKeeper, id contract.ID) error {
-	return cs.w.with(ctx, func() (err error) {
+	return cs.w.with(ctx, func() error {
 		_, t, _ := cs.granted(id)
-		cs.readFiled(ctx, 1, k, []*view.Thread{t}, func(_ int, _ ledgerclient.InquiryAnswer, why error) { err = why })
-		return err
+		filed, whys, err := k.FiledAll(ctx, []contract.ID{id})
+		if err = errors.Join(append(whys, err)...); err != nil {
+			return err
+		}
+		return cs.verifyFiled("keeper 1", k.Key(), t, &filed[0])
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/crypto"
@@ -298,7 +299,11 @@ func (in Inbox) enter(ctx context.Context, all []*attempt) error {
 			active = append(active, a)
 		}
 	}
-	shares, err := in.w.shares(ctx, threadsOf(active))
+	k := make([]int, len(active))
+	for i, a := range active {
+		k[i] = a.tr.K
+	}
+	shares, err := in.w.Consents().shares(ctx, threadsOf(active), k)
 	if err != nil {
 		return err
 	}
@@ -338,6 +343,20 @@ func (in Inbox) enter(ctx context.Context, all []*attempt) error {
 		}
 	}
 	return nil
+}
+
+// mayOpen judges what the keepers say of a grant that was received, of which k shares open
+// it: *RefusedError if not enough of them hold theirs. An access without a release would
+// tell the patient of an opening that never was. over reports that a keeper has stopped, or
+// destroyed its share.
+func (in Inbox) mayOpen(t *view.Thread, h held, k int) (over bool, err error) {
+	if h.held >= k {
+		return false, nil
+	}
+	if h.ended == 0 {
+		return false, cmp.Or(h.err, error(in.refusedByKeeper(t, ledgerclient.NoShare)))
+	}
+	return true, nil
 }
 
 // entered takes up what the ledger said to a new access.
@@ -397,47 +416,75 @@ func (in Inbox) newAccess(t *view.Thread, author crypto.PubKey, keys *crypto.Cou
 		Locators: []crypto.Locator{seed.Locator(id, part), keys.Locator(id, part)}})
 }
 
-// askKeepers sends the accesses to every keeper and puts the shares together that they
-// give.
+// askKeepers sends the accesses to the keepers of each consent, all at the same time, and
+// puts the first shares together that open it. What a keeper refuses, or what of it does not
+// verify, keeps the others from nothing; without enough of them it is why it does not open.
 func (in Inbox) askKeepers(ctx context.Context, all []*attempt) error {
 	ledger := in.w.client.ID()
+	desks := in.w.Consents().desks(threadsOf(all))
 	shares := make([][]crypto.Share, len(all))
-	first := make([]error, len(all)) // why one is missing
-	for n, k := range in.w.client.Keepers {
-		var of []int // by question
-		var reqs []ledgerclient.Request
-		var responses []*crypto.PrivateKey
-		for i, a := range all {
-			if a.err == nil {
-				response := crypto.GenerateKey()
-				req := ledgerclient.Request{Ledger: ledger, Keeper: k.Key(), Access: *a.access, Response: response.Public()}
-				by := signer{Counterparty: a.keys}
-				if ledgerclient.Sign(&req, &by); by.err != nil {
-					a.err = by.err
-					continue
-				}
-				of, reqs, responses = append(of, i), append(reqs, req), append(responses, response)
+	why := make([]error, len(all)) // one is missing
+	requests := map[*desk][]ledgerclient.Request{}
+	responses := map[*desk][]*crypto.PrivateKey{}
+	answers := map[*desk][]ledgerclient.Answer{}
+	var rest time.Duration // who has told no share is not waited for
+	for _, d := range desks {
+		var of []about
+		for _, about := range d.of {
+			a := all[about.i]
+			if a.err != nil || about.line >= len(a.tr.Shares) {
+				continue
 			}
+			if a.refused != nil {
+				rest = ledgerclient.Patience // the patient is to see that it was tried
+			}
+			response := crypto.GenerateKey()
+			req := ledgerclient.Request{Ledger: ledger, Keeper: d.key, Access: *a.access, Response: response.Public()}
+			by := signer{Counterparty: a.keys}
+			if ledgerclient.Sign(&req, &by); by.err != nil {
+				a.err = by.err
+				continue
+			}
+			of, requests[d], responses[d] = append(of, about), append(requests[d], req), append(responses[d], response)
 		}
-		ledgerclient.Releases(ctx, k, reqs, func(j int, answer ledgerclient.Answer, err error) error {
-			i := of[j]
-			if err == nil {
-				var share *crypto.Share
-				if share, err, all[i].err = in.released(ctx, all[i], n, &reqs[j], responses[j], &answer); share != nil {
-					shares[i] = append(shares[i], *share)
-				}
-			}
-			first[i] = cmp.Or(first[i], err)
+		d.of, answers[d] = of, make([]ledgerclient.Answer, len(of))
+	}
+	in.w.Consents().askAll(ctx, desks, rest, func(ctx context.Context, d *desk) []error {
+		errs, mine := make([]error, len(d.of)), answers[d]
+		ledgerclient.Releases(ctx, d.Keeper, requests[d], func(n int, a ledgerclient.Answer, err error) error {
+			mine[n], errs[n] = a, err
 			return nil
 		})
-	}
+		return errs
+	}, func(d *desk, n int, err error) error {
+		of := d.of[n]
+		var share *crypto.Share
+		var refused error
+		if err == nil {
+			share, refused, err = in.released(ctx, all[of.i], of, &requests[d][n], responses[d][n], &answers[d][n])
+		}
+		if share != nil {
+			shares[of.i] = append(shares[of.i], *share)
+		}
+		why[of.i] = worseOf(why[of.i], worseOf(err, refused))
+		return err
+	}, func() bool {
+		for i, a := range all {
+			if a.err == nil && (a.refused == nil && len(shares[i]) < a.tr.K || a.refused != nil && !a.refused.Filed) {
+				return false
+			}
+		}
+		return true
+	})
 	for i, a := range all {
 		switch {
 		case a.err != nil:
 		case a.refused != nil:
-			a.err = a.refused
+			if a.err = a.refused; !a.refused.Filed && isTampered(why[i]) {
+				a.err = why[i]
+			}
 		case len(shares[i]) < a.tr.K:
-			a.err = first[i]
+			a.err = cmp.Or(why[i], error(in.refusedByKeeper(a.t, ledgerclient.NoShare)))
 		default:
 			var err error
 			if a.lock, err = crypto.CombineShares(shares[i], a.tr.K); err != nil || a.lock.Hash(ledger, a.tr.Author) != a.tr.Lock {
@@ -448,11 +495,11 @@ func (in Inbox) askKeepers(ctx context.Context, all []*attempt) error {
 	return nil
 }
 
-// released takes up the answer of the n-th keeper: its share, or why it gives none; or why
-// it is not to be believed.
-func (in Inbox) released(ctx context.Context, a *attempt, n int, req *ledgerclient.Request, response *crypto.PrivateKey, answer *ledgerclient.Answer) (_ *crypto.Share, none, err error) {
+// released takes up the answer of a keeper: its share, or why it gives none; or why it is not
+// to be believed.
+func (in Inbox) released(ctx context.Context, a *attempt, of about, req *ledgerclient.Request, response *crypto.PrivateKey, answer *ledgerclient.Answer) (_ *crypto.Share, none, err error) {
 	if err := answer.Verify(req, req.Keeper); err != nil {
-		return nil, nil, &ledgerclient.TamperedError{What: fmt.Sprintf("answer of keeper %d", n+1), Err: err}
+		return nil, nil, &ledgerclient.TamperedError{What: "answer of " + of.name(), Err: err}
 	}
 	if err := in.w.view.SameLog(ctx, req.Keeper, answer.Size, answer.Root); err != nil && !in.w.view.DoWithout(err) {
 		return nil, nil, err
@@ -460,9 +507,10 @@ func (in Inbox) released(ctx context.Context, a *attempt, n int, req *ledgerclie
 	switch {
 	case answer.Code == ledgerclient.Released:
 	case a.refused != nil:
-		if a.refused.Filed = true; a.refused.Rule == "" {
+		if !a.refused.Filed && a.refused.Rule == "" {
 			a.refused.Code = answer.Code
 		}
+		a.refused.Filed = true
 		return nil, nil, nil
 	default:
 		filed := in.refusedByKeeper(a.t, answer.Code)
@@ -470,8 +518,8 @@ func (in Inbox) released(ctx context.Context, a *attempt, n int, req *ledgerclie
 		return nil, filed, nil
 	}
 	share, err := crypto.OpenShare(crypto.ShareContext{Ledger: req.Ledger, Grant: a.t.ID, Keeper: req.Keeper, Access: a.access.ID(req.Ledger)}, response, answer.Sealed)
-	if err != nil || int(share.Index) != n+1 || share.Hash(req.Ledger, a.tr.Author) != a.tr.Shares[n] {
-		return nil, nil, &ledgerclient.TamperedError{What: fmt.Sprintf("share of keeper %d", n+1), Err: err}
+	if err != nil || int(share.Index) != of.line+1 || share.Hash(req.Ledger, a.tr.Author) != a.tr.Shares[of.line] {
+		return nil, nil, &ledgerclient.TamperedError{What: "share of " + of.name(), Err: err}
 	}
 	return &share, nil, nil
 }

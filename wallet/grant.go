@@ -426,13 +426,14 @@ func (gs Grants) grantable(r Record) (*payload.Metadata, error) {
 
 // confirmed is the error for a ledger on which nothing is granted yet.
 func (gs Grants) confirmed() error {
-	if config, no := gs.w.Log().Unconfirmed(); no {
+	if gs.w.view.Unconfirmed() {
+		config, _ := gs.w.Log().Unconfirmed()
 		return ErrUnconfirmed.With("ledger", gs.w.client.ID(), "configuration", config)
 	}
-	if n := len(gs.w.client.Config().Keepers); n > 1 {
-		return ErrNoWay.With("ledger", gs.w.client.ID(), "keepers", n)
+	if known, all := gs.w.client.Ways(); known < all && all > 1 {
+		return ErrNoWay.With("ledger", gs.w.client.ID(), "known", known, "keepers", all)
 	}
-	return nil
+	return gs.w.view.Openers()
 }
 
 // prepare builds and signs everything of a grant. All that the patient must
@@ -629,8 +630,6 @@ func (st stored) openTerms(u *unread, blob []byte) (*payload.Terms, error) {
 		return fail(fmt.Errorf("they belong to another consent"))
 	case !tr.From.Sign.Verify(payload.TermsDigest(tr.Ledger, text), sig):
 		return fail(fmt.Errorf("not signed by who they say they are from"))
-	case tr.N != len(w.client.Config().Keepers):
-		return fail(fmt.Errorf("for %d keepers", tr.N))
 	}
 	return tr, nil
 }

@@ -90,12 +90,19 @@ func (w *Wallet) tell(b *outbox.Batch) error {
 	if !w.Job().Exists() {
 		return nil
 	}
-	e := Ended{Size: w.view.Head().Size, Root: w.view.Head().Root, Changes: make([]EndedChange, len(b.Changes))}
-	for i, c := range b.Changes {
-		e.Changes[i] = EndedChange{Consent: consentOf(c), Failed: c.Err != nil}
-		if refused, ok := errors.AsType[*contract.Refusal](c.Err); ok {
-			e.Changes[i].Rule, e.Changes[i].Hour = refused.Rule, refused.Hour
+	e := Ended{Size: w.view.Head().Size, Root: w.view.Head().Root}
+	given := map[contract.ID]bool{}
+	for _, c := range b.Changes {
+		if c.Entry.Opens() {
+			given[c.ID] = true
+		} else if given[c.Entry.Subject] {
+			continue // ends a grant that came to nothing: see outbox.ErrOtherKeepers
 		}
+		x := EndedChange{Consent: consentOf(c), Failed: c.Err != nil}
+		if refused, ok := errors.AsType[*contract.Refusal](c.Err); ok {
+			x.Rule, x.Hour = refused.Rule, refused.Hour
+		}
+		e.Changes = append(e.Changes, x)
 	}
 	return w.Job().Write(b.Tag, &e)
 }

@@ -6,36 +6,128 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"time"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/view"
 )
 
-// held is what the keepers say of their shares of a grant, of one's own or received.
-type held struct {
-	held, ended int   // how many hold theirs, how many have stopped or destroyed it
-	err         error // the first
+// A consent has the keepers of the document that was in force where it came onto the
+// ledger, with its numbers, whoever joins or leaves later. They are asked at the same time.
+// What one of them answers wrongly, or does not answer, is noted under its key, and the
+// others go on: as long as one answers, none of them is the error of what was asked.
+
+// desk is one keeper with the consents that it is asked about.
+type desk struct {
+	ledgerclient.Keeper
+	key  crypto.PubKey
+	mute error // why it is not asked again, see view.View.Mute
+	of   []about
 }
 
-// shares asks all keepers about their shares of grants. A keeper that does not see a grant
-// on the ledger yet has none.
-func (w *Wallet) shares(ctx context.Context, ts []*view.Thread) ([]held, error) {
+// about is a consent that a keeper is asked about: which of those that are looked at, and
+// which line the keeper has in its document.
+type about struct {
+	i, line int
+	config  *contract.Config
+}
+
+func (a about) name() string { return ledgerclient.KeeperName(a.config, a.line) }
+
+// near is the keeper if it is at hand.
+func (d *desk) near() (ledgerclient.NearKeeper, bool) {
+	near, ok := d.Keeper.(ledgerclient.NearKeeper)
+	return near, ok
+}
+
+// desks are the keepers of consents, each once.
+func (cs Consents) desks(ts []*view.Thread) (all []*desk) {
+	at := map[crypto.PubKey]*desk{}
+	for i, t := range ts {
+		_, c := cs.w.client.ConfigAt(t.Index)
+		for line, key := range c.Keepers {
+			d := at[key]
+			if d == nil {
+				d = &desk{Keeper: cs.w.client.Keeper(key), key: key, mute: cs.w.view.Mute(key)}
+				at[key], all = d, append(all, d)
+			}
+			d.of = append(d.of, about{i, line, c})
+		}
+	}
+	return all
+}
+
+// threadsOf are the consents that a keeper is asked about.
+func (d *desk) threadsOf(ts []*view.Thread) []*view.Thread {
+	out := make([]*view.Thread, len(d.of))
+	for n, a := range d.of {
+		out[n] = ts[a.i]
+	}
+	return out
+}
+
+// askAll asks keepers at the same time. ask asks one of them: it runs beside the others, and
+// returns why there is no answer, to each of desk.of, and keeps those that there are. take is
+// called for each of these, by who called askAll, and returns why it was not answered, or is
+// not to be believed. The worst of a keeper is noted. Once enough is true the keepers that are
+// left have as long as rest.
+func (cs Consents) askAll(ctx context.Context, desks []*desk, rest time.Duration, ask func(ctx context.Context, d *desk) []error, take func(d *desk, n int, err error) error, enough func() bool) {
+	errs := make([][]error, len(desks))
+	ledgerclient.AskAll(ctx, len(desks), rest, func(ctx context.Context, i int) error {
+		errs[i] = ask(ctx, desks[i])
+		for n, err := range errs[i] {
+			errs[i][n] = ledgerclient.Waited(ctx, err)
+		}
+		return nil
+	}, func(i int, _ error) bool {
+		d := desks[i]
+		var failed error
+		for n := range d.of {
+			failed = worseOf(failed, take(d, n, errs[i][n]))
+		}
+		if failed != nil {
+			cs.w.view.Failed(d.key, failed)
+		}
+		return enough()
+	})
+}
+
+// worseOf is the first error that is more than silence, else the first.
+func worseOf(a, b error) error {
+	if a == nil || ledgerclient.Unreachable(a) != nil && b != nil && ledgerclient.Unreachable(b) == nil {
+		return b
+	}
+	return a
+}
+
+// held is what the keepers say of their shares of a grant, of one's own or received.
+type held struct {
+	held, ended, none int   // how many hold theirs, have stopped or destroyed it, have none
+	err               error // why another does not say it: the first
+}
+
+// shares asks the keepers about their shares of grants. A keeper that does not see a grant
+// on the ledger yet has none. With k, as many as hold a share of each are enough; without, all
+// are asked.
+func (cs Consents) shares(ctx context.Context, ts []*view.Thread, k []int) ([]held, error) {
 	out := make([]held, len(ts))
+	desks := cs.desks(ts)
 	sign := make([]func(*ledgerclient.Inquiry) error, len(ts))
 	for i, t := range ts {
-		if allNear(w.client.Keepers) {
+		if allNear(desks) {
 			break // nobody is to sign
 		}
 		if t.Role != view.Received {
-			_, key, err := w.view.Key(t)
+			_, key, err := cs.w.view.Key(t)
 			if err != nil {
 				return nil, err
 			}
 			sign[i] = func(q *ledgerclient.Inquiry) error { q.SignState(key); return nil }
 			continue
 		}
-		keys, err := w.Inbox().oneTimeKeys(t)
+		keys, err := cs.w.Inbox().oneTimeKeys(t)
 		if err != nil {
 			return nil, err
 		}
@@ -45,70 +137,94 @@ func (w *Wallet) shares(ctx context.Context, ts []*view.Thread) ([]held, error) 
 			return by.err
 		}
 	}
-	for _, k := range w.client.Keepers {
-		take := func(i int, s ledgerclient.KeeperState, err error) error {
-			e, refused := errors.AsType[*ledgerclient.KeeperError](err)
-			switch {
-			case refused && e.Code == ledgerclient.UnknownGrant:
-			case err != nil:
-				out[i].err = cmp.Or(out[i].err, err)
-			case s.Ended != 0:
-				out[i].ended++
-			case s.Held:
-				out[i].held++
-			}
-			return nil
-		}
-		if near, ok := k.(ledgerclient.NearKeeper); ok {
-			states, errs, err := near.StateAll(ctx, idsOf(ts))
-			for i := range ts {
-				if err == nil {
-					take(i, states[i], errs[i])
-				} else {
-					take(i, ledgerclient.KeeperState{}, err)
-				}
-			}
+	questions := map[*desk][]ledgerclient.Inquiry{}
+	states := map[*desk][]ledgerclient.KeeperState{}
+	for _, d := range desks {
+		states[d] = make([]ledgerclient.KeeperState, len(d.of))
+		if _, near := d.near(); near {
 			continue
 		}
-		qs := make([]ledgerclient.Inquiry, len(ts))
-		for i, t := range ts {
-			qs[i] = w.inquiry(k, t)
-			if err := sign[i](&qs[i]); err != nil {
+		qs := make([]ledgerclient.Inquiry, len(d.of))
+		for n, a := range d.of {
+			qs[n] = cs.inquiry(d.key, ts[a.i])
+			if err := sign[a.i](&qs[n]); err != nil {
 				return nil, err
 			}
 		}
-		ledgerclient.States(ctx, k, qs, take)
+		questions[d] = qs
 	}
+	rest, answered := time.Duration(0), false
+	if k == nil {
+		rest = ledgerclient.Patience
+	}
+	cs.askAll(ctx, desks, rest, func(ctx context.Context, d *desk) []error {
+		errs, mine := make([]error, len(d.of)), states[d]
+		near, ok := d.near()
+		if !ok {
+			ledgerclient.States(ctx, d.Keeper, questions[d], func(n int, s ledgerclient.KeeperState, err error) error {
+				mine[n], errs[n] = s, err
+				return nil
+			})
+			return errs
+		}
+		some, whys, err := near.StateAll(ctx, idsOf(d.threadsOf(ts)))
+		for n := range d.of {
+			if errs[n] = err; err == nil {
+				mine[n], errs[n] = some[n], whys[n]
+			}
+		}
+		return errs
+	}, func(d *desk, n int, err error) error {
+		h := &out[d.of[n].i]
+		e, refused := errors.AsType[*ledgerclient.KeeperError](err)
+		switch s := states[d][n]; {
+		case refused && e.Code == ledgerclient.UnknownGrant:
+			h.none++
+		case err != nil:
+			h.err = cmp.Or(h.err, err)
+			return err
+		case s.Ended != 0:
+			h.ended++
+		case s.Held:
+			h.held++
+		default:
+			h.none++
+		}
+		answered = true
+		return nil
+	}, func() bool {
+		if k == nil {
+			return answered
+		}
+		for i := range out {
+			if out[i].held < k[i] {
+				return false
+			}
+		}
+		return true
+	})
 	return out, nil
 }
 
 // inquiry is a fresh question to a keeper about a grant; it is not signed yet.
-func (w *Wallet) inquiry(k ledgerclient.Keeper, t *view.Thread) ledgerclient.Inquiry {
-	q := ledgerclient.Inquiry{Ledger: w.client.ID(), Keeper: k.Key(), Grant: t.ID}
+func (cs Consents) inquiry(keeper crypto.PubKey, t *view.Thread) ledgerclient.Inquiry {
+	q := ledgerclient.Inquiry{Ledger: cs.w.client.ID(), Keeper: keeper, Grant: t.ID}
 	rand.Read(q.Nonce[:])
 	return q
 }
 
-// mayOpen judges what the keepers say of a grant that was received, of which k shares open
-// it: *RefusedError if not enough of them hold theirs. An access without a release would
-// tell the patient of an opening that never was. over reports that a keeper has stopped, or
-// destroyed its share.
-func (in Inbox) mayOpen(t *view.Thread, h held, k int) (over bool, err error) {
-	if h.held >= k {
-		return false, nil
-	}
-	if h.ended == 0 {
-		return false, cmp.Or(h.err, error(in.refusedByKeeper(t, ledgerclient.NoShare)))
-	}
-	return true, nil
+// inquired is what the keepers filed about a grant.
+type inquired struct {
+	answers []answered    // of those that answered, by their lines
+	silent  []Keeper      // the others
+	asOf    contract.Hour // of answers that were kept: when they were asked; else 0
+	err     error         // why the answer of one is not known: of the first
 }
 
-// inquired is what the keepers filed about a grant, in their order; err is why that is not
-// known.
-type inquired struct {
-	answers []ledgerclient.InquiryAnswer
-	asOf    contract.Hour // of an answer that was kept: when they were asked; else 0
-	err     error
+// answered is what a keeper filed.
+type answered struct {
+	Keeper
+	ledgerclient.InquiryAnswer
 }
 
 // Open consents are asked about each time. What the keepers said of one that has ended, and
@@ -117,7 +233,7 @@ type inquired struct {
 
 // isKept reports whether what the keepers said of a consent is kept.
 func (cs Consents) isKept(t *view.Thread) bool {
-	return t.Asked() != 0 && cs.isOver(t) && !allNear(cs.w.client.Keepers)
+	return t.Asked() != 0 && cs.isOver(t) && !cs.atHand(t)
 }
 
 func (cs Consents) isOver(t *view.Thread) bool {
@@ -125,19 +241,21 @@ func (cs Consents) isOver(t *view.Thread) bool {
 	return s == StatusRevoked || s == StatusExpired
 }
 
-// kept is what is kept of the keepers' answers about a consent; nil if nothing is, it cannot
-// be read, or others are the keepers now.
+// kept is what is kept of the keepers' answers about a consent; nil if nothing is, or it
+// cannot be read.
 func (cs Consents) kept(t *view.Thread) *inquired {
 	if !cs.isKept(t) {
 		return nil
 	}
 	filed, err := cs.w.view.Told(t)
-	if err != nil || !slices.EqualFunc(filed, cs.w.client.Keepers, func(f view.Filed, k ledgerclient.Keeper) bool { return f.Keeper == k.Key() }) {
+	config := cs.w.keepersOf(t)
+	if err != nil || !slices.EqualFunc(filed, config.Keepers, func(f view.Filed, k crypto.PubKey) bool { return f.Keeper == k }) {
 		return nil
 	}
 	q := &inquired{asOf: t.Asked()}
-	for i := range filed {
-		q.answers = append(q.answers, ledgerclient.InquiryAnswer{Refused: filed[i].Refused, More: filed[i].More, Acks: filed[i].Acks})
+	for line := range filed {
+		f := &filed[line]
+		q.answers = append(q.answers, answered{keeperOf(config, line), ledgerclient.InquiryAnswer{Refused: f.Refused, More: f.More, Acks: f.Acks}})
 	}
 	return q
 }
@@ -145,7 +263,7 @@ func (cs Consents) kept(t *view.Thread) *inquired {
 // keep keeps what the keepers said of a consent just now, if it is over for all of them; with
 // onlyNew not that they say the same as before.
 func (cs Consents) keep(t *view.Thread, q *inquired, onlyNew bool) {
-	if !cs.isOver(t) || allNear(cs.w.client.Keepers) {
+	if !cs.isOver(t) || cs.atHand(t) {
 		return
 	}
 	filed := make([]view.Filed, len(q.answers))
@@ -153,57 +271,115 @@ func (cs Consents) keep(t *view.Thread, q *inquired, onlyNew bool) {
 		if !slices.ContainsFunc(a.Acks, func(a ledgerclient.Acknowledgement) bool { return a.End == ledgerclient.DestroyedShare }) {
 			return
 		}
-		filed[i] = view.Filed{Keeper: cs.w.client.Keepers[i].Key(), Refused: a.Refused, More: a.More, Acks: a.Acks}
+		filed[i] = view.Filed{Keeper: a.Key, Refused: a.Refused, More: a.More, Acks: a.Acks}
 	}
 	cs.w.view.NoteTold(t, cs.w.view.OpenHour(), filed, onlyNew)
 }
 
-// inquire asks every keeper what it filed about grants of one's own. Each answer is signed
-// over a fresh question and all that it holds, so that an attempt that was filed cannot be
-// left out on the way.
+// inquire asks the keepers of grants of one's own what they filed about these. Each answer is
+// signed over a fresh question and all that it holds, so that an attempt that was filed cannot
+// be left out on the way.
 func (cs Consents) inquire(ctx context.Context, ts ...*view.Thread) []inquired {
 	out := make([]inquired, len(ts))
-	for i := range ts {
-		out[i].err = cs.w.view.Silent("keeper")
-	}
-	for n, k := range cs.w.client.Keepers {
-		take := func(i int, a ledgerclient.InquiryAnswer, err error) {
-			if err != nil {
-				out[i] = inquired{err: err}
-			} else if out[i].err == nil {
-				out[i].answers = append(out[i].answers, a)
-			}
+	keys := make([]*crypto.PrivateKey, len(ts))
+	desks := cs.desks(ts)
+	if !allNear(desks) {
+		for i, t := range ts {
+			_, keys[i], out[i].err = cs.w.view.Key(t)
 		}
-		if near, ok := k.(ledgerclient.NearKeeper); ok && cs.w.view.Silent("keeper") == nil {
-			cs.readFiled(ctx, n+1, near, ts, take)
+	}
+	questions := map[*desk][]ledgerclient.Inquiry{}
+	said := map[*desk][]ledgerclient.InquiryAnswer{}
+	for _, d := range desks {
+		// Nobody is asked about what cannot be signed for.
+		d.of = slices.DeleteFunc(d.of, func(a about) bool { return out[a.i].err != nil })
+		said[d] = make([]ledgerclient.InquiryAnswer, len(d.of))
+		if _, near := d.near(); near {
 			continue
 		}
-		var of []int // by question
-		var qs []ledgerclient.Inquiry
-		for i, t := range ts {
-			if out[i].err != nil {
-				continue
-			}
-			_, key, err := cs.w.view.Key(t)
-			if err != nil {
-				out[i].err = err
-				continue
-			}
-			q := cs.w.inquiry(k, t)
-			ledgerclient.Sign(&q, key)
-			of, qs = append(of, i), append(qs, q)
+		qs := make([]ledgerclient.Inquiry, len(d.of))
+		for n, a := range d.of {
+			qs[n] = cs.inquiry(d.key, ts[a.i])
+			ledgerclient.Sign(&qs[n], keys[a.i])
 		}
-		ledgerclient.Inquiries(ctx, k, qs, func(j int, a ledgerclient.InquiryAnswer, err error) error {
-			i := of[j]
-			if err == nil {
-				err = cs.verifyAnswer(n+1, ts[i], &qs[j], &a)
+		questions[d] = qs
+	}
+	any := false
+	cs.askAll(ctx, desks, ledgerclient.Patience, func(ctx context.Context, d *desk) []error {
+		errs, mine := make([]error, len(d.of)), said[d]
+		near, ok := d.near()
+		switch {
+		case d.mute != nil:
+			for n := range errs {
+				errs[n] = d.mute
 			}
-			if err == nil {
-				err = cs.w.view.SameLog(ctx, k.Key(), a.Size, a.Root)
+		case ok:
+			some, whys, err := near.FiledAll(ctx, idsOf(d.threadsOf(ts)))
+			for n := range d.of {
+				if errs[n] = err; err == nil {
+					mine[n], errs[n] = some[n], whys[n]
+				}
 			}
-			take(i, a, err)
+		case len(d.of) > 0:
+			ledgerclient.Inquiries(ctx, d.Keeper, questions[d], func(n int, a ledgerclient.InquiryAnswer, err error) error {
+				mine[n], errs[n] = a, err
+				return nil
+			})
+		}
+		return errs
+	}, func(d *desk, n int, err error) error {
+		of := d.of[n]
+		t, a := ts[of.i], &said[d][n]
+		if err == nil {
+			if _, near := d.near(); near {
+				err = cs.verifyFiled(of.name(), d.key, t, a)
+			} else {
+				err = cs.verifyAnswer(of.name(), t, &questions[d][n], a)
+			}
+		}
+		if err == nil {
+			err = cs.w.view.SameLog(ctx, d.key, a.Size, a.Root)
+		}
+		q := &out[of.i]
+		if err == nil {
+			any, q.answers = true, append(q.answers, answered{keeperOf(of.config, of.line), *a})
 			return nil
-		})
+		}
+		q.silent = append(q.silent, keeperOf(of.config, of.line))
+		q.err = worseOf(q.err, err)
+		cs.w.view.SetMute(d.key, err)
+		return err
+	}, func() bool { return any })
+	for i := range out {
+		q := &out[i]
+		byLine := func(a, b Keeper) int { return cmp.Compare(a.Number, b.Number) }
+		slices.SortFunc(q.answers, func(a, b answered) int { return byLine(a.Keeper, b.Keeper) })
+		slices.SortFunc(q.silent, byLine)
+		if q.err != nil && len(q.answers) > 0 && ledgerclient.Unreachable(q.err) == nil && ctx.Err() == nil {
+			// Others answered: what this one said is no answer, and what it knows is not known.
+			q.err = &ledgerclient.UnreachableError{Service: "keeper", Err: q.err, Answered: true, Damaged: !is[*ledgerclient.KeeperError](q.err)}
+		}
 	}
 	return out
+}
+
+// allNear reports whether all keepers are at hand.
+func allNear(desks []*desk) bool {
+	return !slices.ContainsFunc(desks, func(d *desk) bool { _, near := d.near(); return !near })
+}
+
+// atHand reports whether all keepers of a consent are.
+func (cs Consents) atHand(t *view.Thread) bool {
+	return !slices.ContainsFunc(cs.w.keepersOf(t).Keepers, func(key crypto.PubKey) bool {
+		_, near := cs.w.client.Keeper(key).(ledgerclient.NearKeeper)
+		return !near
+	})
+}
+
+func idsOf(ts []*view.Thread) []contract.ID {
+	ids := make([]contract.ID, len(ts))
+	for i, t := range ts {
+		ids[i] = t.ID
+	}
+	return ids
 }

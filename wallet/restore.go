@@ -360,7 +360,7 @@ func (rc Recovery) finishGrants(ctx context.Context, ts []*view.Thread) (finishe
 		for _, t := range some {
 			c, err := rc.grantAgain(ctx, t)
 			switch {
-			case isMissing(err):
+			case isMissing(err), errors.Is(err, ErrOtherKeepers):
 				lost = append(lost, t.ID)
 			case isTampered(err): // for a person to look at; ending it cannot be taken back
 			case err != nil:
@@ -455,20 +455,21 @@ func (rc Recovery) Stock(ctx context.Context) (lost []Lost, noShare int, asked b
 	return lost, noShare, asked, err
 }
 
-// unheld are the grants of which a keeper neither holds its share nor has ended it.
+// unheld are the grants of which a keeper neither holds its share nor has ended it, as far as
+// keepers answer.
 func (rc Recovery) unheld(ctx context.Context, ts []*view.Thread) (out []*view.Thread, err error) {
 	for i := 0; i < len(ts); i += ledgerclient.MaxBulk {
 		rc.progress(AskingKeepers, uint64(i), uint64(len(ts)))
 		some := ts[i:min(i+ledgerclient.MaxBulk, len(ts))]
-		shares, err := rc.w.shares(ctx, some)
+		shares, err := rc.w.Consents().shares(ctx, some, nil)
 		if err = cmp.Or(ctx.Err(), err); err != nil {
 			return nil, err
 		}
 		for k, s := range shares {
-			if s.err != nil {
+			if s.err != nil && s.held+s.ended+s.none == 0 {
 				return nil, s.err
 			}
-			if s.held+s.ended < len(rc.w.client.Keepers) {
+			if s.none > 0 {
 				out = append(out, some[k])
 			}
 		}
@@ -479,7 +480,7 @@ func (rc Recovery) unheld(ctx context.Context, ts []*view.Thread) (out []*view.T
 
 // grantAgain rebuilds what is deposited of a grant: [ErrMissing] if the store does
 // not hold its terms or its envelope, *ledgerclient.TamperedError if it holds
-// something else.
+// something else; [ErrOtherKeepers].
 func (rc Recovery) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Change, error) {
 	if err := rc.w.Consents().ownTerms(ctx, t); err != nil {
 		return nil, err
@@ -493,6 +494,9 @@ func (rc Recovery) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Chan
 	tr, err := rc.w.view.Terms(t)
 	if err != nil {
 		return nil, err
+	}
+	if config := rc.w.keepersOf(t); tr.N != len(config.Keepers) || tr.K != int(config.Release) {
+		return nil, ErrOtherKeepers.With("consent", t.ID)
 	}
 	opening, err := rc.w.view.Opening(t)
 	if err != nil {

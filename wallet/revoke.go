@@ -26,13 +26,17 @@ type Revocation struct {
 	Already bool           `json:"already"` // it was revoked before
 	Acks    []Acknowledged `json:"acks"`
 	Unasked bool           `json:"-"` // a keeper gave no answer: it may have acknowledged what Acks lack
+	// Stopped is at how many keepers it has stopped, by their word; each counts once, and one
+	// may lie. Consent.Final tells from when on that does not matter.
+	Stopped int      `json:"stopped"`
+	Silent  []Keeper `json:"silent,omitempty"` // who has not acknowledged it
 }
 
 // Acknowledged is a keeper's signed word on its share of a consent.
 type Acknowledged struct {
-	Keeper int              `json:"keeper"` // from 1
-	End    ledgerclient.End `json:"end"`
-	Hour   Hour             `json:"time"`
+	Keeper
+	End  ledgerclient.End `json:"end"`
+	Hour Hour             `json:"time"`
 }
 
 // Select returns the consents that a request means: those named, also
@@ -157,6 +161,7 @@ func (cs Consents) Revoke(ctx context.Context, ids []contract.ID) (out []Revocat
 				return err
 			}
 			if sent[id] = c; t != nil {
+				cs.w.Changes().forgetUnheld(t)
 				shown = append(shown, c)
 			} else {
 				unseen = append(unseen, c)
@@ -232,7 +237,7 @@ func (cs Consents) revoked(id contract.ID, sent *outbox.Change, told *inquired) 
 		if p == nil || cs.w.Changes().action(id) != Revoking {
 			return nil, nil
 		}
-		return &Revocation{Consent: cs.pendingOf(p), Acks: cs.acknowledged(acks)}, nil
+		return &Revocation{Consent: cs.pendingOf(p)}, nil // nobody is told of what the ledger does not show
 	}
 	if told == nil && len(acks) == 0 {
 		return nil, nil
@@ -248,7 +253,20 @@ func (cs Consents) revoked(id contract.ID, sent *outbox.Change, told *inquired) 
 			err = nil
 		}
 	}
-	r.Acks = cs.acknowledged(acks)
+	r.Acks = cs.acknowledged(t, acks)
+	stopped := map[crypto.PubKey]bool{}
+	for _, a := range r.Acks {
+		stopped[a.Key] = true
+	}
+	config := cs.w.keepersOf(t)
+	for line, key := range config.Keepers {
+		if !stopped[key] {
+			r.Silent = append(r.Silent, keeperOf(config, line))
+		}
+	}
+	if r.Stopped = len(stopped); r.Consent.Keepers > 0 {
+		r.Consent.Final = cs.w.final(t, r.Stopped)
+	}
 	return r, err
 }
 
@@ -258,11 +276,12 @@ func (cs Consents) prepareRevocation(grant crypto.SelfTag, id contract.ID) (*out
 	return cs.w.Changes().prepareEnd(Revoking, contract.Entry{Kind: contract.KindRevoke, Subject: id, NotAfter: ^contract.Hour(0)}, grant)
 }
 
-func (cs Consents) acknowledged(acks []ledgerclient.Acknowledgement) (out []Acknowledged) {
-	for i, k := range cs.w.client.Keepers {
+func (cs Consents) acknowledged(t *view.Thread, acks []ledgerclient.Acknowledgement) (out []Acknowledged) {
+	config := cs.w.keepersOf(t)
+	for line, key := range config.Keepers {
 		for _, a := range acks {
-			if k.Key() == a.Keeper {
-				out = append(out, Acknowledged{Keeper: i + 1, End: a.End, Hour: Hour(a.Hour)})
+			if key == a.Keeper {
+				out = append(out, Acknowledged{Keeper: keeperOf(config, line), End: a.End, Hour: Hour(a.Hour)})
 			}
 		}
 	}

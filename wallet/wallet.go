@@ -218,6 +218,9 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	// What cannot be finished now does not keep anybody from looking; carryOut
 	// refuses to begin anything behind it.
 	w.outbox.Finish(ctx, noLock)
+	if noLock == nil && !w.opt.Revoking { // which does not wait for a keeper that may be silent
+		w.Changes().complete(ctx, false)
+	}
 	if w.view.News() {
 		if err := w.Book().lookAtNews(ctx); err != nil && !w.opt.Revoking {
 			return err
@@ -368,13 +371,14 @@ const minPrefix = 6
 // notes are what a wallet remembers of one of its ledgers beside what the ledger says:
 // they stand in the sealed state.
 type notes struct {
-	Looked   uint64         `json:"looked"`            // log size when `status` last showed what was opened
-	Refused  map[string]int `json:"refused,omitempty"` // refused attempts that `status` has shown, by consent
-	Asked    uint64         `json:"asked,omitempty"`   // log index of the consent that `status` asked the keepers about last
-	Held     uint64         `json:"held,omitempty"`    // the same of the shares that `sync` asked about
-	Book     crypto.Hash    `json:"book"`              // what of the book stands on this ledger, see book.worth
-	BookRead uint64         `json:"bookRead"`          // log size up to which the book's versions were merged
-	BackedUp backedUp       `json:"backedUp,omitzero"` // the last backup of this ledger
+	Looked    uint64         `json:"looked"`              // log size when `status` last showed what was opened
+	Refused   map[string]int `json:"refused,omitempty"`   // refused attempts that `status` has shown, by consent
+	Asked     uint64         `json:"asked,omitempty"`     // log index of the consent that `status` asked the keepers about last
+	Held      uint64         `json:"held,omitempty"`      // the same of the shares that `sync` asked about
+	Completed int64          `json:"completed,omitempty"` // when keepers were last tried that lack shares, seconds since 1970
+	Book      crypto.Hash    `json:"book"`                // what of the book stands on this ledger, see book.worth
+	BookRead  uint64         `json:"bookRead"`            // log size up to which the book's versions were merged
+	BackedUp  backedUp       `json:"backedUp,omitzero"`   // the last backup of this ledger
 
 	Planned map[contract.ID]planned `json:"planned,omitempty"` // what a watch is to open; see Watch
 

@@ -256,9 +256,9 @@ func (a events) table(es []wallet.Event) error {
 				reason = fmt.Sprintf("%d more times, which the keeper only counted", e.More)
 			}
 		case wallet.Stopped:
-			what, name = "stopped", fmt.Sprintf("keeper %d", e.Keeper)
+			what, name = "stopped", keeperName(e.Keeper)
 		case wallet.Destroyed:
-			what, name = "share destroyed", fmt.Sprintf("keeper %d", e.Keeper)
+			what, name = "share destroyed", keeperName(e.Keeper)
 		}
 		if !e.Verified {
 			what += " (NOT VERIFIED)"

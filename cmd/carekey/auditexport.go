@@ -183,7 +183,7 @@ func (a events) bundle(es []wallet.Event) *health.Bundle {
 			More:    e.More,
 		}
 		if e.What == wallet.Refused {
-			h.Keeper = e.Keeper
+			h.Keeper = e.Keeper.Number
 			if e.More == 0 {
 				h.Because = e.Code.String()
 			}

@@ -152,14 +152,21 @@ func (a consents) show(ctx context.Context, args []string) error {
 	if c.Scope != nil {
 		rows.Add("parts", cli.Clean(c.Scope.Words()))
 	}
-	a.rows(append(rows, cli.Rows{
+	rows = append(rows, cli.Rows{
 		{"for", c.Purpose.Word()},
 		{"from", from},
 		{"until", untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it", columnsOf(cli.Width(a.out)))},
 		{"status", status},
 		{"granted", grantedText(c)},
 		{"opened", openedText(c.Openings, both(c.LastOpened))},
-	}...))
+	}...)
+	if keepers := keepersText(c); keepers != "" {
+		rows.Add("keepers", keepers)
+	}
+	if final := finalText(c, a.now()); final != "" {
+		rows.Add("final", final)
+	}
+	a.rows(rows)
 	a.say("%s", groundOf(on.w).gateLine())
 	a.say(optional)
 	a.data(code)
@@ -253,6 +260,10 @@ func checkText(c wallet.Check, consent *wallet.Consent) string {
 		"share":   {"the keepers hold no share of its key any more", "the keepers hold their shares of its key"},
 		"record":  {"it was given for an earlier version of the record", "it was given for the newest version of the record"},
 	}[c.Name]
+	if c.Keepers > 1 {
+		texts.yes = shareText(c.Held, c.Keepers)
+		texts.no = "only " + texts.yes
+	}
 	if c.OK {
 		return cmp.Or(texts.yes, c.Name)
 	}
@@ -291,12 +302,14 @@ func statusText(c wallet.Consent, when dates) string {
 		return string(c.Status) + ", revocation waits"
 	case c.Pending == wallet.Revoking:
 		return string(c.Status) + ", keepers not told yet"
-	case c.Pending == wallet.Granting && c.Status != wallet.StatusPending:
+	case c.Pending == wallet.Granting && c.Status != wallet.StatusPending && (len(c.Unheld) == 0 || len(c.Unheld) == c.Keepers):
 		return string(c.Status) + ", not at the keepers yet"
 	case c.Status == wallet.StatusPending:
 		return "pending: not on the ledger yet"
 	case c.Over:
 		return "over; at keepers " + when.near(c.NotAfter)
+	case len(c.Unheld) > 0 && !ended(c.Status):
+		return string(c.Status) + ", " + holdText(c)
 	}
 	return string(c.Status)
 }

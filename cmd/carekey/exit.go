@@ -13,7 +13,6 @@ import (
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
-	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet/batch"
 )
 
@@ -113,7 +112,7 @@ func pending(e *fault.Error, f, cause failure) failure {
 // not do what it is asked for: if it is known why, that is said.
 func outOfReach(e *fault.Error, f, cause failure) failure {
 	switch kind, _, _ := strings.Cut(cause.Code, "-"); {
-	case kind == "answer", cause.Code == "node-certificate", isNoLedger(e.Err), fault.Get[bool](e, "damaged") && is[*folder.DamagedError](e.Err):
+	case kind == "answer", cause.Code == "node-certificate", isNoLedger(e.Err), fault.Get[bool](e, "damaged") && cause.Exit == cli.ExitTampered:
 		return cause
 	case kind == "node" && cause.Exit != cli.ExitUnreachable:
 		cause.Exit = cli.ExitUnreachable

@@ -61,8 +61,10 @@ type ledgerJSON struct {
 	// they know the same nodes; Unconfirmed is that nothing is granted before it was compared.
 	Configuration crypto.Hash `json:"configuration"`
 	Unconfirmed   bool        `json:"unconfirmed,omitempty"`
-	Nodes         []nodeJSON  `json:"nodes,omitempty"` // of the newest document; none if out of reach
-	Threshold     int         `json:"threshold"`       // how many of them must sign a head
+	Nodes         []nodeJSON  `json:"nodes,omitempty"`   // of the newest document; none if out of reach
+	Threshold     int         `json:"threshold"`         // how many of them must sign a head
+	Keepers       []string    `json:"keepers,omitempty"` // keys, in the order of the document; none if out of reach
+	Release       int         `json:"release,omitempty"` // how many of them give the key to an opening
 
 	Witnesses  *wallet.Witnessed `json:"witnesses,omitempty"`  // info: if any is wanted
 	Signatures uint64            `json:"signatures,omitempty"` // verify: of entries, that were checked this time
@@ -103,6 +105,18 @@ func (j *ledgerJSON) signed() string {
 		}
 	}
 	return fmt.Sprintf("its head is signed by %d of its %d nodes; %d must sign, so that %d may be missing", have, n, j.Threshold, n-j.Threshold)
+}
+
+// unwise says what the number of keepers that open does not stand, of as many institutions
+// that lie or are missing as the ledger's heads do.
+func (j *ledgerJSON) unwise() string {
+	switch spare := len(j.Nodes) - j.Threshold; {
+	case j.Release <= spare:
+		return fmt.Sprintf(",\nand %d may lie: they could give it without an entry", spare)
+	case j.Release > len(j.Keepers)-spare:
+		return fmt.Sprintf(",\nand %d may be missing: then nothing is opened", spare)
+	}
+	return ""
 }
 
 // checkedJSON says of verify what was checked this time, and what was not.
@@ -155,8 +169,9 @@ func (a ledgers) newConfirm() *cobra.Command {
 		Use:   "confirm CONFIGURATION",
 		Short: "Say that the ledger's nodes are those that others know, after you compared them",
 		Long: `Say that the ledger's newest configuration, which says who signs its heads, is the one
-that others know. Needed only after the nodes were changed while this wallet did not look
-at the ledger for more than 30 days: whoever has the keys of nodes that left could show a
+that others know, and that its keepers may give the key to what you grant. Needed only
+after the keepers were changed, or after the nodes were while this wallet did not look at
+the ledger for more than 30 days: whoever has the keys of nodes that left could show a
 ledger of its own then. Until it is confirmed nothing is granted. CONFIGURATION is what
 carekey ledger info shows to somebody else who uses the ledger, or keeps one of its nodes.`,
 		Args: cli.Takes(1, 1),
@@ -182,6 +197,7 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 	g := ground{Properties: l.Ledger.Properties()}
 	j := ledgerJSON{Gate: g.Gate, Reach: g.Reach, OK: true}
 	var hour contract.Hour
+	var keepers []wallet.Keeper
 	var away, err error
 	if w != nil { // the ledger goes on from what the wallet saw
 		if j.Size, j.Root, hour, err = w.Log().Head(ctx); err != nil {
@@ -212,6 +228,10 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		config := c.Config()
 		j.ID, j.Name, j.Size, j.Root = c.ID(), config.Name, head.Size, head.Root
 		j.Configuration, j.Threshold = config.Commitment(), int(config.Threshold)
+		for i, key := range config.Keepers {
+			j.Keepers, keepers = append(j.Keepers, key.String()), append(keepers, wallet.Keeper{Number: i + 1, Of: len(config.Keepers), Key: key})
+		}
+		j.Release = int(config.Release)
 		if j.Nodes, err = signers(c, head); err != nil {
 			return err
 		}
@@ -246,6 +266,9 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		rows.Add("configuration", j.Configuration.String()+" (to be confirmed: carekey ledger confirm)")
 	} else if len(j.Nodes) > 1 {
 		rows.Add("configuration", j.Configuration.String())
+	}
+	if len(j.Keepers) > 1 {
+		rows.Add("keepers", fmt.Sprintf("any %d of %d give the key to an opening%s:\n%s", j.Release, len(j.Keepers), j.unwise(), keeperNames(keepers)))
 	}
 	rows.Add("state", j.state(away != nil, verify, w != nil))
 	if s := j.Witnesses; s != nil {

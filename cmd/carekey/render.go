@@ -106,11 +106,14 @@ type eventJSON struct {
 	Who     string `json:"who"` // contact, else address
 	Purpose string `json:"purpose"`
 	Because string `json:"because,omitempty"` // why a keeper refused
+	// Of what a keeper tells: its number in the document of the consent, from 1, and its key.
+	Keeper int           `json:"keeper,omitempty"`
+	Key    crypto.PubKey `json:"keeperKey,omitzero"`
 }
 
 func eventOf(e wallet.Event) eventJSON {
 	e.Records = list(e.Records, same)
-	j := eventJSON{Event: e, Who: who(e.Who, e.Address), Purpose: e.Purpose.Word()}
+	j := eventJSON{Event: e, Who: who(e.Who, e.Address), Purpose: e.Purpose.Word(), Keeper: e.Keeper.Number, Key: e.Keeper.Key}
 	if e.What == wallet.Refused && e.More == 0 {
 		j.Because = e.Code.String()
 	}

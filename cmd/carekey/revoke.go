@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
@@ -149,7 +150,7 @@ func (a revoking) revoked(on []*opened, rs []wallet.Revocation, failed error) er
 		if i > 0 {
 			a.print("")
 		}
-		a.print("%s", strings.TrimSuffix(revocationText(r), "\n"))
+		a.print("%s", strings.TrimSuffix(revocationText(r, a.now()), "\n"))
 	}
 	a.say("\n%s", limits(on))
 	if failed == nil { // else the error says what comes next
@@ -166,7 +167,7 @@ func (a revoking) revoked(on []*opened, rs []wallet.Revocation, failed error) er
 	}))
 }
 
-func revocationText(r wallet.Revocation) string {
+func revocationText(r wallet.Revocation, now time.Time) string {
 	c := r.Consent
 	name := cli.Clean(person(c.To, c.Address))
 	head := "Revoked"
@@ -179,13 +180,17 @@ func revocationText(r wallet.Revocation) string {
 		if k.End == ledgerclient.DestroyedShare {
 			what = "has destroyed its share"
 		}
-		acks = append(acks, fmt.Sprintf("keeper %d %s (signed, %s)", k.Keeper, what, day(k.Hour)))
+		acks = append(acks, fmt.Sprintf("%s %s (signed, %s)", keeperName(k.Keeper), what, day(k.Hour)))
 	}
 	switch {
 	case r.Unasked:
 		acks = append(acks, "not known of all: a keeper gave no answer")
 	case len(acks) == 0:
 		acks = []string{"no keeper has acknowledged it yet"}
+	}
+	told := cli.Rows{{"acknowledged", strings.Join(acks, "\n")}}
+	if c.Keepers > 1 {
+		told = stoppedRows(r, now)
 	}
 	var names []string
 	for _, v := range c.Records {
@@ -207,5 +212,5 @@ func revocationText(r wallet.Revocation) string {
 			head = "Signed before"
 		}
 	}
-	return head + ": " + where + "\n" + cli.Rows{{"acknowledged", strings.Join(acks, "\n")}, exposure}.Text("  ")
+	return head + ": " + where + "\n" + append(told, exposure).Text("  ")
 }

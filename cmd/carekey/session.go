@@ -337,6 +337,7 @@ func (s *session) end(o *opened, err error) error {
 	w := o.w
 	s.tellFinished(w)
 	s.tellUnwritten(w, err)
+	s.tellFaults(w)
 	shown := err == nil || s.closed != nil && errors.Is(err, s.closed) // what is on this ledger
 	if clock, last := w.Log().Doubt(); !clock.IsZero() && shown {
 		s.say("Your clock says %s, and the ledger's last entry is of %s: what is open is judged by the ledger's time.", clock.Local().Format(dayLayout), day(last))

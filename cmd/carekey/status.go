@@ -149,6 +149,7 @@ func (a *overview) look(ctx context.Context) error {
 			j.Ledger = &id
 			a.pending = append(a.pending, j)
 		}
+		a.Silent = append(a.Silent, s.Silent...)
 		for _, m := range s.Missing {
 			if !slices.Contains(a.Missing, m) {
 				a.Missing = append(a.Missing, m)
@@ -228,7 +229,7 @@ func (a *overview) text() error {
 		a.say("%s ended by this computer's clock alone: no entry of the ledger is that late yet.", plural(a.ByClock, "consent", "consents"))
 	}
 	if slices.Contains(a.Missing, "keeper") {
-		a.say("\nA keeper gave no answer: attempts that it refused are not known.")
+		a.say("\n%s gave no answer: attempts refused there are not known.", silentText(a.Silent))
 	}
 	if len(a.Accesses) > 0 {
 		a.print("\nSince you last looked:")

@@ -85,11 +85,13 @@ func properties(url string) ledgerclient.Properties {
 	}
 }
 
-// Services are the node's three services.
+// Services are the node's three services. Which of several keepers is at this node only that
+// keeper could say: then none is among them. A share that is handed to another's node is
+// known there.
 func (n *Node) Services() ledgerclient.Services {
 	s := ledgerclient.Services{Ledger: ledger{n}, Store: store{n}, Place: n.place}
-	for _, key := range n.keepers {
-		s.Keepers = append(s.Keepers, keeper{n, key})
+	if len(n.keepers) == 1 {
+		s.Keepers = []ledgerclient.Keeper{keeper{n, n.keepers[0]}}
 	}
 	return s
 }

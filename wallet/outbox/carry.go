@@ -40,6 +40,7 @@ func (o *Outbox) Do(ctx context.Context, b *Batch) error {
 	for _, c := range b.Changes {
 		b.own[c.Entry] = true
 	}
+	o.expectEnds(b)
 	// From here on an interruption would only leave to the next process what takes
 	// a moment now.
 	ctx = context.WithoutCancel(ctx)
@@ -64,17 +65,22 @@ func (o *Outbox) Do(ctx context.Context, b *Batch) error {
 // Finish reads what waits and brings it to its end, as far as it can be. noLock is why
 // another process may be at it: then it is only read.
 func (o *Outbox) Finish(ctx context.Context, noLock error) {
-	o.waiting = nil
+	o.waiting, o.ends = nil, nil
 	names, err := o.names()
 	if err != nil {
 		o.waiting = []*Batch{{left: err}}
 		return
 	}
-	for _, name := range names {
-		b, err := o.read(name)
+	all := make([]*Batch, len(names))
+	for i, name := range names {
+		if all[i], err = o.read(name); err != nil {
+			all[i] = &Batch{name: name, left: err}
+		}
+		o.expectEnds(all[i])
+	}
+	for _, b := range all {
 		switch {
-		case err != nil:
-			b = &Batch{name: name, left: err}
+		case b.left != nil:
 		case noLock != nil:
 			b.left = noLock
 		default:
@@ -84,6 +90,19 @@ func (o *Outbox) Finish(ctx context.Context, noLock error) {
 			o.waiting = append(o.waiting, b)
 		} else if b.Tag == "" {
 			o.finished = append(o.finished, b.Changes...)
+		}
+	}
+}
+
+// expectEnds notes the revocations of a batch: their grants are given to no keeper any more,
+// before any is told.
+func (o *Outbox) expectEnds(b *Batch) {
+	for _, c := range b.Changes {
+		if c.revokes() {
+			if o.ends == nil {
+				o.ends = map[contract.ID]bool{}
+			}
+			o.ends[c.Entry.Subject] = true
 		}
 	}
 }
@@ -133,7 +152,7 @@ func (o *Outbox) try(ctx context.Context, b *Batch, wait error) error {
 // carry does all steps of a batch, whether or not some were done before.
 func (o *Outbox) carry(ctx context.Context, b *Batch) error {
 	o.stop(ctx, b)
-	for _, step := range []func(context.Context, *Batch) error{o.renew, o.store, o.order, o.meet, o.apply, o.deliver, o.end} {
+	for _, step := range []func(context.Context, *Batch) error{o.renew, o.store, o.order, o.meet, o.undo, o.apply, o.deliver, o.end} {
 		if err := step(ctx, b); err != nil {
 			return err
 		}
@@ -348,6 +367,45 @@ func (o *Outbox) meet(ctx context.Context, b *Batch) error {
 	return nil
 }
 
+// undo ends grants whose key is split for other numbers of keepers than there are where
+// they stand: they cannot be given to them, and to give them anew is for a person.
+func (o *Outbox) undo(ctx context.Context, b *Batch) error {
+	var ends []*Change
+	for _, c := range b.Changes {
+		if c.Err != nil || c.Entry.Kind != contract.KindGrant {
+			continue
+		}
+		pkg, err := contract.ParseGrantPackage(c.Package)
+		if err != nil {
+			return err
+		}
+		config, open, _ := o.Log.Grant(c.ID)
+		if int(pkg.N) == len(config.Keepers) && pkg.K == config.Release {
+			continue
+		}
+		c.Err = ErrOtherKeepers.With("consent", c.ID)
+		if open && !o.ends[c.ID] {
+			end, err := o.Owner.End(c)
+			if err != nil {
+				return err
+			}
+			ends = append(ends, end)
+		}
+	}
+	if len(ends) == 0 {
+		return nil
+	}
+	b.Changes = append(b.Changes, ends...)
+	o.expectEnds(b)
+	if err := o.rewrite(b); err != nil {
+		return err
+	}
+	if err := o.order(ctx, b); err != nil {
+		return err
+	}
+	return o.meet(ctx, b)
+}
+
 // apply takes up what the changes mean.
 func (o *Outbox) apply(_ context.Context, b *Batch) error {
 	for _, c := range b.Changes {
@@ -380,7 +438,8 @@ func (o *Outbox) deliver(ctx context.Context, b *Batch) error {
 	if err := o.Deposit(ctx, grants); err != nil {
 		return err
 	}
-	return worst(o.tell(ctx, revocations))
+	_, err := o.tell(ctx, revocations, Enough)
+	return err
 }
 
 // end makes durable what was learned and forgets the batch. The file of one without a

@@ -6,10 +6,11 @@
 // from the contract's entry alone:
 //
 //	a revocation             the keepers are told before the ledger is, and again after it
-//	                         destroyed it; it waits for nothing else, and goes on where
-//	                         nothing can be written
+//	                         destroyed it, until too few are left that could open; it waits
+//	                         for nothing else, and goes on where nothing can be written
 //	a withdrawal             has the store erase what it ends
-//	a grant                  has its shares deposited
+//	a grant                  has its shares deposited: as many as open it, and later the
+//	                         others, unless a revocation is signed
 //	a revocation, withdrawal must get through: it is signed anew if its bytes cannot
 //
 // Changes that were signed together are a batch, and a batch is a sealed file until it has
@@ -18,7 +19,7 @@
 //
 //	prepared   the file is there
 //	ordered    payloads in the store, entries in the log
-//	deposited  the keepers have their shares, or know of the revocation
+//	deposited  enough keepers have their shares, or know of the revocation
 //	ready      the file is gone
 //
 // Batches go out in the order in which they were signed. One that cannot be ordered
@@ -58,8 +59,11 @@ type Change struct {
 	Effect  []byte // what the change means to who made it
 	Value   any    // the same, decoded; not kept
 
-	Err  error                          // why it never will be in the log: refused, or given up
+	Err  error                          // why it never will be in the log: refused, or given up; or an ErrOtherKeepers
 	Acks []ledgerclient.Acknowledgement // of a revocation, by this process
+	// Unheld are keepers of a grant that have not acknowledged their share, by their lines in
+	// its document, from the lowest bit: see Deposit. 0: none is known. It is not kept here.
+	Unheld uint16
 }
 
 // Put is one small payload of a change.
@@ -133,6 +137,10 @@ type Log interface {
 	Holds(opening, entry contract.ID) bool
 	// State is the state of a thread; zero if there is none.
 	State(opening contract.ID) (contract.State, error)
+	// Grant is the configuration in force where a grant stands, and whether it is open, not
+	// revoked. The error is why its keepers are given no shares yet: nobody has said that
+	// they are those who may open.
+	Grant(opening contract.ID) (config *contract.Config, open bool, err error)
 }
 
 // Owner is who makes the changes.
@@ -143,6 +151,8 @@ type Owner interface {
 	// Resign signs a follow-up of a thread of one's own once more, under a fresh tag: with
 	// the same one the signature, and so all bytes, would be the same again.
 	Resign(*contract.Entry) error
+	// End signs the end of a grant of one's own.
+	End(grant *Change) (*Change, error)
 	// Apply takes up what a change means that is in the log.
 	Apply(*Change) error
 	// Save makes durable what Log.Follow and Apply have taken up.
@@ -150,6 +160,12 @@ type Owner interface {
 	// Ended is told of a batch with a tag once all of it is done, before it is forgotten:
 	// again, if the process ends between the two.
 	Ended(*Batch) error
+	// Held is told of a grant that enough keepers hold, if some do not, and of one that they
+	// all hold by now: see Change.Unheld. It is kept with what Save makes durable.
+	Held(grant *Change)
+	// Failed is told why a keeper did not do all that it was asked: it gave no answer, refused,
+	// or what it said does not verify. Others may have.
+	Failed(keeper crypto.PubKey, err error)
 	// Unwritten is told why revocations go on that could not be written down.
 	Unwritten(error)
 }
@@ -165,6 +181,7 @@ type Outbox struct {
 
 	waiting  []*Batch // oldest first
 	finished []*Change
+	ends     map[contract.ID]bool // grants whose revocation is signed; what is in the log needs none
 }
 
 // Stuck returns why changes still wait; nil if none do.

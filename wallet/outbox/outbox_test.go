@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,22 +25,27 @@ import (
 // world is all that an outbox works with, in memory: ledger, store and keeper keep what
 // they were told, and fail where a test says so.
 type world struct {
-	t      testing.TB
-	root   crypto.Root
-	keeper *crypto.PrivateKey
-	client *ledgerclient.Client
-	home   home.Folder
-	now    time.Time
+	t       testing.TB
+	root    crypto.Root
+	keepers []*crypto.PrivateKey
+	config  contract.Config // in force where grants stand
+	client  *ledgerclient.Client
+	home    home.Folder
+	now     time.Time
 
 	log       []ledgerclient.Placed
 	states    map[contract.ID]contract.State
 	blobs     map[crypto.Locator][]byte
-	held      map[contract.ID]bool // shares
-	ended     map[contract.ID]ledgerclient.End
+	held      map[contract.ID]uint16                   // who holds a share, by bits
+	ended     map[contract.ID]map[int]ledgerclient.End // by keeper
+	unheld    map[contract.ID]uint16                   // what the owner was told of
+	failed    map[crypto.PubKey]error
+	wait      error // why no shares are given
 	applied   map[contract.ID]string
 	tags      []string
 	unwritten []error
 
+	mu      sync.Mutex                          // keepers are asked at the same time
 	calls   []string                            // since the test looked last
 	fails   func(call string) error             // nil: nothing does
 	refuses func(contract.ID) *contract.Refusal // without a reason; nil: nothing
@@ -49,15 +55,26 @@ type world struct {
 
 var start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-func newWorld(t testing.TB) *world {
-	w := &world{t: t, root: crypto.NewEntropy().Root(), keeper: crypto.GenerateKey(), now: start, states: map[contract.ID]contract.State{},
-		blobs: map[crypto.Locator][]byte{}, held: map[contract.ID]bool{}, ended: map[contract.ID]ledgerclient.End{}, applied: map[contract.ID]string{}}
-	fd, err := folder.FoundingOf("Outbox", ed25519.NewKeyFromSeed(make([]byte, 32)), crypto.GenerateKey(), w.keeper, [16]byte{1})
+func newWorld(t testing.TB) *world { return newWorldOf(t, 1, 1) }
+
+// newWorldOf is a world in which k of n keepers open a grant.
+func newWorldOf(t testing.TB, k, n int) *world {
+	w := &world{t: t, root: crypto.NewEntropy().Root(), now: start, states: map[contract.ID]contract.State{},
+		blobs: map[crypto.Locator][]byte{}, held: map[contract.ID]uint16{}, ended: map[contract.ID]map[int]ledgerclient.End{}, applied: map[contract.ID]string{},
+		unheld: map[contract.ID]uint16{}, failed: map[crypto.PubKey]error{}}
+	for range n {
+		w.keepers = append(w.keepers, crypto.GenerateKey())
+	}
+	w.config = w.keptBy(k, w.keepers...)
+	fd, err := folder.FoundingOf("Outbox", ed25519.NewKeyFromSeed(make([]byte, 32)), crypto.GenerateKey(), w.keepers[0], [16]byte{1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.log = []ledgerclient.Placed{{Hour: w.Hour(), Entry: fd.Entry}}
-	services := ledgerclient.Services{Ledger: ledger{world: w, genesis: fd.Genesis}, Store: store{world: w}, Keepers: []ledgerclient.Keeper{keeper{w: w}}}
+	services := ledgerclient.Services{Ledger: ledger{world: w, genesis: fd.Genesis}, Store: store{world: w}}
+	for i := range w.keepers {
+		services.Keepers = append(services.Keepers, keeper{w: w, i: i})
+	}
 	if w.client, err = ledgerclient.Connect(context.Background(), services, crypto.LedgerID{}); err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +85,15 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
+// keptBy is a configuration in which k of some keepers open a grant.
+func (w *world) keptBy(k int, keepers ...*crypto.PrivateKey) contract.Config {
+	c := contract.Config{Contract: contract.ContractVersion, Release: uint8(k)}
+	for _, key := range keepers {
+		c.Keepers = append(c.Keepers, key.Public())
+	}
+	return c
+}
+
 // outbox is that of a new process, which has read what waits.
 func (w *world) outbox(noLock error) *Outbox {
 	o := &Outbox{Client: w.client, Log: w, Owner: w, Home: w.home, Now: func() time.Time { return w.now }}
@@ -76,6 +102,8 @@ func (w *world) outbox(noLock error) *Outbox {
 }
 
 func (w *world) call(name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.calls = append(w.calls, name)
 	if w.fails != nil {
 		return w.fails(name)
@@ -141,6 +169,8 @@ func (l ledger) Append(_ context.Context, es []contract.Entry) ([]ledgerclient.O
 
 // lost is why what was done is not answered.
 func (w *world) lost(call string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.fails != nil {
 		return w.fails("after " + call)
 	}
@@ -189,31 +219,43 @@ func (s store) Erase(_ context.Context, e contract.Entry) error {
 type keeper struct {
 	ledgerclient.Keeper
 	w *world
+	i int
 }
 
-func (k keeper) Key() crypto.PubKey { return k.w.keeper.Public() }
+func (k keeper) Key() crypto.PubKey { return k.w.keepers[k.i].Public() }
+
+// name is what a call of the keeper's is called.
+func (k keeper) name(call string) string {
+	if len(k.w.keepers) > 1 {
+		return fmt.Sprint(call, " ", k.i+1)
+	}
+	return call
+}
 
 func (k keeper) Deposit(_ context.Context, ds []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
-	if err := k.w.call("deposit"); err != nil {
+	if err := k.w.call(k.name("deposit")); err != nil {
 		return nil, err
 	}
+	k.w.mu.Lock()
 	out := make([]ledgerclient.Receipt, len(ds))
 	for i, d := range ds {
 		author := k.w.states[d.Grant].Author
-		if err := d.Verify(author); err != nil {
-			k.w.t.Fatal(err)
+		if err := d.Verify(author); err != nil || d.Keeper != k.Key() {
+			k.w.t.Errorf("keeper %d: %v", k.i+1, err)
 		}
-		k.w.held[d.Grant] = true
+		k.w.held[d.Grant] |= 1 << k.i
 		out[i] = ledgerclient.Receipt{Ledger: d.Ledger, Grant: d.Grant, Keeper: d.Keeper, Index: d.Share.Index, Share: d.Share.Hash(d.Ledger, author)}
-		ledgerclient.Sign(&out[i], k.w.keeper)
+		ledgerclient.Sign(&out[i], k.w.keepers[k.i])
 	}
-	return out, k.w.lost("deposit")
+	k.w.mu.Unlock()
+	return out, k.w.lost(k.name("deposit"))
 }
 
 func (k keeper) Revoke(_ context.Context, es []contract.Entry) ([]ledgerclient.Acknowledgement, error) {
-	if err := k.w.call("revoke"); err != nil {
+	if err := k.w.call(k.name("revoke")); err != nil {
 		return nil, err
 	}
+	k.w.mu.Lock()
 	out, errs := make([]ledgerclient.Acknowledgement, len(es)), make([]error, len(es))
 	for i, e := range es {
 		s, known := k.w.states[e.Subject]
@@ -224,16 +266,20 @@ func (k keeper) Revoke(_ context.Context, es []contract.Entry) ([]ledgerclient.A
 		end := ledgerclient.Stopped
 		if s.Status == contract.StatusClosed {
 			end = ledgerclient.DestroyedShare
-			delete(k.w.held, e.Subject)
+			k.w.held[e.Subject] &^= 1 << k.i
 		}
-		k.w.ended[e.Subject] = end
+		if k.w.ended[e.Subject] == nil {
+			k.w.ended[e.Subject] = map[int]ledgerclient.End{}
+		}
+		k.w.ended[e.Subject][k.i] = end
 		out[i] = ledgerclient.Acknowledgement{Ledger: k.w.client.ID(), Grant: e.Subject, Keeper: k.Key(), End: end}
-		ledgerclient.Sign(&out[i], k.w.keeper)
+		ledgerclient.Sign(&out[i], k.w.keepers[k.i])
 	}
+	k.w.mu.Unlock()
 	if errors.Join(errs...) != nil {
 		return out, &ledgerclient.BatchError{Errs: errs}
 	}
-	return out, k.w.lost("revoke")
+	return out, k.w.lost(k.name("revoke"))
 }
 
 // Follow is Log's.
@@ -256,6 +302,20 @@ func (w *world) Holds(opening, entry contract.ID) bool {
 }
 
 func (w *world) State(opening contract.ID) (contract.State, error) { return w.states[opening], nil }
+
+// Grant is Log's.
+func (w *world) Grant(opening contract.ID) (*contract.Config, bool, error) {
+	return &w.config, w.states[opening].Status != contract.StatusClosed, w.wait
+}
+
+// End is Owner's.
+func (w *world) End(grant *Change) (*Change, error) { return w.revoke(grant.ID), nil }
+
+// Held is Owner's.
+func (w *world) Held(grant *Change) { w.unheld[grant.ID] = grant.Unheld }
+
+// Failed is Owner's.
+func (w *world) Failed(keeper crypto.PubKey, err error) { w.failed[keeper] = err }
 
 // Seed is Owner's.
 func (w *world) Seed(tag crypto.SelfTag) (crypto.Seed, error) {
@@ -304,11 +364,15 @@ func (w *world) grant() *Change {
 	ledger, nonce := w.client.ID(), crypto.NewNonce()
 	seed := w.root.Seed(ledger, nonce)
 	key := seed.Key()
-	shares, err := seed.Shares(1, 1)
+	k, n := int(w.config.Release), len(w.config.Keepers)
+	shares, err := seed.Shares(k, n)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	pkg := contract.GrantPackage{K: 1, N: 1, Shares: []crypto.Hash{shares[0].Hash(ledger, key.Public())}}
+	pkg := contract.GrantPackage{K: uint8(k), N: uint8(n)}
+	for _, s := range shares {
+		pkg.Shares = append(pkg.Shares, s.Hash(ledger, key.Public()))
+	}
 	e := contract.Entry{Version: contract.Version, Kind: contract.KindGrant, Author: key.Public(), Counterparty: crypto.GenerateKey().Public(),
 		SelfTag: w.root.Tagger(ledger).Tag(nonce), NotAfter: w.Hour() + 1000, Commitment: pkg.Commitment()}
 	if err := e.Sign(ledger, key); err != nil {
@@ -397,7 +461,7 @@ func TestStepsFollowFromTheEntry(t *testing.T) {
 			t.Errorf("acknowledged: %v", c.Acks)
 		}
 	}
-	if w.held[g.ID] || w.applied[g.ID] != "given" || w.applied[r.ID] != "erased" || len(w.files()) > 0 || o.Stuck() != nil || len(o.Finished()) > 0 {
+	if w.held[g.ID] != 0 || w.applied[g.ID] != "given" || w.applied[r.ID] != "erased" || len(w.files()) > 0 || o.Stuck() != nil || len(o.Finished()) > 0 {
 		t.Errorf("%v %v %v %v", w.held, w.applied, w.files(), o.Stuck())
 	}
 }
@@ -468,11 +532,11 @@ func TestEveryCallFailsOnce(t *testing.T) {
 						if w.count(c.ID) != want || (w.applied[c.ID] == string(c.Effect)) != (want == 1) && len(c.Effect) > 0 {
 							t.Errorf("%s: %d times in the log, applied %q", name, w.count(c.ID), w.applied[c.ID])
 						}
-						if grant := c.Entry.Kind == contract.KindGrant; grant && w.held[c.ID] != (want == 1) {
-							t.Errorf("%s: the keeper holds its share: %t", name, w.held[c.ID])
+						if grant := c.Entry.Kind == contract.KindGrant; grant && w.held[c.ID] != uint16(want) {
+							t.Errorf("%s: the keeper holds its share: %d", name, w.held[c.ID])
 						}
-						if c.revokes() && w.ended[c.Entry.Subject] != ledgerclient.DestroyedShare {
-							t.Errorf("%s: the keeper has it %s", name, w.ended[c.Entry.Subject])
+						if c.revokes() && w.ended[c.Entry.Subject][0] != ledgerclient.DestroyedShare {
+							t.Errorf("%s: the keeper has it %s", name, w.ended[c.Entry.Subject][0])
 						}
 						if c.withdraws() && (w.applied[c.Entry.Subject] == "erased") != (want == 1) {
 							t.Errorf("%s: not erased", name)
@@ -562,7 +626,7 @@ func TestRevocationsWithoutTheLedger(t *testing.T) {
 		w.calls = nil
 		err := w.do(o, c)
 		want := map[bool]string{true: "revoke", false: "revoke append"}[believed]
-		if got := strings.Join(w.calls, " "); errors.Is(err, ErrPending) != believed || got != want || len(c.Acks) != 1 || w.ended[g.ID] != ledgerclient.Stopped {
+		if got := strings.Join(w.calls, " "); errors.Is(err, ErrPending) != believed || got != want || len(c.Acks) != 1 || w.ended[g.ID][0] != ledgerclient.Stopped {
 			t.Errorf("%v, %s, acknowledged %v", err, got, c.Acks)
 		}
 		w.calls = nil
@@ -572,7 +636,7 @@ func TestRevocationsWithoutTheLedger(t *testing.T) {
 		}
 		w.behind, w.calls = nil, nil
 		w.outbox(nil)
-		if got := strings.Join(w.calls, " "); !strings.HasPrefix(got, "append") && !strings.HasPrefix(got, "follow") || w.ended[g.ID] != ledgerclient.DestroyedShare {
+		if got := strings.Join(w.calls, " "); !strings.HasPrefix(got, "append") && !strings.HasPrefix(got, "follow") || w.ended[g.ID][0] != ledgerclient.DestroyedShare {
 			t.Errorf("with the ledger: %s", got)
 		}
 	}
@@ -592,7 +656,7 @@ func TestRevocationsThatCannotBeWritten(t *testing.T) {
 	if err := w.do(o, w.grant()); err == nil || len(w.calls) > 0 || len(w.unwritten) > 0 {
 		t.Errorf("a grant: %v, %v", err, w.calls)
 	}
-	if err := w.do(o, w.revoke(g.ID)); err != nil || w.ended[g.ID] != ledgerclient.DestroyedShare || len(w.unwritten) != 1 {
+	if err := w.do(o, w.revoke(g.ID)); err != nil || w.ended[g.ID][0] != ledgerclient.DestroyedShare || len(w.unwritten) != 1 {
 		t.Errorf("a revocation: %v, unwritten %v", err, w.unwritten)
 	}
 	if over := w.outbox(nil).PassedOver(); len(over) != 1 {

@@ -56,6 +56,7 @@ const (
 	kindTold
 	kindAsked
 	kindSaid
+	kindKeeping
 )
 
 var frames = []func() frame{
@@ -69,6 +70,7 @@ var frames = []func() frame{
 	kindTold:    func() frame { return new(told) },
 	kindAsked:   func() frame { return new(asked) },
 	kindSaid:    func() frame { return new(said) },
+	kindKeeping: func() frame { return new(keeping) },
 }
 
 func (f *framed) fields(c *codec.Codec) {
@@ -498,6 +500,15 @@ func (v *View) noteFollows(t *Thread, ps []ledgerclient.Placed, after contract.S
 			copy(f.slot[:], after.Slot())
 		}
 		v.note(kindFollow, &f)
+	}
+	if t.Role == OwnGrant && t.Status == contract.StatusClosed && !v.head.Time.IsZero() {
+		if _, config := v.Client.ConfigAt(t.Index); len(config.Keepers) > 1 { // one keeper's word is all that there is of it
+			seen := v.Now() // a node that signed it last may have done so now
+			if seen.Before(v.head.Time) {
+				seen = v.head.Time
+			}
+			v.NoteKeeping(t, Keeping{Revoked: seen})
+		}
 	}
 }
 

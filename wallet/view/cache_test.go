@@ -183,8 +183,9 @@ func TestCacheComesBack(t *testing.T) {
 	}
 	check(v)
 	// What was answered and said about one, more than once, the last of it at hour 9.
-	asked := slices.IndexFunc(v.threads.list, func(t *Thread) bool { return len(t.FollowUps()) > 1 })
+	asked := slices.IndexFunc(v.threads.list, func(t *Thread) bool { return len(t.FollowUps()) > 1 && t.Role == OwnGrant })
 	filed := []Filed{{Keeper: author, More: 3, Acks: []ledgerclient.Acknowledgement{{Grant: contract.ID{1}, Keeper: author, End: ledgerclient.DestroyedShare, Hour: 4}}}, {Keeper: author}}
+	keeping := Keeping{Unheld: 0b1010, Terms: crypto.Hash{7}, Revoked: time.Unix(1_800_000_000, 0).UTC()}
 	words := Said{By: "Nurse Ada", Reason: "check-up", Any: true}
 	tell := func(v *View) {
 		th := v.threads.list[asked]
@@ -198,6 +199,8 @@ func TestCacheComesBack(t *testing.T) {
 			t.Error("what is kept already is kept again")
 		}
 		v.NoteSaid(th, 1, words)
+		v.NoteKeeping(th, Keeping{Unheld: 0b111, Terms: crypto.Hash{8}})
+		v.NoteKeeping(th, keeping)
 		if err := v.appendCache(); err != nil {
 			t.Fatal(err)
 		}
@@ -207,6 +210,9 @@ func TestCacheComesBack(t *testing.T) {
 		th := v.threads.list[asked]
 		if got, err := v.Told(th); err != nil || th.Asked() != 9 || !reflect.DeepEqual(got, filed) {
 			t.Errorf("%+v at %d, %v", got, th.Asked(), err)
+		}
+		if got := v.Keeping(th); got != keeping || th.Unheld != keeping.Unheld || v.Keeping(v.threads.list[0]) != (Keeping{}) {
+			t.Errorf("%+v, %b", got, th.Unheld)
 		}
 		if got, ok := v.Said(&th.FollowUps()[1]); !ok || got != words {
 			t.Errorf("%+v, %t", got, ok)

@@ -57,7 +57,9 @@ func (v *View) Follow(ctx context.Context, own map[contract.Entry]bool) error {
 	if was := v.state.Pin; was.Size > 0 && pin.Configs > was.Configs && v.Now().Sub(time.Unix(v.state.Seen, 0)) > trusted {
 		v.state.Unconfirmed = true
 	}
+	was := v.state.Pin
 	v.state.Pin, v.state.Rescan = pin, false
+	v.noteOpeners(was)
 	return nil
 }
 

@@ -18,7 +18,7 @@ import (
 const indexFile = "index"
 
 // indexVersion is that of the index's layout.
-const indexVersion = 2
+const indexVersion = 3
 
 // The index is written anew when the cache has grown by so many bytes, or by that part of
 // what the index is of: so that a command reads few frames, and few commands write it.
@@ -132,6 +132,7 @@ func (t *Thread) fields(c *codec.Codec) {
 	codec.Int(c, &t.LastAccess)
 	codec.Int(c, &t.end)
 	codec.Int(c, &t.Role)
+	codec.Int(c, &t.Unheld)
 	more := t.details != nil
 	if codec.Bool(c, &more); !more {
 		return
@@ -142,6 +143,7 @@ func (t *Thread) fields(c *codec.Codec) {
 	c.Bytes(t.chain[:], t.filed[:])
 	codec.Int(c, &t.told)
 	codec.Int(c, &t.asked)
+	codec.Int(c, &t.keeping)
 	codec.Counted[uint32](c, &t.follows, 1<<32-1, func(c *codec.Codec, f *FollowUp) {
 		c.Bytes(f.ID[:])
 		codec.Int(c, &f.Index)

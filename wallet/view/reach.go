@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -10,10 +11,11 @@ import (
 
 // reach is which services answered, since the ledger was followed.
 type reach struct {
-	behind error                  // why the ledger could not be followed; nil if it was
-	away   error                  // behind, or why another service could not be asked
-	silent map[string]error       // services that did not answer, by name: they are not asked for every consent again
-	agreed map[crypto.PubKey]bool // keepers that judged on the log under the head; see sameLog
+	behind error                   // why the ledger could not be followed; nil if it was
+	away   error                   // behind, or why another service could not be asked
+	silent map[string]error        // services that did not answer, by name: they are not asked for every consent again
+	mute   map[crypto.PubKey]error // the same of keepers, by their keys
+	agreed map[crypto.PubKey]bool  // keepers that judged on the log under the head; see sameLog
 }
 
 // CatchUp follows the ledger to its newest head, or stays with what was verified last if
@@ -40,8 +42,7 @@ func (v *View) Behind() error { return v.behind }
 // Away is Behind, or why another service could not be asked since.
 func (v *View) Away() error { return v.away }
 
-// Silent is why a service did not answer since the ledger was followed: "store", "keeper"
-// or "ledger".
+// Silent is why a service did not answer since the ledger was followed: "store" or "ledger".
 func (v *View) Silent(service string) error { return v.silent[service] }
 
 // seenEvery is how exactly the wallet remembers when it last followed a ledger:
@@ -84,6 +85,42 @@ func (v *View) DoWithout(err error) bool {
 	return true
 }
 
+// Failed notes why a keeper did not do what it was asked. What is worse than silence counts.
+// An interruption is nobody's.
+func (v *View) Failed(keeper crypto.PubKey, err error) {
+	if ledgerclient.Unreachable(err) == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return
+	}
+	if v.faults == nil {
+		v.faults = map[crypto.PubKey]error{}
+	}
+	if before := v.faults[keeper]; before == nil || ledgerclient.Unreachable(before) != nil && ledgerclient.Unreachable(err) == nil {
+		v.faults[keeper] = err
+	}
+}
+
+// Mute is why a keeper did not answer since the ledger was followed: it is not asked about
+// every consent again.
+func (v *View) Mute(keeper crypto.PubKey) error { return v.mute[keeper] }
+
+// SetMute notes what Mute is, if a keeper gave no answer.
+func (v *View) SetMute(keeper crypto.PubKey, err error) {
+	if u := ledgerclient.Unreachable(err); u == nil || u.Damaged {
+		return
+	}
+	if v.mute == nil {
+		v.mute = map[crypto.PubKey]error{}
+	}
+	v.mute[keeper] = err
+}
+
+// Faults returns, once, what Failed was told.
+func (v *View) Faults() map[crypto.PubKey]error {
+	faults := v.faults
+	v.faults = nil
+	return faults
+}
+
 // AsOf is when the ledger was followed last, if it is out of reach; otherwise zero.
 func (v *View) AsOf() time.Time {
 	if v.behind == nil || v.state.Seen == 0 {
@@ -122,6 +159,9 @@ func (v *View) SameLog(ctx context.Context, keeper crypto.PubKey, size uint64, r
 			return err
 		}
 		head = newer
+	}
+	if size > head.Size && len(v.Client.Config().Nodes) > 1 {
+		return nil
 	}
 	if err := v.Client.CheckPrefix(ctx, size, root, head); err != nil {
 		return err

@@ -45,6 +45,9 @@ type Thread struct {
 	end    contract.Hour // of a grant: the exact end, once its terms are known; else 0
 	number uint32        // in threads.list
 	Role   Role
+	// Unheld are keepers of a grant of one's own that have not acknowledged their share, by
+	// their lines in its document, from the lowest bit; see NoteKeeping.
+	Unheld uint16
 }
 
 // details are what a record has, and a consent that ended, was opened or cannot be read.
@@ -53,6 +56,7 @@ type details struct {
 	chain   crypto.Hash // of them, see contract.NextChain
 	filed   crypto.Hash // see NoteFiled
 	told    place       // of the answers that are kept, in the cache; see NoteTold
+	keeping place       // in the cache; see NoteKeeping
 	unread  error       // why terms or a description that the store holds cannot be read; not cached
 	asked   contract.Hour
 

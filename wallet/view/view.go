@@ -8,7 +8,7 @@
 //
 //	state     the last verified head and, beside it, what the wallet notes of this ledger
 //	cache     threads, what the store holds of them, and what keepers and recipients said:
-//	          see cache.go and told.go
+//	          see cache.go, told.go and keeping.go
 //	genesis, config-N
 //	          the ledger's configuration, public: opens the wallet where the ledger is out
 //	          of reach
@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/home"
@@ -60,8 +61,9 @@ type View struct {
 	cache   cache
 	head    ledgerclient.Head
 	reach
-	lost      error   // see Lost
-	unwritten []error // why what changes now is not written into the folder; nil if it is
+	lost      error                   // see Lost
+	unwritten []error                 // why what changes now is not written into the folder; nil if it is
+	faults    map[crypto.PubKey]error // see Faults
 
 	// Watch is told how many entries were read, while the ledger is followed; nil is
 	// nobody.
@@ -77,6 +79,10 @@ type state struct {
 	// Unconfirmed: who signs heads was changed while the wallet was away for so long that
 	// those who did before may have given their keys away, see Confirm.
 	Unconfirmed bool `json:"unconfirmed,omitempty"`
+	// Openers is the number of the newest configuration of which somebody has said that its
+	// keepers are those who may open what is granted, or whose keepers are the same as those
+	// of one before it of which that was said.
+	Openers int `json:"openers,omitempty"`
 
 	// Proven is the size of the log at which all consents of one's own were proven complete:
 	// see SetProven.
@@ -115,8 +121,59 @@ const trusted = 30 * 24 * time.Hour
 // nodes that had left by then could have signed that, and all after it.
 func (v *View) Unconfirmed() bool { return v.state.Unconfirmed }
 
-// Confirm says that the ledger's newest configuration was compared with a second source.
-func (v *View) Confirm() { v.state.Unconfirmed = false }
+// Confirm says that the ledger's newest configuration was compared with a second source,
+// and that its keepers are those who may open what is granted.
+func (v *View) Confirm() { v.state.Unconfirmed, v.state.Openers = false, v.state.Pin.Configs }
+
+// ErrOpeners: other keepers than before can open what is granted, or other numbers of them,
+// and nobody has said yet that it is to be so. ledger, configuration, release of keepers
+const ErrOpeners fault.Code = "ledger-unconfirmed/keepers"
+
+// Openers is an [ErrOpeners] if the ledger's newest configuration is one of which nobody has
+// said that its keepers may open.
+func (v *View) Openers() error {
+	if v.state.Pin.Configs <= v.state.Openers {
+		return nil
+	}
+	c := v.Client.Config()
+	return ErrOpeners.With("ledger", v.Client.ID(), "configuration", c.Commitment(), "release", int(c.Release), "keepers", len(c.Keepers))
+}
+
+// noteOpeners compares the keepers of the configurations that came since the pin was was.
+// Who sees a ledger for the first time took its keepers with the ledger; but whoever gave
+// consents on it before knows those that these had.
+func (v *View) noteOpeners(was ledgerclient.Pin) {
+	if was.Size == 0 {
+		v.state.Openers = v.state.Pin.Configs
+		for t := range v.Of(OwnGrant) {
+			v.state.Openers, _ = v.Client.ConfigAt(t.Index) // of the last one
+		}
+	}
+	all := v.Client.Configs()
+	for v.state.Openers < v.state.Pin.Configs && v.state.Openers+1 < len(all) {
+		a, b := &all[v.state.Openers], &all[v.state.Openers+1]
+		if a.Release != b.Release || !slices.Equal(a.Keepers, b.Keepers) {
+			return
+		}
+		v.state.Openers++
+	}
+}
+
+// Grant is the configuration in force where a grant stands, whether it is open, and why its
+// shares are not given away: an [ErrOpeners] if nobody has said yet that those keepers may
+// open.
+func (v *View) Grant(opening contract.ID) (config *contract.Config, open bool, err error) {
+	t := v.threads.find(opening)
+	if t == nil {
+		newest := v.Client.Config()
+		return &newest, true, v.Openers()
+	}
+	number, config := v.Client.ConfigAt(t.Index)
+	if number > v.state.Openers {
+		err = v.Openers()
+	}
+	return config, t.Status == contract.StatusOpen, err
+}
 
 // Threads are all threads that concern the wallet, in the ledger's order; not to be
 // changed.
