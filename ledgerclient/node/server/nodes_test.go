@@ -186,7 +186,7 @@ func TestSeveralNodes(t *testing.T) {
 	if h, err := s.nodes[0].agreed(); err != nil || h.Size != 5 {
 		t.Errorf("%d entries, %v", h.Size, err)
 	}
-	s.clock.pass(sureFor + time.Second)
+	s.clock.pass(ledgerclient.KeeperBound + time.Second)
 	if sure := s.server.cosign.sure(); sure != 0 {
 		t.Errorf("%d leaves are sure under an old head", sure)
 	}

@@ -20,13 +20,10 @@ const MissingAfter = 3 * node.CosignEvery
 // signed is the largest head that enough nodes have signed; of size 0 if there is none yet.
 func (c *cosigner) signed() ledgerclient.Head { return *c.joint.Load() }
 
-// sureFor is how old the time of a head may be by which a share is released.
-const sureFor = 3 * time.Minute
-
 // sure is how many leaves are under a head that enough nodes have signed, not long ago.
 func (c *cosigner) sure() uint64 {
 	head := c.signed()
-	if head.Size == 0 || c.clock().Sub(head.Time).Abs() > sureFor {
+	if head.Size == 0 || c.clock().Sub(head.Time).Abs() > ledgerclient.KeeperBound {
 		return 0
 	}
 	return head.Size
