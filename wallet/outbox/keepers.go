@@ -32,6 +32,7 @@ type item struct {
 	line   int // of the keeper, in the document that the change's grant stands under; from 0
 	name   string
 	err    error // why it did not
+	over   bool  // it says that the grant is over, and needs nothing
 }
 
 // desks are the keepers of some changes.
@@ -77,13 +78,16 @@ func (o *Outbox) ask(ctx context.Context, ds *desks, ask func(context.Context, *
 	})
 }
 
-// count is how many keepers did something for a change, and how many are to.
-type count struct{ have, need int }
+// count is how many keepers did something for a change, and how many are to; or how many
+// say that it is over, and how many must, so that one that lies does not end it.
+type count struct{ have, need, over, ends int }
+
+func (c count) enough() bool { return c.have >= c.need || c.ends > 0 && c.over >= c.ends }
 
 // all reports whether there are enough for all.
 func all(counts []count) bool {
 	for _, c := range counts {
-		if c.have < c.need {
+		if !c.enough() {
 			return false
 		}
 	}
@@ -95,7 +99,7 @@ func (ds *desks) missing(counts []count) error {
 	var errs []error
 	for _, k := range ds.all {
 		for _, it := range k.items {
-			if c := counts[it.change]; c.have < c.need {
+			if !counts[it.change].enough() {
 				errs = append(errs, it.err)
 			}
 		}
@@ -210,7 +214,7 @@ func (o *Outbox) Deposit(ctx context.Context, grants []*Change) error {
 		if c.Unheld == 0 {
 			c.Unheld = 1<<len(config.Keepers) - 1
 		}
-		counts[i].need = int(config.Release)
+		counts[i].need, counts[i].ends = int(config.Release), Enough(config)
 		for line := range config.Keepers {
 			if c.Unheld>>line&1 == 0 {
 				counts[i].have++
@@ -267,7 +271,8 @@ func (o *Outbox) Deposit(ctx context.Context, grants []*Change) error {
 		}
 		ledgerclient.Parallel(len(k.items), func(n int) {
 			switch it := &k.items[n]; {
-			case over(refused[n]): // revoked meanwhile, or its window is over: it needs no share any more
+			case over(refused[n]): // revoked meanwhile, or its window has ended: it needs no share any more
+				it.over = true
 			case refused[n] != nil:
 				it.err = refused[n]
 			default:
@@ -279,11 +284,18 @@ func (o *Outbox) Deposit(ctx context.Context, grants []*Change) error {
 		return nil
 	}, func(k *desk, n int) {
 		it := &k.items[n]
+		if it.over {
+			counts[it.change].over++
+			return
+		}
 		counts[it.change].have++
 		grants[it.change].Unheld &^= 1 << it.line
 	}, func() bool { return all(counts) })
 	for i, c := range grants {
-		if counts[i].have >= counts[i].need && before[i]|c.Unheld != 0 {
+		if counts[i].have < counts[i].need && counts[i].enough() {
+			c.Unheld = 0 // it is over, and nobody is to have its share
+		}
+		if counts[i].enough() && before[i]|c.Unheld != 0 {
 			o.Owner.Held(c)
 		}
 	}

@@ -212,3 +212,38 @@ func TestGrantsUnderAnotherDocument(t *testing.T) {
 		t.Errorf("confirmed: %03b hold it", w.held[g.ID])
 	}
 }
+
+// A grant is over when so many keepers say so that fewer are left than open it. What one of
+// several says is no reason to count it among those that hold a share, nor to wait.
+func TestKeepersThatSayItIsOver(t *testing.T) {
+	over := &ledgerclient.BatchError{Errs: []error{&ledgerclient.KeeperError{Code: ledgerclient.Expired}}}
+	for _, c := range []struct {
+		k, n         int
+		over, silent []string
+		done         bool
+		unheld       uint16
+	}{
+		{1, 1, []string{"deposit"}, nil, true, 0},
+		{2, 4, []string{"deposit 1"}, nil, true, 0b0001},
+		{2, 4, []string{"deposit 1"}, []string{"deposit 2"}, true, 0b0011},
+		{2, 4, []string{"deposit 1"}, []string{"deposit 2", "deposit 3"}, false, 0},
+		{2, 4, []string{"deposit 1", "deposit 2"}, []string{"deposit 3"}, false, 0},
+		{2, 4, []string{"deposit 1", "deposit 2", "deposit 3"}, nil, true, 0},
+		{3, 4, []string{"deposit 1", "deposit 2"}, nil, true, 0},
+	} {
+		w := newWorldOf(t, c.k, c.n)
+		w.fails = func(call string) error {
+			switch {
+			case slices.Contains(c.over, call):
+				return over
+			case slices.Contains(c.silent, call):
+				return silent("keeper")
+			}
+			return nil
+		}
+		o, g := w.outbox(nil), w.grant()
+		if err := w.do(o, g); (err == nil) != c.done || c.done && (g.Unheld != c.unheld || w.unheld[g.ID] != c.unheld) || !c.done && o.Batches() != 1 {
+			t.Errorf("%+v: %v, %04b without a share, told of %04b", c, err, g.Unheld, w.unheld[g.ID])
+		}
+	}
+}

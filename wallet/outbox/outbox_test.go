@@ -234,7 +234,7 @@ func (k keeper) name(call string) string {
 
 func (k keeper) Deposit(_ context.Context, ds []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
 	if err := k.w.call(k.name("deposit")); err != nil {
-		return nil, err
+		return make([]ledgerclient.Receipt, len(ds)), err
 	}
 	k.w.mu.Lock()
 	out := make([]ledgerclient.Receipt, len(ds))
