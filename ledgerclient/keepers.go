@@ -84,11 +84,15 @@ const Patience = 3 * time.Second
 // errSlow is why the context of an ask of AskAll ends.
 var errSlow = &UnreachableError{Service: "keeper", Err: errors.New("it gave no answer when others did")}
 
+// errNotNeeded is the same where nothing more is wanted.
+var errNotNeeded = errors.New("enough others have answered")
+
 // AskAll asks n keepers at the same time. ask asks one of them and keeps what it says; it
 // runs in a goroutine of its own, unless there is one keeper only. said is called by who
 // called AskAll, for each in the order in which they end, and reports whether that is
 // enough: those that are left then have as long as rest, and their context ends, with
-// which ask must end. AskAll returns when all have.
+// which ask must end. With no rest nothing more is wanted of them: it says nothing against
+// them that they were slower, and said is not called. AskAll returns when all have ended.
 func AskAll(ctx context.Context, n int, rest time.Duration, ask func(ctx context.Context, i int) error, said func(i int, err error) (enough bool)) {
 	if n == 1 {
 		said(0, Waited(ctx, ask(ctx, 0)))
@@ -104,17 +108,21 @@ func AskAll(ctx context.Context, n int, rest time.Duration, ask func(ctx context
 	for i := range n {
 		go func() {
 			defer crash.Report()
-			ends <- end{i, Waited(ctx, ask(ctx, i))}
+			err := Waited(ctx, ask(ctx, i))
+			if context.Cause(ctx) == errNotNeeded {
+				err = errNotNeeded
+			}
+			ends <- end{i, err}
 		}()
 	}
 	enough := false
 	for range n {
 		e := <-ends
-		if !said(e.i, e.err) || enough {
+		if e.err == errNotNeeded || !said(e.i, e.err) || enough {
 			continue
 		}
 		if enough = true; rest == 0 {
-			stop(errSlow)
+			stop(errNotNeeded)
 			continue
 		}
 		defer time.AfterFunc(rest, func() { stop(errSlow) }).Stop()

@@ -48,6 +48,7 @@ type desk struct {
 	asked []string // what it was asked, in order
 
 	silent bool                                 // it gives no answer
+	slow   bool                                 // it is slower than all others
 	lie    lyingKeeper                          // how it lies, as in lyingKeeper
 	evil   bool                                 // it takes revocations and acknowledges them, and goes on giving what it holds
 	holds  map[contract.ID]ledgerclient.Deposit // of an evil one
@@ -280,8 +281,13 @@ func (h *hall) people() (patient, clinic *wallet.Wallet) {
 	return patient, clinic
 }
 
-// is notes what a keeper is asked, and reports whether it is silent.
-func (d *desk) is(asked string) error {
+// is notes what a keeper is asked, and reports whether it is silent; a slow one answers when
+// nobody waits for it any more.
+func (d *desk) is(ctx context.Context, asked string) error {
+	if d.slow {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	d.h.mu.Lock()
 	defer d.h.mu.Unlock()
 	d.asked = append(d.asked, asked)
@@ -307,7 +313,7 @@ func (d *desk) times(asked string) (n int) {
 func (d *desk) Key() crypto.PubKey { return d.key.Public() }
 
 func (d *desk) Deposit(ctx context.Context, ds []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
-	if err := d.is("deposit"); err != nil {
+	if err := d.is(ctx, "deposit"); err != nil {
 		return nil, err
 	}
 	if d.evil {
@@ -323,7 +329,7 @@ func (d *desk) Deposit(ctx context.Context, ds []ledgerclient.Deposit) ([]ledger
 }
 
 func (d *desk) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.KeeperState, error) {
-	if err := d.is("state"); err != nil {
+	if err := d.is(ctx, "state"); err != nil {
 		return ledgerclient.KeeperState{}, err
 	}
 	if d.evil {
@@ -333,7 +339,7 @@ func (d *desk) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.
 }
 
 func (d *desk) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
-	if err := d.is("release"); err != nil {
+	if err := d.is(ctx, "release"); err != nil {
 		return ledgerclient.Answer{}, err
 	}
 	a, err := d.lie.Release(ctx, r)
@@ -346,7 +352,7 @@ func (d *desk) Release(ctx context.Context, r ledgerclient.Request) (ledgerclien
 }
 
 func (d *desk) Revoke(ctx context.Context, es []contract.Entry) ([]ledgerclient.Acknowledgement, error) {
-	if err := d.is("revoke"); err != nil {
+	if err := d.is(ctx, "revoke"); err != nil {
 		return nil, err
 	}
 	if d.evil {
@@ -361,7 +367,7 @@ func (d *desk) Revoke(ctx context.Context, es []contract.Entry) ([]ledgerclient.
 }
 
 func (d *desk) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.InquiryAnswer, error) {
-	if err := d.is("inquire"); err != nil {
+	if err := d.is(ctx, "inquire"); err != nil {
 		return ledgerclient.InquiryAnswer{}, err
 	}
 	return d.lie.Inquire(ctx, q)

@@ -621,3 +621,14 @@ func TestAKeeperAheadOfTheHead(t *testing.T) {
 		t.Errorf("%+v, %v, %v", es, err, told)
 	}
 }
+
+// An opening waits for nobody when it has enough shares: who is slower is not called silent.
+func TestASlowKeeperIsNotNamed(t *testing.T) {
+	h := newHall(t, 4, 3, 2)
+	h.people()
+	c := h.given()
+	h.desk(0).slow, h.desk(3).slow = true, true
+	if text, told, err := h.opens(c.ID); err != nil || text == "" || told != nil {
+		t.Errorf("%q, %v, %v", text, told, err)
+	}
+}
