@@ -66,7 +66,16 @@ type KeeperError struct {
 func (e *KeeperError) Error() string { return "refused by the keeper: " + e.Code.String() }
 
 // Coded is the error as a code.
-func (e *KeeperError) Coded() error { return ErrKeeper.With("answer", e.Code, "consent", e.Grant) }
+func (e *KeeperError) Coded() error { return e.Code.Err("consent", e.Grant) }
+
+// Err is the error of an answer, with further values: an [ErrEnded], or an [ErrKeeper].
+func (c Code) Err(args ...any) error {
+	code := ErrKeeper
+	if c == Revoked || c == Destroyed {
+		code = ErrEnded
+	}
+	return code.With(append(args, "answer", c)...)
+}
 
 // StoreError says that a store refused a payload.
 type StoreError struct {
@@ -142,8 +151,11 @@ const (
 	ErrUnreachable fault.Code = "{service}-unreachable"  // damaged
 	ErrNotFound    fault.Code = "{what}-not-found/there" // a service has it not
 	ErrKeeper      fault.Code = "{answer}"               // of a keeper, or of a wallet for it. consent
-	ErrStore       fault.Code = "store-refused"          // entry, part, reason
-	ErrRollback    fault.Code = "ledger-rolled-back"     // pinned, head
-	ErrForked      fault.Code = "ledger-forked"          // size
-	ErrTampered    fault.Code = "{tampered}"             // what; its first word makes the code
+	// ErrEnded is the same where it says that the consent is over: a keeper can be told
+	// before the ledger is, so that this is its word, and no log shows it. consent
+	ErrEnded    fault.Code = "{answer}/keeper"
+	ErrStore    fault.Code = "store-refused"      // entry, part, reason
+	ErrRollback fault.Code = "ledger-rolled-back" // pinned, head
+	ErrForked   fault.Code = "ledger-forked"      // size
+	ErrTampered fault.Code = "{tampered}"         // what; its first word makes the code
 )

@@ -45,7 +45,7 @@ func (e *RefusedError) Coded() error {
 	args := []any{"consent", e.Consent, "from", e.Window[0], "to", e.Window[1], "filed", e.Filed}
 	switch {
 	case e.Rule == "":
-		return ledgerclient.ErrKeeper.With(append(args, "answer", e.Code)...)
+		return e.Code.Err(args...)
 	case e.Giving && e.Rule == contract.RuleExpired:
 		return ErrGivenLate.With(args...)
 	}

@@ -308,7 +308,7 @@ func (in Inbox) enter(ctx context.Context, all []*attempt) error {
 		return err
 	}
 	for i, a := range active {
-		a.ended, a.err = in.mayOpen(a.t, shares[i], a.tr.K)
+		a.ended, a.err = in.mayOpen(a, shares[i])
 	}
 	var changes []*outbox.Change
 	for _, a := range going(all) {
@@ -345,18 +345,18 @@ func (in Inbox) enter(ctx context.Context, all []*attempt) error {
 	return nil
 }
 
-// mayOpen judges what the keepers say of a grant that was received, of which k shares open
-// it: *RefusedError if not enough of them hold theirs. An access without a release would
-// tell the patient of an opening that never was. over reports that a keeper has stopped, or
-// destroyed its share.
-func (in Inbox) mayOpen(t *view.Thread, h held, k int) (over bool, err error) {
-	if h.held >= k {
+// mayOpen judges what the keepers say of a grant that was received: *RefusedError if not
+// enough of them hold theirs. An access without a release would tell the patient of an opening
+// that never was. over reports that so many say that they have stopped, or destroyed their
+// share, that the others do not open it.
+func (in Inbox) mayOpen(a *attempt, h held) (over bool, err error) {
+	switch {
+	case h.held >= a.tr.K:
 		return false, nil
+	case h.ended > a.tr.N-a.tr.K:
+		return true, nil
 	}
-	if h.ended == 0 {
-		return false, cmp.Or(h.err, error(in.refusedByKeeper(t, ledgerclient.NoShare)))
-	}
-	return true, nil
+	return false, cmp.Or(h.err, error(in.refusedByKeeper(a.t, ledgerclient.NoShare)))
 }
 
 // entered takes up what the ledger said to a new access.
@@ -480,8 +480,10 @@ func (in Inbox) askKeepers(ctx context.Context, all []*attempt) error {
 		switch {
 		case a.err != nil:
 		case a.refused != nil:
-			if a.err = a.refused; !a.refused.Filed && isTampered(why[i]) {
-				a.err = why[i]
+			// What keepers say before they have signed it is not believed without an answer;
+			// and one who has another log than this wallet's says more than a refusal.
+			if a.err = why[i]; a.refused.Filed || a.err == nil || a.refused.By == "ledger" && !isOtherLog(a.err) {
+				a.err = a.refused
 			}
 		case len(shares[i]) < a.tr.K:
 			a.err = cmp.Or(why[i], error(in.refusedByKeeper(a.t, ledgerclient.NoShare)))
@@ -493,6 +495,12 @@ func (in Inbox) askKeepers(ctx context.Context, all []*attempt) error {
 		}
 	}
 	return nil
+}
+
+// isOtherLog reports whether an answer is not what its keeper signs, or is about a log that
+// this wallet is not shown.
+func isOtherLog(err error) bool {
+	return isTampered(err) || is[*ledgerclient.ForkError](err) || is[*ledgerclient.RollbackError](err)
 }
 
 // released takes up the answer of a keeper: its share, or why it gives none; or why it is not

@@ -52,6 +52,9 @@ type desk struct {
 	lie    lyingKeeper                          // how it lies, as in lyingKeeper
 	evil   bool                                 // it takes revocations and acknowledges them, and goes on giving what it holds
 	holds  map[contract.ID]ledgerclient.Deposit // of an evil one
+	mute   bool                                 // it tells of its share, and signs no answer
+	ended  bool                                 // it says that every share has ended
+	says   func(*ledgerclient.Answer)           // changes what it signs to a request; nil: nothing is
 }
 
 // newHall founds a ledger of n institutions of which t sign a head and k open a grant.
@@ -335,6 +338,9 @@ func (d *desk) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.
 	if d.evil {
 		return ledgerclient.KeeperState{Grant: q.Grant, Held: true}, nil
 	}
+	if d.ended {
+		return ledgerclient.KeeperState{Grant: q.Grant, Ended: ledgerclient.Stopped}, nil
+	}
 	return d.Keeper.State(ctx, q)
 }
 
@@ -342,7 +348,14 @@ func (d *desk) Release(ctx context.Context, r ledgerclient.Request) (ledgerclien
 	if err := d.is(ctx, "release"); err != nil {
 		return ledgerclient.Answer{}, err
 	}
+	if d.mute {
+		return ledgerclient.Answer{}, &ledgerclient.UnreachableError{Service: "keeper", Err: errCut}
+	}
 	a, err := d.lie.Release(ctx, r)
+	if d.says != nil && err == nil {
+		d.says(&a)
+		ledgerclient.Sign(&a, d.key)
+	}
 	if x, ok := d.holds[r.Access.Subject]; d.evil && ok && err == nil && a.Code != ledgerclient.Released {
 		sc := crypto.ShareContext{Ledger: r.Ledger, Grant: r.Access.Subject, Keeper: d.Key(), Access: r.Access.ID(r.Ledger)}
 		a.Code, a.Sealed = ledgerclient.Released, must(crypto.SealShare(sc, x.Share, r.Response))(d.h.t)

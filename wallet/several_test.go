@@ -627,6 +627,76 @@ func TestAKeeperAheadOfTheHead(t *testing.T) {
 	}
 }
 
+// Threat: keepers say that a consent has ended, which the ledger does not show. The word of so
+// few that the others open it counts for nothing, and the word of all is shown as theirs; what
+// is signed about another history, or not signed, is not even that.
+func TestTheWordOfKeepers(t *testing.T) {
+	ended := func(a *ledgerclient.Answer) { a.Code, a.Sealed = ledgerclient.Revoked, nil }
+	forked := func(a *ledgerclient.Answer) { ended(a); a.Root[0] ^= 1 }
+	ahead := func(a *ledgerclient.Answer) { ended(a); a.Size++ }
+	for _, c := range []struct {
+		name      string
+		n, k      int
+		say       int // how many of them say it, the first
+		says      func(*ledgerclient.Answer)
+		of        int // how many of those change their answers so
+		silent    int // of the last
+		opens     bool
+		want      string // the code of the error
+		unreached bool
+	}{
+		{name: "one of four", n: 4, k: 2, say: 1, says: ended, of: 1, opens: true},
+		{name: "one of four, two silent", n: 4, k: 2, say: 1, says: ended, of: 1, silent: 2, unreached: true},
+		{name: "all of four", n: 4, k: 2, say: 4, says: ended, of: 4, want: "revoked/keeper"},
+		{name: "all of four, on another history", n: 4, k: 2, say: 4, says: forked, of: 4, want: "ledger-forked"},
+		{name: "all of four, one on another history", n: 4, k: 2, say: 4, says: forked, of: 1, want: "no-access"},
+		{name: "the only one", n: 1, k: 1, say: 1, says: ended, of: 1, want: "revoked/keeper"},
+		{name: "the only one, on another history", n: 1, k: 1, say: 1, says: forked, of: 1, want: "ledger-forked"},
+		{name: "the only one, which has seen more", n: 1, k: 1, say: 1, says: ahead, of: 1, want: "ledger-rolled-back"},
+		{name: "the only one, silent when it is to sign it", n: 1, k: 1, say: 1, of: 1, unreached: true},
+	} {
+		h := newHall(t, c.n, min(c.n, 3), c.k)
+		h.people()
+		id := h.given().ID
+		for line := range c.say {
+			d := h.desk(line)
+			if d.ended = true; line < c.of {
+				d.says = c.says
+			}
+			d.mute = c.says == nil
+		}
+		for line := range c.silent {
+			h.desk(c.n - 1 - line).silent = true
+		}
+		size := len(h.Shown)
+		_, _, err := h.opens(id)
+		if c.opens {
+			if err != nil || len(h.Shown) != size+1 {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		if err == nil || len(h.Shown) != size || c.unreached != (ledgerclient.Unreachable(err) != nil) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if c.want != "" && codeOf(err) != c.want {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// codeOf is the code of an error, with the values in it and its case.
+func codeOf(err error) string {
+	var coded interface{ Coded() error }
+	if errors.As(err, &coded) {
+		err = coded.Coded()
+	}
+	if e, ok := errors.AsType[*fault.Error](err); ok {
+		return e.Shown()
+	}
+	return ""
+}
+
 // An opening waits for nobody when it has enough shares: who is slower is not called silent.
 func TestASlowKeeperIsNotNamed(t *testing.T) {
 	h := newHall(t, 4, 3, 2)

@@ -139,6 +139,7 @@ var explained = []struct {
 	{&ledgerclient.TamperedError{What: "follow-ups of the thread opened at entry 3"}, "entries-hidden", 6},
 	{&ledgerclient.UnreachableError{Service: "keeper", Err: &folder.DamagedError{Entry: folder.NoEntry}}, "keeper-unreachable", 5},
 	{&ledgerclient.KeeperError{Code: ledgerclient.Revoked}, "revoked", 3},
+	{&wallet.RefusedError{By: "keeper", Code: ledgerclient.Destroyed, Consent: consent}, "destroyed", 3},
 	{&ledgerclient.StoreError{}, "store-refused", 1},
 	{&ledgerclient.BatchError{Errs: []error{nil, &ledgerclient.StoreError{}}}, "store-refused", 1},
 	{&ledgerclient.NotFoundError{What: "payload"}, "payload-not-found", 7},
