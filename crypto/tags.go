@@ -98,6 +98,7 @@ const (
 	TagToken           Tag = "carekey/v1/token"            // signed by an institution: a submit token
 	TagTokenShown      Tag = "carekey/v1/token-shown"      // signed by a token's key: it is shown to one node
 	TagTokensWithdrawn Tag = "carekey/v1/tokens-withdrawn" // signed by an institution: tokens that it has taken back
+	TagSite            Tag = "carekey/v1/site"             // signed by an institution and its keeper: where they are reached
 )
 
 // Tags of an order that several institutions keep, see ledgerclient/cometbft.

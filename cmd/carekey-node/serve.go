@@ -14,6 +14,7 @@ import (
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
 	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/spf13/cobra"
@@ -120,7 +121,16 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	for _, p := range cfg.Peers {
 		peer := p.peer()
-		opt.Peers, opt.Lists = append(opt.Peers, peer), append(opt.Lists, peer.Withdrawn)
+		opt.Peers, opt.Lists, opt.Sites = append(opt.Peers, peer), append(opt.Lists, peer.Withdrawn), append(opt.Sites, peer.Sites)
+	}
+	if len(cfg.Peers) > 0 {
+		if m, keys, err := ownMember(o.dir, cfg); err != nil {
+			log.Warn("where this node is reached is not told", "cause", err.Error())
+		} else {
+			opt.Site = func(number uint64) node.Site {
+				return node.NewSite(f.ID(), m, number, keys.Sign, keys.SignAsKeeper)
+			}
+		}
 	}
 	if opt.Witnesses, err = cfg.witnesses(); err != nil {
 		return err // readConfig has read them

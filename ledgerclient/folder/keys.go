@@ -48,6 +48,9 @@ func (k Keys) Keeper() crypto.PubKey { return k.keeper.Public() }
 // name it.
 func (k Keys) Sign(digest crypto.Hash) crypto.Signature { return k.entry.Sign(digest) }
 
+// SignAsKeeper signs a digest with the key of the keeper.
+func (k Keys) SignAsKeeper(digest crypto.Hash) crypto.Signature { return k.keeper.Sign(digest) }
+
 // files are the files of keys, with what is in them.
 func (k Keys) files() []founded {
 	return []founded{

@@ -35,8 +35,7 @@ type Member struct {
 const memberPrefix = "carekey-member1"
 
 func (m *Member) fields(c *codec.Codec) {
-	version := uint8(1)
-	codec.Int(c, &version)
+	versionOne(c)
 	codec.Sized[uint8](c, &m.Name, math.MaxUint8)
 	c.Bytes(m.Node.Checkpoint[:], m.Node.Key[:], m.Keeper[:])
 	codec.Counted[uint8](c, &m.URLs, MaxURLs, func(c *codec.Codec, u *string) { codec.Sized[uint8](c, u, MaxURL) })

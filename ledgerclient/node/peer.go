@@ -43,5 +43,17 @@ func (p *Peer) Withdrawn(ctx context.Context) ([]Withdrawn, error) {
 	return WithdrawnForm.Parse(b)
 }
 
+// Sites returns where the institutions are reached, as far as the peer knows. Nothing of it is
+// verified.
+func (p *Peer) Sites(ctx context.Context) ([]Site, error) { return p.wire.sites(ctx) }
+
+func (w *wire) sites(ctx context.Context) ([]Site, error) {
+	b, err := w.ask(ctx, question{service: ofLedger, path: PathSites, reads: true, urgent: true, limit: MaxSites})
+	if err != nil {
+		return nil, err
+	}
+	return SitesForm.Parse(b)
+}
+
 // Close ends the connections.
 func (p *Peer) Close() { p.wire.http.CloseIdleConnections() }

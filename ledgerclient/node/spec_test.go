@@ -24,7 +24,7 @@ func TestSpecification(t *testing.T) {
 			t.Errorf("%s: no %q", what, text)
 		}
 	}
-	for _, path := range []string{PathGenesis, PathConfig, PathCheckpoint, PathNews, PathWitnessed, PathTile, PathWithdrawn, PathCosign} {
+	for _, path := range []string{PathGenesis, PathConfig, PathCheckpoint, PathNews, PathWitnessed, PathTile, PathWithdrawn, PathSites, PathCosign} {
 		has("path", "| `GET "+strings.TrimPrefix(path, Prefix))
 	}
 	for _, path := range []string{PathEntries, PathUploads, PathUploadPart, PathUploadCommit, PathUploadAbort, PathCosign} {

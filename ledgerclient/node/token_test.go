@@ -26,6 +26,9 @@ func TestTokenVectors(t *testing.T) {
 		Until                                             contract.Hour
 		Hourly                                            uint32
 		Keys                                              []string
+		KeeperSecret                                      string `json:"keeper_secret"`
+		Name, URL, Fingerprint, Site                      string
+		Number                                            uint64
 	}
 	if err := json.Unmarshal(b, &v); err != nil {
 		t.Fatal(err)
@@ -70,6 +73,68 @@ func TestTokenVectors(t *testing.T) {
 	}
 	if lists, err := WithdrawnForm.Parse(raw(v.Withdrawn)); err != nil || len(lists) != 1 || !lists[0].Of(ledger, nodes) {
 		t.Errorf("%+v, %v", lists, err)
+	}
+
+	keeper := key(v.KeeperSecret)
+	m := Member{Name: v.Name, Node: nodes[1], Keeper: keeper.Public(), URLs: []string{v.URL}, Fingerprint: crypto.Hash(raw(v.Fingerprint))}
+	site := NewSite(ledger, m, v.Number, by.Sign, keeper.Sign)
+	if got := hex.EncodeToString(SitesForm.Marshal([]Site{site})); got != v.Site {
+		t.Errorf("site %s", got)
+	}
+	config := contract.Config{Nodes: nodes, Keepers: []crypto.PubKey{keeper.Public()}}
+	if sites, err := SitesForm.Parse(raw(v.Site)); err != nil || len(sites) != 1 || !sites[0].Of(ledger, &config) {
+		t.Errorf("%+v, %v", sites, err)
+	}
+}
+
+// Threat: a node says that the keepers of others are at its own place, or that a place of before
+// is the newest. What a keeper has not signed for this very ledger, node and place is none of
+// its sites, and an older one changes nothing.
+func TestForgedSites(t *testing.T) {
+	ledger := crypto.LedgerID{1}
+	node, keeper, other, stranger := crypto.GenerateKey(), crypto.GenerateKey(), crypto.GenerateKey(), crypto.GenerateKey()
+	config := &contract.Config{Nodes: []contract.Node{{Checkpoint: [32]byte{1}, Key: node.Public()}, {Checkpoint: [32]byte{2}, Key: other.Public()}},
+		Keepers: []crypto.PubKey{keeper.Public(), other.Public()}}
+	m := Member{Name: "City", Node: config.Nodes[0], Keeper: keeper.Public(), URLs: []string{"https://city.example"}}
+	good := NewSite(ledger, m, 7, node.Sign, keeper.Sign)
+	sites, n := NoSites(ledger, config).With(good)
+	if _, ok := sites.OfKeeper(keeper.Public()); n != 1 || !ok || sites.Whole() {
+		t.Fatalf("%d sites, %v", n, ok)
+	}
+	signed := func(change func(*Member), byNode, byKeeper *crypto.PrivateKey) Site {
+		m := m
+		change(&m)
+		return NewSite(ledger, m, 8, byNode.Sign, byKeeper.Sign)
+	}
+	moved := good
+	moved.URLs = []string{"https://evil.example"}
+	newer := good
+	newer.Number++
+	for what, s := range map[string]Site{
+		"of another ledger":               NewSite(crypto.LedgerID{2}, m, 8, node.Sign, keeper.Sign),
+		"not signed by the keeper":        signed(func(*Member) {}, node, node),
+		"not signed by the node":          signed(func(*Member) {}, keeper, keeper),
+		"another's keeper":                signed(func(m *Member) { m.Keeper = other.Public() }, node, node),
+		"a keeper that nobody named":      signed(func(m *Member) { m.Keeper = stranger.Public() }, node, stranger),
+		"a node that nobody named":        signed(func(m *Member) { m.Node.Key = stranger.Public() }, stranger, keeper),
+		"a node with another's signature": signed(func(m *Member) { m.Node.Checkpoint = [32]byte{2} }, node, keeper),
+		"a place that cannot be":          signed(func(m *Member) { m.URLs = []string{"http://evil.example"} }, node, keeper),
+		"another place":                   moved,
+		"another number":                  newer,
+		"older":                           NewSite(ledger, m, 6, node.Sign, keeper.Sign),
+	} {
+		if got, n := sites.With(s); n != 0 || len(got.All()) != 1 || got.All()[0].Number != 7 {
+			t.Errorf("%s: it counts", what)
+		}
+	}
+	m.URLs = []string{"https://elsewhere.example"}
+	sites, n = sites.With(NewSite(ledger, m, 9, node.Sign, keeper.Sign), good)
+	if s, _ := sites.Of(config.Nodes[0]); n != 1 || s.URLs[0] != m.URLs[0] {
+		t.Errorf("the newest is %v", s.URLs)
+	}
+	m = Member{Name: "Lake", Node: config.Nodes[1], Keeper: other.Public(), URLs: []string{"https://lake.example"}}
+	if sites, _ = sites.With(NewSite(ledger, m, 1, other.Sign, other.Sign)); !sites.Whole() {
+		t.Error("one is missing")
 	}
 }
 

@@ -36,6 +36,7 @@ const (
 	PathTile       = Prefix + "tile/"      // GET: see TilePath, BundlePath
 
 	PathWithdrawn = Prefix + "withdrawn" // GET: lists of withdrawn tokens, see Withdrawn
+	PathSites     = Prefix + "sites"     // GET: where the institutions are reached, see Site
 
 	PathEntries = Prefix + "entries" // POST: entries → Ordered, with News from HeaderFrom on
 

@@ -13,6 +13,7 @@ func TestWireIsTheSameBytes(t *testing.T) {
 		"answer to a batch":        "b8573477c81e8c05b8c4dbdca5fa7adcfdd94d2d28b15e6ce2272cd8a86fbaf6",
 		"news":                     "d085ed22a5776a6f4588188876aaf20114d4cdaa7dea19dc7b08354168bc7c53",
 		"withdrawn tokens":         "9ac94b185b0fd3111ab6fc9f1f3268c026a92bf6b1f9b6b6cf766b94a04e710a",
+		"sites":                    "7bdbf06bdf594b57fe42a2610e67a1a6b6bab95f89937c580378582fcd45cac4",
 		"begun upload":             "b0db7e6739d5897da436790378a519c4edda19a8a6e7cf347ef0cd58039dd1f2",
 		"batch of entries":         "7cd09e1efbba24bcf045304bc2a9559a12844a2502f2ea70b55f28a48463f44f",
 		"configs":                  "c0eeeaab7843d35111a48d8036a773abfe00f87233c94e5542ac80d556ea631c",

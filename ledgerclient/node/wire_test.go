@@ -81,6 +81,9 @@ func codecs() []sample {
 		of("answer to a batch", OrderedForm(3), ordered),
 		of("news", NewsForm, ordered.News),
 		of("withdrawn tokens", WithdrawnForm, []Withdrawn{{Giver: sampleEntry(3).Author, Number: 7, Keys: []crypto.PubKey{sampleEntry(1).Author, sampleEntry(2).Author}, Signature: sampleEntry(4).Signature}, {}}),
+		of("sites", SitesForm, []Site{{Member: Member{Name: "City", Node: contract.Node{Checkpoint: [32]byte{1}, Key: sampleEntry(1).Author}, Keeper: sampleEntry(2).Author,
+			URLs: []string{"https://city.example", "https://10.0.0.1:8443"}, Fingerprint: crypto.Hash{9}}, Number: 7, ByNode: sampleEntry(3).Signature, ByKeeper: sampleEntry(4).Signature},
+			{Member: Member{Name: "Lake", URLs: []string{"https://lake.example"}}}}),
 		of("begun upload", UploadBegunForm, begun),
 		of("configs", ConfigsForm, [][]byte{[]byte("one"), []byte("two")}),
 		{"entry bundle", EntryBundle(leafBytes(leaves)), func(b []byte) ([]byte, error) {
@@ -348,6 +351,7 @@ func FuzzEntries(f *testing.F)          { fuzzWire(f, "batch of entries") }
 func FuzzOrdered(f *testing.F)          { fuzzWire(f, "answer to a batch") }
 func FuzzNews(f *testing.F)             { fuzzWire(f, "news") }
 func FuzzWithdrawn(f *testing.F)        { fuzzWire(f, "withdrawn tokens") }
+func FuzzSites(f *testing.F)            { fuzzWire(f, "sites") }
 func FuzzConfigs(f *testing.F)          { fuzzWire(f, "configs") }
 func FuzzEntryBundle(f *testing.F)      { fuzzWire(f, "entry bundle") }
 func FuzzPuts(f *testing.F)             { fuzzWire(f, "puts") }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes token.json beside it: a submit token in each of its forms, and a list of withdrawn ones.
+"""Writes token.json beside it: a submit token in each of its forms, a list of withdrawn ones,
+and the site of the institution that gave it.
 
 A second implementation, made from ledgerclient/node/PROTOCOL.md. Hashes and the curve are
 those of crypto.py. The keys are public: never use them.
@@ -33,12 +34,19 @@ keys = sorted([token_key, key(b"another")[1], key(b"a third")[1]])
 body = b"\1" + giver + (1_795_000_000).to_bytes(8, "big") + len(keys).to_bytes(4, "big") + b"".join(keys)
 withdrawn = body + sign(giver_secret, H("tokens-withdrawn", ledger, body))
 
+keeper_secret, keeper = key(b"keeper")
+name, url, fingerprint, number = b"City hospital", b"https://city.example:8443", bytes([3] * 32), 1_795_000_000
+body = b"\1" + bytes([len(name)]) + name + node + giver + keeper + b"\1" + bytes([len(url)]) + url + b"\1" + fingerprint + number.to_bytes(8, "big")
+digest = H("site", ledger, body)
+site = body + sign(giver_secret, digest) + sign(keeper_secret, digest)
+
 vector = {
-    "about": "PROTOCOL.md of a node, \"Tokens\"; made by token.py beside this file. The keys are public: never use them.",
+    "about": "PROTOCOL.md of a node, \"Tokens\" and \"Sites\"; made by token.py beside this file. The keys are public: never use them.",
     "ledger": ledger.hex(), "node": node.hex(), "until": until, "hourly": hourly,
     "giver_secret": b32(giver_secret).hex(), "giver": giver.hex(), "token_secret": b32(token_secret).hex(),
     "invitation": text(begin + b32(token_secret) + signature), "shown": text(token + proof),
     "keys": [k.hex() for k in keys], "withdrawn": withdrawn.hex(),
+    "keeper_secret": b32(keeper_secret).hex(), "name": name.decode(), "url": url.decode(), "fingerprint": fingerprint.hex(), "number": number, "site": site.hex(),
 }
 with open(os.path.join(HERE, "token.json"), "w") as f:
     json.dump(vector, f, indent=1, ensure_ascii=False)

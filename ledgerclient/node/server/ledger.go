@@ -31,6 +31,7 @@ func (s *Server) newRoutes() map[string]map[string]route {
 		node.PathWitnessed:  get("witnessed", s.witnessedHead),
 		node.PathTile:       get("tile", s.tile),
 		node.PathWithdrawn:  get("withdrawn", s.withdrawn),
+		node.PathSites:      get("sites", s.tellSites),
 		node.PathEntries:    post(route{name: "entries", max: batch, stops: true, do: s.submit}),
 
 		node.PathBlobs: {

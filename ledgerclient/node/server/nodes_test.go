@@ -101,9 +101,11 @@ func (r *running) start() {
 	opt := Options{Clock: w.clock.now, Ledger: l, Limits: Limits{Rate: Rate{-1, 0}}}
 	for _, other := range w.nodes {
 		if other != r {
-			opt.Peers = append(opt.Peers, node.NewPeer([]string{other.http.URL}, crypto.Hash{}))
+			peer := node.NewPeer([]string{other.http.URL}, crypto.Hash{})
+			opt.Peers, opt.Sites = append(opt.Peers, peer), append(opt.Sites, peer.Sites)
 		}
 	}
+	opt.Site = func(number uint64) node.Site { return r.site(r.http.URL, number) }
 	r.server, err = newServer(ctx, r.folder, opt, w.clock.uptime)
 	w.must(err)
 	r.patience(2 * time.Minute)
@@ -114,6 +116,14 @@ func (r *running) start() {
 		r.folder.Close()
 	}
 	w.t.Cleanup(func() { r.stop() })
+}
+
+// site is what the node's institution says of where it is reached.
+func (r *running) site(url string, number uint64) node.Site {
+	k, err := folder.KeysIn(r.dir)
+	r.s.must(err)
+	m := node.Member{Name: "Institution", Node: k.Node(), Keeper: k.Keeper(), URLs: []string{url}}
+	return node.NewSite(r.s.config.LedgerID(), m, number, k.Sign, k.SignAsKeeper)
 }
 
 // patience is how long the node waits for others.
@@ -154,6 +164,48 @@ func (r *running) agreed() (ledgerclient.Head, error) {
 	s, err := ledgerclient.OpenNote(w.ledger, w.config.Nodes, raw.Bytes())
 	w.must(err)
 	return s.Under(w.config)
+}
+
+// Each institution says where it is reached, and whoever asks one of the nodes hears of all. A
+// node whose clock, or folder, is of before says again where it is now.
+func TestSites(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	for _, r := range s.nodes {
+		r.server.askSites(ctx)
+	}
+	told := func(r *running) []node.Site {
+		sites, err := node.NewPeer([]string{r.http.URL}, crypto.Hash{}).Sites(ctx)
+		s.must(err)
+		return sites
+	}
+	for _, r := range s.nodes {
+		sites := told(r)
+		for i, x := range sites {
+			if x.Node != s.config.Nodes[i] || x.Keeper != s.config.Keepers[i] || x.URLs[0] != s.nodes[i].http.URL || x.Number != uint64(s.clock.now().Unix()) || !x.Of(s.ledger, &s.config) {
+				t.Errorf("node %d says %+v", r.number, x)
+			}
+		}
+		if len(sites) != 3 {
+			t.Errorf("node %d knows %d", r.number, len(sites))
+		}
+	}
+	later := uint64(s.clock.now().Unix()) + 100
+	s.nodes[1].server.takeSites(s.nodes[0].site("https://before.example", later))
+	stranger := crypto.GenerateKey()
+	forged := s.nodes[2].site("https://evil.example", later+100)
+	forged.ByKeeper = stranger.Sign(crypto.Hash{})
+	s.nodes[1].server.takeSites(forged)
+	s.nodes[0].server.takeSites(told(s.nodes[1])...)
+	s.nodes[2].server.takeSites(told(s.nodes[0])...)
+	for i, x := range told(s.nodes[2]) {
+		want := uint64(s.clock.now().Unix())
+		if i == 0 {
+			want = later + 1
+		}
+		if x.Number != want || x.URLs[0] != s.nodes[i].http.URL {
+			t.Errorf("node %d is number %d at %s", i, x.Number, x.URLs[0])
+		}
+	}
 }
 
 // Several nodes as they run: who submits is answered when enough have signed what was ordered,

@@ -49,6 +49,10 @@ type Options struct {
 	Closed bool
 	// Lists ask the other nodes of the ledger for the tokens that were withdrawn.
 	Lists []func(context.Context) ([]node.Withdrawn, error)
+	// Site signs where this institution is reached, with a number; nil: that is not told.
+	Site func(number uint64) node.Site
+	// Sites ask the other nodes where each is reached.
+	Sites []func(context.Context) ([]node.Site, error)
 	// Ledger takes the entries if another than the folder keeps the order, of which the
 	// folder is then a replica. nil: the folder.
 	Ledger Ordered
@@ -162,6 +166,7 @@ type Server struct {
 	questions map[node.Asked]question
 	clock     *clockGuard
 	tokens    *tokens
+	sites     sites
 	buckets   *buckets
 	gate      gate
 	conns     room
@@ -245,6 +250,8 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	if err := s.SetClosed(opt.Closed); err != nil {
 		return nil, err
 	}
+	s.sites.all = node.NoSites(f.ID(), &config)
+	s.takeSites()
 	if err := s.joinNodes(ctx); err != nil {
 		return nil, err
 	}
@@ -300,6 +307,9 @@ func (s *Server) begin(run context.Context) {
 	}
 	if len(s.opt.Lists) > 0 {
 		s.every(run, listEvery, func() { s.askWithdrawn(run) })
+	}
+	if len(s.opt.Sites) > 0 {
+		s.every(run, siteEvery, func() { s.askSites(run) })
 	}
 	if s.opt.Ledger != nil { // what others ordered is served too
 		s.every(run, followEvery, func() {
