@@ -72,6 +72,13 @@ func KeeperName(c *contract.Config, line int) string {
 // its heads cannot be believed or come to an end.
 func Liars(c *contract.Config) int { return len(c.Nodes) - int(c.Threshold) }
 
+// Operators is how many institutions of a configuration have to break the rules together to
+// open without an entry, for which it takes as many keepers as open a grant, or to show two
+// histories, for which that many nodes must sign both.
+func Operators(c *contract.Config) int {
+	return min(int(c.Release), int(c.Threshold)-Liars(c))
+}
+
 // KeeperBound is for how long at most an honest keeper releases shares after enough nodes
 // have signed a head with a revocation: it judges by a head that enough nodes signed no
 // longer ago than that, and once they have signed one none of them gives a smaller one a

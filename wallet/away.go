@@ -99,6 +99,15 @@ func (lg Log) Verify(ctx context.Context, known Checked, progress func(done, tot
 // see [view.Genesis].
 func Genesis(dir string, id crypto.LedgerID) ([]byte, error) { return view.Genesis(dir, id) }
 
+// Sites returns where the institutions of a ledger are reached that the wallet in dir is on,
+// as KeepSites was told. It is in no way verified.
+func Sites(dir string, id crypto.LedgerID) []byte { return view.Sites(dir, id) }
+
+// KeepSites keeps that. The error is one of [Genesis] where the wallet is not on the ledger.
+func KeepSites(dir string, id crypto.LedgerID, sites []byte) error {
+	return view.KeepSites(dir, id, sites)
+}
+
 // Doubt returns what the clock says if it disagrees with the ledger's time, so that
 // what is open is judged without it; zero if it does not. It disagrees if it is before
 // the last entry (of that ledger hour), or too far from the newest head, or, where heads carry no time, more

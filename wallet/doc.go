@@ -13,10 +13,11 @@
 // name, the contacts, corrections of labels and own roles, which are the same
 // everywhere), tables (imported for labels) and, for each ledger, a folder
 // ledgers/ID with the first 16 digits of its id: genesis (its public configuration,
-// so that the wallet opens when the ledger is out of reach), state (the last
+// so that the wallet opens when the ledger is out of reach), sites (where its institutions
+// are reached, public and signed by them), state (the last
 // verified head), cache (what the ledger holds of this wallet), parts (what is known of
 // the parts of own records) and journal (changes on their way: the outbox). All but
-// wallet.json and genesis is sealed under a key from the wallet's root; no file and no
+// wallet.json, genesis and sites is sealed under a key from the wallet's root; no file and no
 // file name shows a name, a title or an address. The cache and the parts can be lost:
 // they are made again from the ledger and the store. While a wallet is made, restored or
 // removed, its settings have another name: making, restoring, removing.

@@ -15,7 +15,7 @@ var (
 	layoutFolders = layout(`ledgers(/{id}(/(journal|batch|parts))?)?`)
 	layoutFiles   = layout(
 		`wallet\.json|state|tables|key-check|lock(\.next)?|making|removing|restoring|key\.age(\.new)?|evidence-[0-9a-f]{8}-[0-9a-f]{8}`,
-		`ledgers/{id}/(state|cache|index|mark|genesis|config-[1-9][0-9]*)`,
+		`ledgers/{id}/(state|cache|index|mark|genesis|sites|config-[1-9][0-9]*)`,
 		`ledgers/{id}/journal/{id}-{id}`,
 		`ledgers/{id}/parts/{id}{id}{id}{id}(-persons)?`,
 		`ledgers/{id}/batch/(job|recipients|choices|(items|left|done)-[0-9]+)`,

@@ -147,3 +147,89 @@ func TestInstitutions(t *testing.T) {
 	}
 	d.mustRun("patient", "ledger", "verify")
 }
+
+// reached waits until each node knows where all are reached.
+func (d *institutions) reached() {
+	d.t.Helper()
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	limit := time.Now().Add(2 * time.Minute)
+	for i := range d.nodes {
+		for {
+			answer, err := client.Get("https://" + d.addresses[i] + node.PathSites)
+			d.must(err)
+			raw, err := io.ReadAll(answer.Body)
+			answer.Body.Close()
+			d.must(err)
+			if sites, err := node.SitesForm.Parse(raw); err == nil && len(sites) == len(d.nodes) {
+				break
+			}
+			if time.Now().After(limit) {
+				d.t.Fatalf("node %d does not know where all are reached", i+1)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
+// Promises 3, 4 and 8 where four institutions keep the ledger, two of whose keepers open what is
+// granted: each of them has its share, and with one institution away, be it the one whose
+// invitation a wallet has, all of it goes on.
+func TestKeepersOfInstitutions(t *testing.T) {
+	d := newInstitutions(t, 4)
+	d.reached()
+	addresses := map[string]string{}
+	for i, who := range []string{"patient", "clinic"} {
+		invitation := strings.TrimSpace(string(d.operator("invite", d.folder(i))))
+		addresses[who] = strings.TrimSpace(d.mustRun(who, "init", "--name", who, "--ledger", invitation, "--words-file", filepath.Join(d.dir, who+".words")))
+	}
+	d.mustRun("patient", "contact", "add", "Dr Smith", addresses["clinic"])
+	d.mustRun("clinic", "contact", "add", "Maria", addresses["patient"])
+	give := func(name string) (code, consent string) {
+		t.Helper()
+		d.must(os.WriteFile(filepath.Join(d.dir, name), []byte(name+"\n"), 0o600))
+		d.mustRun("patient", "record", "add", name)
+		records := d.list("patient", "record", "list")
+		var given struct{ Consent, Code string }
+		d.must(json.Unmarshal([]byte(d.mustRun("patient", "grant", "--to", "Dr Smith", "--record", records[len(records)-1]["id"].(string), "--for", "30d", "--yes", "--json")), &given))
+		return given.Code, given.Consent
+	}
+	fetch := func(code, name string) {
+		t.Helper()
+		d.mustRun("clinic", "fetch", code, "--flat", "-o", "got", "--reason", "check-up")
+		if got, err := os.ReadFile(filepath.Join(d.dir, "got", name)); err != nil || string(got) != name+"\n" {
+			t.Errorf("fetched %q, %v", got, err)
+		}
+	}
+	code, first := give("first")
+	if out := d.mustRun("patient", "consent", "show", first); !strings.Contains(out, "any 2 of 4 give the key to an opening") {
+		t.Error(out)
+	}
+	if out := d.mustRun("patient", "ledger", "info"); !strings.Contains(out, "gate: enforced, by several operators. Two of them") {
+		t.Error(out)
+	}
+	fetch(code, "first")
+
+	d.kill(0) // whose invitation the patient has
+	code, second := give("second")
+	if out := d.mustRun("patient", "consent", "show", second); !strings.Contains(out, "3 of 4 keepers hold shares") {
+		t.Error(out)
+	}
+	fetch(code, "second")
+	d.mustRun("patient", "ledger", "verify")
+	out := d.mustRun("patient", "revoke", second, "--yes")
+	if !strings.Contains(out, "at 3 of 4 keepers") || !strings.Contains(out, "no word of") {
+		t.Error(out)
+	}
+	if code, _, talk := d.run("clinic", "fetch", code, "-o", "again"); code != cli.ExitRefused {
+		t.Errorf("exit %d: %s", code, talk)
+	}
+	if code, out, talk := d.run("patient", "audit"); code != cli.ExitPartly || strings.Count(out, "check-up") != 2 || !strings.Contains(talk, "Keeper 1 ") {
+		t.Errorf("exit %d: %s%s", code, out, talk)
+	}
+
+	d.serve(0)
+	d.kill(1) // whose invitation the clinic has
+	code, _ = give("third")
+	fetch(code, "third")
+}

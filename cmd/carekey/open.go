@@ -212,7 +212,9 @@ func (o opener) dial(ctx context.Context, l *ledger) error {
 	if doc, err := wallet.Genesis(o.dir, l.at.node.Ledger); err == nil {
 		opt.Genesis = doc
 	}
-	n, err := node.Dial(ctx, *l.at.node, opt)
+	id := l.at.node.Ledger
+	opt.Sites, opt.Keep = wallet.Sites(o.dir, id), func(sites []byte) error { return wallet.KeepSites(o.dir, id, sites) }
+	n, err := node.Reach(ctx, *l.at.node, opt)
 	if err != nil {
 		return err
 	}

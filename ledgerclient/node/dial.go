@@ -11,6 +11,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Options are how a node is spoken to.
@@ -18,6 +19,11 @@ type Options struct {
 	// Genesis is the ledger's first configuration document, if it is at hand: then
 	// Dial asks the node nothing.
 	Genesis []byte
+	// Sites are those that Keep was given before, for [Reach].
+	Sites []byte
+	// Keep keeps sites; with an error it is tried again before the connections end. nil:
+	// nobody does.
+	Keep func(sites []byte) error
 	// Wait is how long the node may take to begin an answer; 0 is 30 seconds. Once it
 	// has begun, an answer may take that long and a second for every 16 KiB.
 	Wait time.Duration
@@ -30,7 +36,9 @@ type Node struct {
 	id      crypto.LedgerID
 	place   string
 	genesis []byte
-	keepers []crypto.PubKey
+	config  *contract.Config
+	self    [32]byte                                       // its key for checkpoints
+	others  func(size uint64) (root tlog.Hash, known bool) // heads that other nodes have shown; nil: there are none
 
 	mu    sync.Mutex
 	heads []seen // newest last: the heads that the node showed, as many as matter
@@ -49,7 +57,7 @@ func Dial(ctx context.Context, inv Invitation, opt Options) (*Node, error) {
 	if !inv.Valid() {
 		return nil, ErrInvitation.With("fault", crypto.FaultMalformed)
 	}
-	n := &Node{wire: newWire(&inv, opt.Wait), id: inv.Ledger, place: inv.Place(), genesis: opt.Genesis}
+	n := &Node{wire: newWire(&inv, opt.Wait), id: inv.Ledger, place: inv.Place(), genesis: opt.Genesis, self: inv.Node}
 	if n.genesis == nil {
 		var err error
 		if n.genesis, err = n.wire.ask(ctx, question{service: ofLedger, path: PathGenesis, reads: true, limit: MaxDocument}); err != nil {
@@ -66,7 +74,7 @@ func Dial(ctx context.Context, inv Invitation, opt Options) (*Node, error) {
 	if !slices.ContainsFunc(config.Nodes, func(n contract.Node) bool { return n.Checkpoint == inv.Node }) || config.Name != inv.Name {
 		return nil, &ledgerclient.TamperedError{What: "configuration document", Err: fmt.Errorf("its name or its key is not that of the invitation")}
 	}
-	n.keepers = config.Keepers
+	n.config = &config
 	return n, nil
 }
 
@@ -77,11 +85,11 @@ func (n *Node) Close() error {
 }
 
 // Away returns the properties of a node that Dial did not reach.
-func Away(inv Invitation) ledgerclient.Properties { return properties(inv.URLs[0]) }
+func Away(inv Invitation) ledgerclient.Properties { return properties(inv.URLs[0], 1) }
 
-func properties(url string) ledgerclient.Properties {
+func properties(url string, operators int) ledgerclient.Properties {
 	return ledgerclient.Properties{
-		Gate: ledgerclient.Enforced, Reach: url, Clock: "node", Remote: true, Operators: 1, Freshness: HeadAge,
+		Gate: ledgerclient.Enforced, Reach: url, Clock: "node", Remote: true, Operators: operators, Freshness: HeadAge,
 	}
 }
 
@@ -90,8 +98,8 @@ func properties(url string) ledgerclient.Properties {
 // known there.
 func (n *Node) Services() ledgerclient.Services {
 	s := ledgerclient.Services{Ledger: ledger{n}, Store: store{n}, Place: n.place}
-	if len(n.keepers) == 1 {
-		s.Keepers = []ledgerclient.Keeper{keeper{n, n.keepers[0]}}
+	if keys := n.config.Keepers; len(keys) == 1 {
+		s.Keepers = []ledgerclient.Keeper{keeper{n, keys[0]}}
 	}
 	return s
 }

@@ -26,7 +26,7 @@ type ledger struct{ n *Node }
 
 // Properties are those of every node: they are not the node's word.
 func (l ledger) Properties() ledgerclient.Properties {
-	return properties(l.n.wire.urls[0])
+	return properties(l.n.wire.urls[0], ledgerclient.Operators(l.n.config))
 }
 
 func (l ledger) Genesis(context.Context) ([]byte, error) { return l.n.genesis, nil }
@@ -152,8 +152,16 @@ func (l ledger) Checkpoint(ctx context.Context) ([]byte, error) {
 	return news.Note, nil
 }
 
-// head returns the root of a head that was shown, and the size of the newest.
+// head returns the root of a head that was shown, also by another node, and the size of the
+// newest that this one has shown.
 func (n *Node) head(size uint64) (root tlog.Hash, known bool, newest uint64) {
+	if root, known, newest = n.shown(size); !known && n.others != nil {
+		root, known = n.others(size)
+	}
+	return root, known, newest
+}
+
+func (n *Node) shown(size uint64) (root tlog.Hash, known bool, newest uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, h := range n.heads {
@@ -196,17 +204,24 @@ func (l ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerc
 	return out, nil
 }
 
+// read notes that leaves are read which follow on those that are known.
+func (n *Node) read(from, to uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ahead.have == from {
+		n.ahead.have = to
+	}
+}
+
 // Leaves returns what came along with a checkpoint, or reads entry bundles. A bundle that is not full is asked for at the width
 // that the newest checkpoint has of it, so that mirrors have it too.
 func (l ledger) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error) {
 	if from >= to {
 		return nil, nil
 	}
+	l.n.read(from, to)
 	l.n.mu.Lock()
 	a := &l.n.ahead
-	if a.have == from {
-		a.have = to
-	}
 	known := a.news.Leaves
 	if a.from <= from && to-a.from <= uint64(len(known)) {
 		known = known[from-a.from : to-a.from]
@@ -214,7 +229,7 @@ func (l ledger) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, e
 		return known, nil
 	}
 	l.n.mu.Unlock()
-	_, _, size := l.n.head(0)
+	_, _, size := l.n.shown(0)
 	size = max(size, to)
 	first, last := from/BundleWidth, (to-1)/BundleWidth
 	bundles := make([][]contract.Leaf, last-first+1)

@@ -18,6 +18,7 @@ import (
 // Files of the folder that a wallet keeps of each of its ledgers.
 const (
 	cacheFile   = "cache"   // sealed frames: what the ledger holds of this wallet; can be rebuilt
+	sitesFile   = "sites"   // where the institutions of the ledger are reached, as they have signed it: what it is is the matter of whoever reaches them
 	GenesisFile = "genesis" // the ledger's configuration document, public: opens the wallet when the ledger is out of reach
 )
 
@@ -62,6 +63,25 @@ func Documents(dir string, id crypto.LedgerID) ([][]byte, error) {
 		}
 		docs = append(docs, doc)
 	}
+}
+
+// Sites returns what KeepSites kept of a ledger, of which nothing is verified; nil if there
+// is nothing that can be read.
+func Sites(dir string, id crypto.LedgerID) []byte {
+	b, err := home.ReadFile(dir, filepath.Join(home.LedgerFolder(id), sitesFile))
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// KeepSites keeps where a ledger's institutions are reached, if the wallet in dir is on it.
+func KeepSites(dir string, id crypto.LedgerID, sites []byte) error {
+	if _, err := Genesis(dir, id); err != nil {
+		return err
+	}
+	f := home.Folder{Dir: dir, Ledger: home.LedgerFolder(id)}
+	return f.Write(f.In(sitesFile), sites)
 }
 
 // keepDocuments keeps the configuration documents that followed since the wallet

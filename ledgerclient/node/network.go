@@ -1,0 +1,498 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Turn is how long a node may take before the next one is asked too.
+const Turn = 2 * time.Second
+
+// copies is at how many nodes a payload is stored, if there are so many.
+const copies = 2
+
+// Network is a ledger at the nodes of its institutions: each of their keepers where that
+// is reached, and ledger and store at any of them. The node of the invitation is asked first,
+// and then the next in the order of the configuration: always the same, so that few learn who
+// asks. One that gives no answer is asked last from then on. Its methods are safe for
+// concurrent use.
+//
+// A ledger of one institution is one node: then it is that [Node] and nothing else.
+type Network struct {
+	inv   Invitation
+	first *Node // of the invitation
+	opt   Options
+
+	mu    sync.Mutex
+	order []*Node // as they are asked
+	sites Sites
+	old   bool // sites that are not kept yet, or a node was not where they say
+}
+
+// Reach prepares to speak with the nodes of the ledger of an invitation. Which there are is
+// asked for where Options do not know it; as long as it is not known of some, their
+// keepers are not among the services. Errors: those of Dial.
+func Reach(ctx context.Context, inv Invitation, opt Options) (*Network, error) {
+	first, err := Dial(ctx, inv, opt)
+	if err != nil {
+		return nil, err
+	}
+	nw := &Network{inv: inv, first: first, opt: opt, order: []*Node{first}, sites: NoSites(first.id, first.config)}
+	if len(first.config.Nodes) == 1 {
+		return nw, nil
+	}
+	if some, err := SitesForm.Parse(opt.Sites); err == nil {
+		nw.sites, _ = nw.sites.With(some...)
+	}
+	if !nw.sites.Whole() {
+		nw.ask(ctx, first)
+	}
+	nw.lay()
+	return nw, nil
+}
+
+// ask asks a node for sites. Without an answer there are those that are known.
+func (nw *Network) ask(ctx context.Context, n *Node) {
+	ctx, cancel := context.WithTimeout(ctx, peerWait)
+	defer cancel()
+	some, err := n.wire.sites(ctx)
+	if err != nil {
+		return
+	}
+	taken := 0
+	if nw.sites, taken = nw.sites.With(some...); taken > 0 {
+		nw.old = true
+		nw.keep()
+	}
+}
+
+// keep keeps the sites.
+func (nw *Network) keep() {
+	if nw.opt.Keep != nil && nw.opt.Keep(SitesForm.Marshal(nw.sites.All())) == nil {
+		nw.old = false
+	}
+}
+
+// lay makes the nodes, from that of the invitation on in the order of the configuration. Where
+// the invitation leads to another place than that of its node's site, it is asked last, and
+// has no keeper.
+func (nw *Network) lay() {
+	inv, nodes := nw.inv, nw.first.config.Nodes
+	begin := max(0, slices.IndexFunc(nodes, func(n contract.Node) bool { return n.Checkpoint == inv.Node }))
+	var order []*Node
+	for i := range nodes {
+		site, ok := nw.sites.Of(nodes[(begin+i)%len(nodes)])
+		switch {
+		case !ok:
+		case nw.isFirst(site):
+			order = append(order, nw.first)
+		default:
+			at := Invitation{Ledger: inv.Ledger, Node: site.Node.Checkpoint, Name: inv.Name, URLs: site.URLs, Fingerprint: site.Fingerprint, Token: inv.Token}
+			order = append(order, &Node{wire: newWire(&at, nw.opt.Wait), id: inv.Ledger, place: nw.first.place, genesis: nw.first.genesis, config: nw.first.config, self: site.Node.Checkpoint})
+		}
+	}
+	if !slices.Contains(order, nw.first) {
+		order = append(order, nw.first)
+		if _, ok := nw.sites.Of(nodes[begin]); !ok { // it is what is known of its node
+			order = slices.Insert(order[:len(order)-1], 0, nw.first)
+		}
+	}
+	for _, n := range order {
+		n.others = nw.head
+	}
+	nw.order = order
+}
+
+// isFirst reports whether a site is where the invitation leads.
+func (nw *Network) isFirst(s Site) bool {
+	return s.Node.Checkpoint == nw.inv.Node && s.Fingerprint == nw.inv.Fingerprint && slices.Equal(s.URLs, nw.inv.URLs)
+}
+
+// Close ends the connections. Before that it looks where the nodes are now, if one was not
+// where it was known to be, and keeps that.
+func (nw *Network) Close() error {
+	nw.mu.Lock()
+	defer nw.mu.Unlock()
+	if nw.old && len(nw.order) > 1 {
+		nw.ask(context.Background(), nw.order[0])
+		nw.keep()
+	}
+	var errs []error
+	for _, n := range nw.order {
+		errs = append(errs, n.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Services are the ledger, the store, and the keepers of which it is known where they are
+// reached.
+func (nw *Network) Services() ledgerclient.Services {
+	s := nw.first.Services()
+	if len(nw.order) == 1 {
+		return s
+	}
+	s.Ledger, s.Store, s.Keepers = logs{nw}, stores{nw}, nil
+	for _, key := range nw.first.config.Keepers {
+		site, ok := nw.sites.OfKeeper(key)
+		if !ok {
+			continue
+		}
+		for _, n := range nw.order {
+			if n.self == site.Node.Checkpoint && (n != nw.first || nw.isFirst(site)) {
+				s.Keepers = append(s.Keepers, keeper{n, key})
+				break
+			}
+		}
+	}
+	return s
+}
+
+// asked are the nodes in the order in which they are asked.
+func (nw *Network) asked() []*Node {
+	nw.mu.Lock()
+	defer nw.mu.Unlock()
+	return slices.Clone(nw.order)
+}
+
+// failed puts a node behind the others.
+func (nw *Network) failed(n *Node) {
+	nw.mu.Lock()
+	defer nw.mu.Unlock()
+	if i := slices.Index(nw.order, n); i >= 0 {
+		nw.order, nw.old = append(slices.Delete(nw.order, i, i+1), n), true
+	}
+}
+
+// head is the root of a head that one of the nodes has shown.
+func (nw *Network) head(size uint64) (root tlog.Hash, known bool) {
+	for _, n := range nw.asked() {
+		if root, known, _ := n.shown(size); known {
+			return root, true
+		}
+	}
+	return root, false
+}
+
+// some asks the nodes until one has an answer: the next one when one fails, or has taken its
+// Turn. Without an answer the error is the one that says most.
+func some[T any](ctx context.Context, nw *Network, nodes []*Node, ask func(context.Context, *Node) (T, error)) (T, error) {
+	if len(nodes) == 1 {
+		return ask(ctx, nodes[0])
+	}
+	parent := ctx
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	type said struct {
+		at  int
+		v   T
+		err error
+	}
+	answers := make(chan said, len(nodes))
+	turn := time.NewTimer(0)
+	defer turn.Stop()
+	var none T
+	var worst error
+	begun, open := 0, map[int]bool{}
+	for begun < len(nodes) || len(open) > 0 {
+		select {
+		case <-turn.C:
+			if begun == len(nodes) {
+				continue
+			}
+			at := begun
+			begun, open[at] = begun+1, true
+			go func() {
+				defer crash.Report()
+				v, err := ask(ctx, nodes[at])
+				answers <- said{at, v, err}
+			}()
+			turn.Reset(Turn)
+		case a := <-answers:
+			delete(open, a.at)
+			if a.err == nil {
+				for at := range open {
+					if at < a.at { // the others were not given their turn
+						nw.failed(nodes[at])
+					}
+				}
+				return a.v, nil
+			}
+			if err := parent.Err(); err != nil {
+				return none, err
+			}
+			if isAway(a.err) {
+				nw.failed(nodes[a.at])
+			}
+			worst = worse(worst, a.err)
+			turn.Reset(0)
+		}
+	}
+	return none, worst
+}
+
+// isAway reports whether an error means that a node is not where it was looked for.
+func isAway(err error) bool {
+	_, other := fault.As(err, ErrCertificate)
+	_, unknown := fault.As(err, ErrAuthority)
+	return other || unknown || ledgerclient.Unreachable(err) != nil
+}
+
+// worse is the error of two nodes that says more: that one is not what it should be, then why
+// one that answers cannot do it, then that one is silent, then what one has not.
+func worse(a, b error) error {
+	if a == nil || weight(b) > weight(a) {
+		return b
+	}
+	return a
+}
+
+func weight(err error) int {
+	switch u := ledgerclient.Unreachable(err); {
+	case is[*ledgerclient.TamperedError](err), is[*ledgerclient.ForkError](err), is[*ledgerclient.RollbackError](err):
+		return 4
+	case u != nil && u.Answered:
+		return 3
+	case u != nil:
+		return 2
+	case is[*ledgerclient.NotFoundError](err):
+		return 0
+	}
+	return 1
+}
+
+// logs is the log at the nodes of a Network.
+type logs struct{ nw *Network }
+
+var (
+	_ ledgerclient.Configured = logs{}
+	_ ledgerclient.Follower   = logs{}
+	_ ledgerclient.Witnessed  = logs{}
+)
+
+func (l logs) Properties() ledgerclient.Properties     { return ledger{l.nw.first}.Properties() }
+func (l logs) Genesis(context.Context) ([]byte, error) { return l.nw.first.genesis, nil }
+func (l logs) Configs(ctx context.Context) ([][]byte, error) {
+	return some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) ([][]byte, error) { return ledger{n}.Configs(ctx) })
+}
+func (l logs) Witnessed(ctx context.Context) ([]byte, error) {
+	return some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) ([]byte, error) { return ledger{n}.Witnessed(ctx) })
+}
+func (l logs) Checkpoint(ctx context.Context) ([]byte, error) {
+	return some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) ([]byte, error) { return ledger{n}.Checkpoint(ctx) })
+}
+
+// From tells all nodes, and so their keepers: what was ordered through one of them the others
+// read before they answer.
+func (l logs) From(position uint64) {
+	for _, n := range l.nw.asked() {
+		ledger{n}.From(position)
+	}
+}
+
+// Append submits at one node, and at the next if that one gives no answer: the same entries
+// again are the same.
+func (l logs) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
+	return some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) ([]ledgerclient.Outcome, error) {
+		return ledger{n}.Append(ctx, entries)
+	})
+}
+
+// showed are the nodes, those before the others that have shown a head of that size or a
+// larger one.
+func (l logs) showed(size uint64) []*Node {
+	nodes := l.nw.asked()
+	has := func(n *Node) int {
+		if _, _, newest := n.shown(size); newest >= size {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(nodes, func(a, b *Node) int { return cmp.Compare(has(a), has(b)) })
+	return nodes
+}
+
+func (l logs) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error) {
+	leaves, err := some(ctx, l.nw, l.showed(to), func(ctx context.Context, n *Node) ([]contract.Leaf, error) { return ledger{n}.Leaves(ctx, from, to) })
+	if err == nil {
+		for _, n := range l.nw.asked() {
+			n.read(from, to)
+		}
+	}
+	return leaves, err
+}
+
+func (l logs) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto.Hash, error) {
+	return some(ctx, l.nw, l.showed(new), func(ctx context.Context, n *Node) ([]crypto.Hash, error) {
+		return ledger{n}.ProveConsistency(ctx, old, new)
+	})
+}
+
+// stores is the store at the nodes of a Network. Each payload is at some of them.
+type stores struct{ nw *Network }
+
+var _ ledgerclient.BulkStore = stores{}
+
+// everywhere does something at as many nodes as there are to be copies, at the same time: at
+// the next one where it fails.
+func everywhere[T any](ctx context.Context, nw *Network, do func(context.Context, *Node) (T, error)) ([]T, error) {
+	nodes := nw.asked()
+	done := make([]T, min(copies, len(nodes)))
+	errs := make([]error, len(done))
+	next := make(chan *Node, len(nodes))
+	for _, n := range nodes {
+		next <- n
+	}
+	close(next)
+	var wg sync.WaitGroup
+	for i := range done {
+		wg.Go(func() {
+			defer crash.Report()
+			errs[i] = &ledgerclient.UnreachableError{Service: ofStore, Err: errNoNode}
+			for n := range next {
+				v, err := do(ctx, n)
+				if err == nil {
+					done[i], errs[i] = v, nil
+					return
+				}
+				if ctx.Err() != nil {
+					errs[i] = ctx.Err()
+					return
+				}
+				if isAway(err) {
+					nw.failed(n)
+				}
+				errs[i] = err
+			}
+		})
+	}
+	wg.Wait()
+	var worst error
+	for _, err := range errs {
+		if err != nil {
+			worst = worse(worst, err)
+		}
+	}
+	return done, worst
+}
+
+var errNoNode = errors.New("too few nodes give an answer")
+
+func (s stores) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
+	_, err := everywhere(ctx, s.nw, func(ctx context.Context, n *Node) (struct{}, error) { return struct{}{}, store{n}.PutBlobs(ctx, puts) })
+	return err
+}
+
+// Erase tells one node: each erases what it has when it orders the withdrawal.
+func (s stores) Erase(ctx context.Context, withdrawal contract.Entry) error {
+	_, err := some(ctx, s.nw, s.nw.asked(), func(ctx context.Context, n *Node) (struct{}, error) {
+		return struct{}{}, store{n}.Erase(ctx, withdrawal)
+	})
+	return err
+}
+
+// Blob opens a payload at the first node that has it. It is read on with the caller's context.
+func (s stores) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
+	return some(ctx, s.nw, s.nw.asked(), func(_ context.Context, n *Node) (ledgerclient.Blob, error) { return store{n}.Blob(ctx, loc) })
+}
+
+// Blobs asks the next node for what one has not.
+func (s stores) Blobs(ctx context.Context, locs []crypto.Locator, take func(int, ledgerclient.Blob, error) error) error {
+	left := make([]int, len(locs))
+	for i := range left {
+		left[i] = i
+	}
+	why := make([]error, len(locs))
+	for _, n := range s.nw.asked() {
+		if len(left) == 0 {
+			return nil
+		}
+		some := make([]crypto.Locator, len(left))
+		for k, i := range left {
+			some[k] = locs[i]
+		}
+		var again []int
+		away := false
+		err := store{n}.Blobs(ctx, some, func(k int, b ledgerclient.Blob, err error) error {
+			if err == nil {
+				return take(left[k], b, nil)
+			}
+			away = away || isAway(err)
+			why[left[k]] = worse(why[left[k]], err)
+			again = append(again, left[k])
+			return ctx.Err()
+		})
+		if err != nil {
+			return err
+		}
+		if away {
+			s.nw.failed(n)
+		}
+		left = again
+	}
+	for _, i := range left {
+		if err := take(i, nil, why[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Upload begins the upload of a content to each of the nodes that will have it.
+func (s stores) Upload(ctx context.Context) (ledgerclient.Upload, error) {
+	all, err := everywhere(ctx, s.nw, func(ctx context.Context, n *Node) (ledgerclient.Upload, error) { return store{n}.Upload(ctx) })
+	u := uploads(slices.DeleteFunc(all, func(u ledgerclient.Upload) bool { return u == nil }))
+	if err != nil {
+		u.Abort()
+		return nil, err
+	}
+	return u, nil
+}
+
+// uploads are one content on its way to several nodes.
+type uploads []ledgerclient.Upload
+
+// each does something with all of them at the same time.
+func (us uploads) each(do func(u ledgerclient.Upload) error) error {
+	errs := make([]error, len(us))
+	var wg sync.WaitGroup
+	for i, u := range us {
+		wg.Go(func() {
+			defer crash.Report()
+			errs[i] = do(u)
+		})
+	}
+	wg.Wait()
+	return cmp.Or(errs...)
+}
+
+func (us uploads) Write(p []byte) (int, error) {
+	if err := us.each(func(u ledgerclient.Upload) error { _, err := u.Write(p); return err }); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Sum is that of any of them: each hashes what it was given here, and not at the node.
+func (us uploads) Sum() (size int64, head crypto.Hash, err error) {
+	if err = us.each(func(u ledgerclient.Upload) error { _, _, err := u.Sum(); return err }); err != nil {
+		return 0, head, err
+	}
+	return us[0].Sum()
+}
+
+func (us uploads) Commit(put ledgerclient.Put) error {
+	return us.each(func(u ledgerclient.Upload) error { return u.Commit(put) })
+}
+
+func (us uploads) Abort() error { return us.each(ledgerclient.Upload.Abort) }

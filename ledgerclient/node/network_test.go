@@ -1,0 +1,347 @@
+package node_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/ledgertest"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+// places are the nodes of a ledger as somebody who asks them sees them: what they say of the
+// log is that of all, and each keeps what it is given.
+type places struct {
+	*ledgertest.Network
+	t       *testing.T
+	members []node.Member
+	servers []*httptest.Server
+	keepers []ledgertest.Institution
+	sites   []node.Site // as they are told
+
+	mu    sync.Mutex
+	asked [][]string                  // of each node, in order
+	blobs []map[crypto.Locator][]byte // at each node
+	shown []string                    // the tokens
+	mute  int                         // this one begins no answer until the test ends; -1: none
+	ends  chan struct{}
+}
+
+func newPlaces(t *testing.T) *places {
+	p := &places{t: t, mute: -1, ends: make(chan struct{}), asked: make([][]string, 4), blobs: make([]map[crypto.Locator][]byte, 4), shown: make([]string, 4)}
+	p.Network = &ledgertest.Network{Members: ledgertest.Institutions("place", 4), Threshold: 3, Release: 2}
+	p.keepers = ledgertest.Institutions("keeper of place", 4)
+	for _, k := range p.keepers {
+		p.Keepers = append(p.Keepers, k.Key.Public())
+	}
+	p.Found()
+	for i, m := range p.Members {
+		p.blobs[i] = map[crypto.Locator][]byte{}
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(i, w, r) }))
+		t.Cleanup(s.Close)
+		p.servers = append(p.servers, s)
+		p.members = append(p.members, node.Member{Name: "Place", Node: m.Node(), Keeper: p.Keepers[i], URLs: []string{s.URL}})
+		p.sites = append(p.sites, node.NewSite(p.ID(), p.members[i], 7, m.Key.Sign, p.keepers[i].Key.Sign))
+	}
+	t.Cleanup(func() { close(p.ends) }) // before the servers are closed
+	return p
+}
+
+func (p *places) serve(i int, w http.ResponseWriter, r *http.Request) {
+	path := strings.TrimPrefix(r.URL.Path, node.Prefix)
+	body, _ := io.ReadAll(r.Body)
+	p.mu.Lock()
+	p.asked[i] = append(p.asked[i], path)
+	if token := r.Header.Get("Authorization"); token != "" {
+		p.shown[i] = strings.TrimPrefix(token, "Bearer ")
+	}
+	mute := p.mute == i
+	p.mu.Unlock()
+	if mute {
+		select {
+		case <-p.ends:
+		case <-r.Context().Done():
+		}
+		return
+	}
+	switch r.URL.Path {
+	case node.PathGenesis:
+		doc, _ := p.Genesis(ctx)
+		w.Write(doc)
+	case node.PathSites:
+		w.Write(node.SitesForm.Marshal(p.sites))
+	case node.PathCheckpoint:
+		note, _ := p.Checkpoint(ctx)
+		w.Write(note)
+	case node.PathBlobs:
+		if r.Method == http.MethodPost {
+			puts, err := node.PutsForm.Parse(body)
+			if err != nil {
+				p.t.Error(err)
+			}
+			p.mu.Lock()
+			for _, x := range puts {
+				p.blobs[i][x.Locators[0]] = bytes.Clone(x.Blob)
+			}
+			p.mu.Unlock()
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		loc, _ := hex.DecodeString(r.Header.Get(node.HeaderLocator))
+		p.mu.Lock()
+		b, ok := p.blobs[i][crypto.Locator(loc)]
+		p.mu.Unlock()
+		if !ok {
+			w.Header().Set("Content-Type", node.TypeProblem)
+			w.WriteHeader(http.StatusNotFound)
+			w.Write(noPayload())
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+		w.Write(b)
+	case node.PathBulk:
+		questions, _ := node.BulkForm.Parse(body)
+		said := make([]node.Said, len(questions))
+		for k, q := range questions {
+			p.mu.Lock()
+			b, ok := p.blobs[i][crypto.Locator(q.Message)]
+			p.mu.Unlock()
+			said[k] = node.Said{How: node.SaidProblem, Answer: noPayload()}
+			if ok {
+				said[k] = node.Said{How: node.SaidAnswer, Answer: node.BeginningForm.Marshal(node.Beginning{Size: uint64(len(b)), Bytes: b})}
+			}
+		}
+		w.Write(node.SaidForm(len(said)).Marshal(said))
+	default:
+		p.t.Errorf("node %d is asked %s", i, path)
+	}
+}
+
+func noPayload() []byte {
+	b, err := json.Marshal(node.ProblemOf(&ledgerclient.NotFoundError{What: "payload"}))
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// invitation is to a node.
+func (p *places) invitation(i int) node.Invitation {
+	return node.Invitation{Ledger: p.ID(), Node: p.members[i].Node.Checkpoint, Name: p.Config().Name, URLs: p.members[i].URLs}
+}
+
+func (p *places) reach(i int, opt node.Options) *node.Network {
+	p.t.Helper()
+	nw, err := node.Reach(ctx, p.invitation(i), opt)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return nw
+}
+
+// were forgets what the nodes were asked, and returns it.
+func (p *places) were() (asked [4]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.asked {
+		asked[i], p.asked[i] = strings.Join(p.asked[i], " "), nil
+	}
+	return asked
+}
+
+// isMute makes a node give no answer any more.
+func (p *places) isMute(i int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = i
+}
+
+// A wallet that was invited to one node reaches the keepers of all, and asks no further while
+// what it kept of them is right.
+func TestReach(t *testing.T) {
+	p := newPlaces(t)
+	var kept []byte
+	opt := node.Options{Keep: func(sites []byte) error { kept = bytes.Clone(sites); return nil }}
+	nw := p.reach(1, opt)
+	var keys []crypto.PubKey
+	for _, k := range nw.Services().Keepers {
+		keys = append(keys, k.Key())
+	}
+	if !slices.Equal(keys, p.Keepers) || nw.Services().Ledger.Properties().Operators != 2 {
+		t.Errorf("the keepers %v", keys)
+	}
+	if asked := p.were(); asked != [4]string{1: "genesis sites"} || kept == nil {
+		t.Errorf("asked %q", asked)
+	}
+	nw.Close()
+	opt.Sites = kept
+	opt.Genesis, _ = p.Genesis(ctx)
+	nw = p.reach(1, opt)
+	if _, err := nw.Services().Ledger.Checkpoint(ctx); err != nil {
+		t.Fatal(err)
+	}
+	nw.Close()
+	if asked := p.were(); asked != [4]string{1: "checkpoint"} {
+		t.Errorf("with all known: asked %q", asked)
+	}
+
+	// One that is gone is asked last, and where it is now is asked for in the end.
+	p.servers[1].Close()
+	nw = p.reach(1, opt)
+	for range 2 {
+		if _, err := nw.Services().Ledger.Checkpoint(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.sites[1] = node.NewSite(p.ID(), p.members[1], 8, p.Members[1].Key.Sign, p.keepers[1].Key.Sign)
+	nw.Close()
+	if asked := p.were(); asked != [4]string{2: "checkpoint checkpoint sites"} || !bytes.Equal(kept, node.SitesForm.Marshal(p.sites)) {
+		t.Errorf("with one gone: asked %q", asked)
+	}
+}
+
+// Threat: who runs a node stands for keepers that are elsewhere. A wallet hands nothing to a
+// keeper that has not said itself where it is.
+func TestReachWithoutAKeeper(t *testing.T) {
+	p := newPlaces(t)
+	evil := p.members[0]
+	evil.Keeper = p.Keepers[2]
+	p.sites[2] = node.NewSite(p.ID(), evil, 9, p.Members[0].Key.Sign, p.keepers[0].Key.Sign)
+	nw := p.reach(0, node.Options{})
+	defer nw.Close()
+	c, err := ledgerclient.Connect(ctx, nw.Services(), p.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if known, all := c.Ways(); known != 3 || all != 4 {
+		t.Errorf("%d of %d", known, all)
+	}
+	if _, err := c.Keeper(p.Keepers[2]).Deposit(ctx, make([]ledgerclient.Deposit, 1)); ledgerclient.Unreachable(err) == nil {
+		t.Error(err)
+	}
+	p.were()
+	p.sites = nil
+	alone := p.reach(0, node.Options{})
+	defer alone.Close()
+	if n := len(alone.Services().Keepers); n != 0 {
+		t.Errorf("a node that knows of no other has %d keepers", n)
+	}
+	if _, err := alone.Services().Ledger.Checkpoint(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// A payload is at two nodes, and is found wherever a wallet looks first.
+func TestTwoCopies(t *testing.T) {
+	p := newPlaces(t)
+	token := node.GiveToken(p.ID(), p.Members[3].Key.Public(), p.Members[3].Key, 500_000, 10)
+	inv := p.invitation(2)
+	inv.Token = token.Secret()
+	nw, err := node.Reach(ctx, inv, node.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nw.Close()
+	locs := []crypto.Locator{{1}, {2}, {3}}
+	var puts []ledgerclient.Put
+	for i, l := range locs {
+		puts = append(puts, ledgerclient.Put{Part: ledgerclient.PartTerms, Locators: []crypto.Locator{l}, Package: []byte("package"), Blob: bytes.Repeat([]byte{byte(i)}, 100)})
+	}
+	p.were()
+	if err := nw.Services().Store.PutBlobs(ctx, puts[:2]); err != nil {
+		t.Fatal(err)
+	}
+	if asked := p.were(); asked != [4]string{2: "blobs", 3: "blobs"} {
+		t.Errorf("stored at %q", asked)
+	}
+	for i, shown := range p.shown {
+		var nodes []contract.Node
+		for _, m := range p.Members {
+			nodes = append(nodes, m.Node())
+		}
+		if _, ok := node.ReadShown(shown, p.ID(), p.members[i].Node.Checkpoint, nodes); ok != (i >= 2) {
+			t.Errorf("node %d is shown %q", i, shown)
+		}
+	}
+	read := func(s ledgerclient.Store, locs ...crypto.Locator) (found int, missing error) {
+		err := ledgerclient.Blobs(ctx, s, locs, func(i int, b ledgerclient.Blob, err error) error {
+			if err != nil {
+				missing = err
+				return nil
+			}
+			got := make([]byte, b.Size())
+			if _, err := b.ReadAt(got, 0); err != nil || !bytes.Equal(got, puts[i].Blob) {
+				t.Errorf("payload %d: %v", i, err)
+			}
+			found++
+			return b.Close()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found, missing
+	}
+	other := p.reach(0, node.Options{})
+	defer other.Close()
+	if found, err := read(other.Services().Store, locs...); found != 2 || !errors.As(err, new(*ledgerclient.NotFoundError)) {
+		t.Errorf("found %d, %v", found, err)
+	}
+	b, err := other.Services().Store.Blob(ctx, locs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, b.Size())
+	if _, err := b.ReadAt(got, 0); err != nil || !bytes.Equal(got, puts[0].Blob) {
+		t.Errorf("alone: %v", err)
+	}
+
+	// With one gone the other has it; what might be there is not said to be nowhere, and new
+	// ones go to two of those that are left.
+	p.servers[2].Close()
+	if found, err := read(other.Services().Store, locs...); found != 2 || ledgerclient.Unreachable(err) == nil {
+		t.Errorf("with one gone: found %d, %v", found, err)
+	}
+	p.were()
+	if err := nw.Services().Store.PutBlobs(ctx, puts[2:]); err != nil {
+		t.Fatal(err)
+	}
+	if asked := p.were(); asked != [4]string{0: "blobs", 3: "blobs"} {
+		t.Errorf("with one gone: stored at %q", asked)
+	}
+	for _, i := range []int{0, 1} {
+		p.servers[i].Close()
+	}
+	if err := nw.Services().Store.PutBlobs(ctx, puts[2:]); ledgerclient.Unreachable(err) == nil {
+		t.Errorf("at one node alone: %v", err)
+	}
+}
+
+// The next node is asked when one takes its turn and says nothing, and is asked first from then
+// on: one that hangs is waited for once.
+func TestANodeThatHangs(t *testing.T) {
+	p := newPlaces(t)
+	nw := p.reach(3, node.Options{})
+	defer nw.Close()
+	p.were()
+	p.isMute(3)
+	for range 3 {
+		if _, err := nw.Services().Ledger.Checkpoint(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked := p.were(); asked != [4]string{0: "checkpoint checkpoint checkpoint", 3: "checkpoint"} {
+		t.Errorf("asked %q", asked)
+	}
+}
