@@ -128,30 +128,70 @@ const originPrefix = "carekey/v1/"
 // [ErrStale] if it is too far from the clock's. An [ErrTooFew] says nothing against the
 // ledger, only against who gave this head.
 func (c *Client) Head(ctx context.Context) (Head, error) {
-	head, _, err := c.shown(ctx)
-	return head, err
+	head, _, others, err := c.shown(ctx)
+	if err == nil {
+		err = c.begin(ctx, others, head)
+	}
+	if err != nil {
+		return Head{}, err
+	}
+	return head, nil
 }
 
-// shown is Head, with all that the checkpoint has.
-func (c *Client) shown(ctx context.Context) (head Head, msg []byte, err error) {
-	if msg, err = c.Ledger.Checkpoint(ctx); err != nil {
-		return Head{}, nil, err
+// shown fetches the newest checkpoints, and returns the largest head, with all that its
+// checkpoint has, and those of other nodes, which are to be its beginning: see begin.
+func (c *Client) shown(ctx context.Context) (head Head, msg []byte, others []Head, err error) {
+	take := func(note []byte) error {
+		h, err := c.judged(ctx, note)
+		switch {
+		case err != nil:
+			return err
+		case msg == nil:
+			head, msg = h, note
+		case h.Size > head.Size || h.Size == head.Size && h.Time.After(head.Time):
+			others, head, msg = append(others, head), h, note
+		default:
+			others = append(others, h)
+		}
+		return nil
 	}
-	head, err = c.newest(msg)
+	if several, ok := c.Ledger.(Several); ok {
+		err = several.Checkpoints(ctx, take)
+	} else if note, nerr := c.Ledger.Checkpoint(ctx); nerr != nil {
+		err = nerr
+	} else {
+		err = take(note)
+	}
+	return head, msg, others, err
+}
+
+// begin verifies that the heads that other nodes show are the beginning of the log under head.
+func (c *Client) begin(ctx context.Context, others []Head, head Head) error {
+	for _, o := range others {
+		if err := c.CheckHead(ctx, o, head); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judged verifies a checkpoint as the newest one, and its time.
+func (c *Client) judged(ctx context.Context, msg []byte) (Head, error) {
+	head, err := c.newest(msg)
 	if err != nil {
 		// The nodes may have changed since the configuration was read.
 		more, rerr := c.refresh(ctx)
 		if rerr != nil {
-			return Head{}, nil, rerr
+			return Head{}, rerr
 		}
 		if more {
 			head, err = c.newest(msg)
 		}
 	}
-	if err != nil {
-		return Head{}, nil, err
+	if err == nil {
+		err = c.fresh(head, c.Ledger.Properties().Freshness)
 	}
-	return head, msg, c.fresh(head, c.Ledger.Properties().Freshness)
+	return head, err
 }
 
 // ReadHead verifies a checkpoint that came by another way, for example inside
@@ -191,7 +231,7 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 	if f, ok := c.Ledger.(Follower); ok {
 		f.From(pin.Size)
 	}
-	head, msg, err := c.shown(ctx)
+	head, msg, others, err := c.shown(ctx)
 	if err != nil {
 		return Pin{}, Head{}, err
 	}
@@ -203,7 +243,11 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 		if head.Root != pin.Root {
 			return Pin{}, Head{}, c.historyError(ctx, pin.head(), head)
 		}
-		if err := c.came(ctx, terms, pin.Configs, nil, head); err != nil {
+		err := c.came(ctx, terms, pin.Configs, nil, head)
+		if err == nil {
+			err = c.begin(ctx, others, head)
+		}
+		if err != nil {
 			return Pin{}, Head{}, err
 		}
 		pin.Note = head.Note
@@ -238,6 +282,9 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 	c.mu.Lock()
 	c.passed = w.way
 	c.mu.Unlock()
+	if err := c.begin(ctx, others, head); err != nil {
+		return Pin{}, Head{}, err
+	}
 	return next, head, nil
 }
 

@@ -450,3 +450,84 @@ func TestThresholdThatLetsTwoHistories(t *testing.T) {
 		}
 	}
 }
+
+// shows is a ledger whose nodes show several checkpoints, one after the other.
+type shows struct {
+	*ledgertest.Network
+	notes [][]byte
+}
+
+func (s shows) Checkpoints(_ context.Context, take func([]byte) error) (err error) {
+	have := 0
+	for _, note := range s.notes {
+		if terr := take(note); terr != nil {
+			err = terr
+		} else if have++; have == 2 {
+			break
+		}
+	}
+	if have > 0 {
+		return nil
+	}
+	return err
+}
+
+// Threat: one node shows an old head, one of too few, or of another history. The largest of two
+// that hold is the head, one that does not is passed over, and two of two histories stop.
+func TestHeadsOfSeveralNodes(t *testing.T) {
+	nodes := ledgertest.Institutions("shows", 4)
+	n, fork := ledgertest.NewNetwork(3, nodes...), ledgertest.NewNetwork(3, nodes...)
+	n.Grow(5)
+	fork.Hour = 490_001
+	fork.Grow(5)
+	if n.ID() != fork.ID() {
+		t.Fatal("another ledger")
+	}
+	all := func(n *ledgertest.Network, size uint64) []byte { return n.Note(size, nodes...) }
+	few := n.Note(6, nodes[:2]...)
+	for name, c := range map[string]struct {
+		notes [][]byte
+		few   bool // too few have signed
+		forks bool
+	}{
+		"the same":                       {notes: [][]byte{all(n, 6), n.Note(6, nodes[1:]...)}},
+		"one node alone":                 {notes: [][]byte{all(n, 6)}},
+		"the second is behind":           {notes: [][]byte{all(n, 6), all(n, 4)}},
+		"the first is behind":            {notes: [][]byte{all(n, 4), all(n, 6)}},
+		"the first is far behind":        {notes: [][]byte{all(n, 1), all(n, 6)}},
+		"one of too few":                 {notes: [][]byte{few, all(n, 6), all(n, 5)}},
+		"one of too few, and no other":   {notes: [][]byte{few}, few: true},
+		"another history":                {notes: [][]byte{all(n, 6), all(fork, 6)}, forks: true},
+		"another history, which is less": {notes: [][]byte{all(n, 6), all(fork, 4)}, forks: true},
+		"less of the true one":           {notes: [][]byte{all(n, 2), all(fork, 6)}, forks: true},
+	} {
+		for _, from := range []uint64{0, 3} {
+			s := shows{n, nil}
+			c2 := connect(t, n)
+			c2.Ledger = &s
+			pin := ledgerclient.Pin{}
+			var err error
+			visit := func(uint64, *contract.Leaf) error { return nil }
+			if from > 0 {
+				s.notes = [][]byte{all(n, from)}
+				if pin, _, err = c2.Advance(t.Context(), pin, pin, visit); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.notes = c.notes
+			head, err := c2.Head(t.Context())
+			next, shown, aerr := c2.Advance(t.Context(), pin, ledgerclient.Pin{}, visit)
+			for _, err := range []error{err, aerr} {
+				if _, few := fault.As(err, ledgerclient.ErrTooFew); few != c.few || (err == nil) == (c.few || c.forks) {
+					t.Errorf("%s, from %d: %v", name, from, err)
+				}
+			}
+			if fork := new(ledgerclient.ForkError); errors.As(err, &fork) != c.forks {
+				t.Errorf("%s, from %d: %v", name, from, err)
+			}
+			if err == nil && (head.Size != 6 || shown.Size != 6 || next.Size != 6) {
+				t.Errorf("%s, from %d: %d, %d entries", name, from, head.Size, shown.Size)
+			}
+		}
+	}
+}

@@ -78,6 +78,15 @@ type Follower interface {
 	From(position uint64)
 }
 
+// Several is a Ledger at several nodes, so that one of them alone cannot show an old head, or
+// one that is none.
+type Several interface {
+	// Checkpoints gives take the newest signed checkpoints of two nodes, or of one where no
+	// other answers. Where take returns an error it is that node's fault, and another one is
+	// asked; the error is why none was taken.
+	Checkpoints(ctx context.Context, take func(note []byte) error) error
+}
+
 // Gate says how strongly the keepers' rule is enforced.
 type Gate string
 

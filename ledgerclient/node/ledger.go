@@ -117,15 +117,18 @@ func (n *Node) take(from uint64, news News, unread time.Time) {
 
 // Checkpoint returns the newest signed checkpoint. Its size and root are
 // remembered: they are what tiles are asked for and checked with.
-func (l ledger) Checkpoint(ctx context.Context) ([]byte, error) {
+func (l ledger) Checkpoint(ctx context.Context) ([]byte, error) { return l.checkpoint(ctx, true) }
+
+// checkpoint is Checkpoint; without news nothing else is asked for.
+func (l ledger) checkpoint(ctx context.Context, news bool) ([]byte, error) {
 	l.n.mu.Lock()
 	a := &l.n.ahead
-	if a.told && !a.unread.IsZero() && a.from <= a.have && time.Since(a.unread) < aheadFor {
+	if news && a.told && !a.unread.IsZero() && a.from <= a.have && time.Since(a.unread) < aheadFor {
 		a.unread = time.Time{}
 		defer l.n.mu.Unlock()
 		return a.news.Note, nil
 	}
-	told, from := a.told, l.n.asks()
+	told, from := news && a.told, l.n.asks()
 	l.n.mu.Unlock()
 	q := question{service: ofLedger, path: PathCheckpoint, reads: true, urgent: true, limit: MaxNote}
 	if told {
@@ -140,16 +143,16 @@ func (l ledger) Checkpoint(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	news := News{Note: raw}
+	said := News{Note: raw}
 	if told {
-		if news, err = NewsForm.Parse(raw); err != nil {
+		if said, err = NewsForm.Parse(raw); err != nil {
 			return nil, err
 		}
 	}
 	l.n.mu.Lock()
 	defer l.n.mu.Unlock()
-	l.n.take(from, news, time.Time{})
-	return news.Note, nil
+	l.n.take(from, said, time.Time{})
+	return said.Note, nil
 }
 
 // head returns the root of a head that was shown, also by another node, and the size of the

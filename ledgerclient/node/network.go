@@ -184,11 +184,18 @@ func (nw *Network) head(size uint64) (root tlog.Hash, known bool) {
 	return root, false
 }
 
-// some asks the nodes until one has an answer: the next one when one fails, or has taken its
-// Turn. Without an answer the error is the one that says most.
-func some[T any](ctx context.Context, nw *Network, nodes []*Node, ask func(context.Context, *Node) (T, error)) (T, error) {
+// gather asks nodes until so many have an answer that take accepts: as many at first, and the
+// next one when one fails, or has taken its Turn. Where there are no more, those that have not
+// answered are not waited for once one has. Without an answer the error is the one that says
+// most. ask is told how many were asked before.
+func gather[T any](ctx context.Context, nw *Network, nodes []*Node, want int, ask func(ctx context.Context, n *Node, before int) (T, error), take func(T) error) error {
+	want = min(want, len(nodes))
 	if len(nodes) == 1 {
-		return ask(ctx, nodes[0])
+		v, err := ask(ctx, nodes[0], 0)
+		if err == nil {
+			err = take(v)
+		}
+		return err
 	}
 	parent := ctx
 	ctx, stop := context.WithCancel(ctx)
@@ -199,46 +206,74 @@ func some[T any](ctx context.Context, nw *Network, nodes []*Node, ask func(conte
 		err error
 	}
 	answers := make(chan said, len(nodes))
-	turn := time.NewTimer(0)
+	begun, have, open := 0, 0, map[int]bool{}
+	begin := func() {
+		if begun == len(nodes) {
+			return
+		}
+		at := begun
+		begun, open[at] = begun+1, true
+		go func() {
+			defer crash.Report()
+			v, err := ask(ctx, nodes[at], at)
+			answers <- said{at, v, err}
+		}()
+	}
+	for range want {
+		begin()
+	}
+	turn := time.NewTicker(Turn)
 	defer turn.Stop()
-	var none T
 	var worst error
-	begun, open := 0, map[int]bool{}
-	for begun < len(nodes) || len(open) > 0 {
+	for last := 0; have < want && len(open) > 0; {
 		select {
 		case <-turn.C:
-			if begun == len(nodes) {
-				continue
+			if begun == len(nodes) && have > 0 {
+				last = begun
+				want = have
 			}
-			at := begun
-			begun, open[at] = begun+1, true
-			go func() {
-				defer crash.Report()
-				v, err := ask(ctx, nodes[at])
-				answers <- said{at, v, err}
-			}()
-			turn.Reset(Turn)
+			begin()
 		case a := <-answers:
 			delete(open, a.at)
+			came := a.err == nil
+			if came {
+				a.err = take(a.v)
+			}
 			if a.err == nil {
-				for at := range open {
-					if at < a.at { // the others were not given their turn
-						nw.failed(nodes[at])
-					}
-				}
-				return a.v, nil
+				have, last = have+1, a.at
+				break
 			}
 			if err := parent.Err(); err != nil {
-				return none, err
+				return err
 			}
-			if isAway(a.err) {
+			if came || isAway(a.err) {
 				nw.failed(nodes[a.at])
 			}
 			worst = worse(worst, a.err)
-			turn.Reset(0)
+			begin()
+			turn.Reset(Turn)
+		}
+		if have == want {
+			for at := range open {
+				if at < last { // the others were not given their turn
+					nw.failed(nodes[at])
+				}
+			}
 		}
 	}
-	return none, worst
+	if have > 0 {
+		return nil
+	}
+	return worst
+}
+
+// some is gather of one answer.
+func some[T any](ctx context.Context, nw *Network, nodes []*Node, ask func(context.Context, *Node) (T, error)) (answer T, err error) {
+	err = gather(ctx, nw, nodes, 1, func(ctx context.Context, n *Node, _ int) (T, error) { return ask(ctx, n) }, func(v T) error {
+		answer = v
+		return nil
+	})
+	return answer, err
 }
 
 // isAway reports whether an error means that a node is not where it was looked for.
@@ -277,6 +312,7 @@ type logs struct{ nw *Network }
 var (
 	_ ledgerclient.Configured = logs{}
 	_ ledgerclient.Follower   = logs{}
+	_ ledgerclient.Several    = logs{}
 	_ ledgerclient.Witnessed  = logs{}
 )
 
@@ -288,8 +324,15 @@ func (l logs) Configs(ctx context.Context) ([][]byte, error) {
 func (l logs) Witnessed(ctx context.Context) ([]byte, error) {
 	return some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) ([]byte, error) { return ledger{n}.Witnessed(ctx) })
 }
-func (l logs) Checkpoint(ctx context.Context) ([]byte, error) {
+func (l logs) Checkpoint(ctx context.Context) (note []byte, err error) {
 	return some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) ([]byte, error) { return ledger{n}.Checkpoint(ctx) })
+}
+
+// Checkpoints asks two nodes at the same time. Leaves come along from one of them.
+func (l logs) Checkpoints(ctx context.Context, take func(note []byte) error) error {
+	return gather(ctx, l.nw, l.nw.asked(), 2, func(ctx context.Context, n *Node, before int) ([]byte, error) {
+		return ledger{n}.checkpoint(ctx, before == 0)
+	}, take)
 }
 
 // From tells all nodes, and so their keepers: what was ordered through one of them the others
