@@ -625,6 +625,15 @@ func TestAKeeperAheadOfTheHead(t *testing.T) {
 	if told := faults(w); err != nil || len(es) != 1 || es[0].Silent != nil || told != nil {
 		t.Errorf("%+v, %v, %v", es, err, told)
 	}
+
+	// When the log is as long it is compared: another log than that of all is a lie.
+	h.Grow(1)
+	h.take()
+	w = h.again("Maria")
+	es, err = w.Audit().Events(context.Background())
+	if told := faults(w); err == nil && es[0].Silent == nil || !slices.Equal(told, []string{"3 lies"}) {
+		t.Errorf("%+v, %v, %v", es, err, told)
+	}
 }
 
 // Threat: keepers say that a consent has ended, which the ledger does not show. The word of so

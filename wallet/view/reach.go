@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -143,13 +144,26 @@ func (v *View) NeedThreads() error {
 // on is the one that is shown to this wallet. A node can sign an old head with a time
 // of now, so that an opening or a revocation after it is never seen here; but it
 // judges requests on the whole of its log. *ledgerclient.RollbackError if something
-// that the keeper has seen is withheld. One answer of each keeper tells after the
+// that the keeper has seen is withheld. Where several nodes sign heads a keeper may have read
+// on before enough have: what it says then is compared later, and a *ledgerclient.ForkError
+// from then on if it was of another log. One answer of each keeper tells after the
 // ledger was followed: what comes while a command runs is for the next one.
 func (v *View) SameLog(ctx context.Context, keeper crypto.PubKey, size uint64, root crypto.Hash) error {
-	if v.behind != nil || v.agreed[keeper] {
+	if v.behind != nil {
 		return nil
 	}
 	head := v.head
+	said := slices.IndexFunc(v.state.Ahead, func(a ahead) bool { return a.Keeper == keeper })
+	if said >= 0 && v.state.Ahead[said].Size <= head.Size {
+		a := v.state.Ahead[said]
+		if err := v.Client.CheckPrefix(ctx, a.Size, a.Root, head); err != nil {
+			return err
+		}
+		v.state.Ahead, said = slices.Delete(v.state.Ahead, said, said+1), -1
+	}
+	if v.agreed[keeper] {
+		return nil
+	}
 	if size > head.Size { // others may have appended since it was read
 		newer, err := v.Client.Head(ctx)
 		if err == nil {
@@ -161,6 +175,9 @@ func (v *View) SameLog(ctx context.Context, keeper crypto.PubKey, size uint64, r
 		head = newer
 	}
 	if size > head.Size && len(v.Client.Config().Nodes) > 1 {
+		if said < 0 {
+			v.state.Ahead = append(v.state.Ahead, ahead{keeper, size, root})
+		}
 		return nil
 	}
 	if err := v.Client.CheckPrefix(ctx, size, root, head); err != nil {

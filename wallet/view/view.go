@@ -84,6 +84,10 @@ type state struct {
 	// of one before it of which that was said.
 	Openers int `json:"openers,omitempty"`
 
+	// Ahead are logs that keepers have signed to judge on, and that were longer than the newest
+	// head: they are compared when there is one that has them. Of each keeper the first.
+	Ahead []ahead `json:"ahead,omitempty"`
+
 	// Proven is the size of the log at which all consents of one's own were proven complete:
 	// see SetProven.
 	Proven uint64 `json:"proven,omitempty"`
@@ -96,6 +100,13 @@ type state struct {
 	CacheSize int64  `json:"cacheSize"`        // bytes
 
 	Notes any `json:"notes"` // see Options
+}
+
+// ahead is what a keeper has said of a log.
+type ahead struct {
+	Keeper crypto.PubKey `json:"keeper"`
+	Size   uint64        `json:"size"`
+	Root   crypto.Hash   `json:"root"`
 }
 
 // stateVersion is 2 since what others note has its own place in it.
