@@ -257,7 +257,7 @@ func checkText(c wallet.Check, consent *wallet.Consent) string {
 		"revoked": {"it was revoked, " + at, "it is not revoked"},
 		"begun":   {"it begins only on " + at, begun},
 		"ended":   {"it has ended, " + at + keepers, "it has not ended; it does on " + at},
-		"share":   {"the keepers hold no share of its key any more", "the keepers hold their shares of its key"},
+		"share":   {"the keeper says that it holds no share of its key any more", "the keeper says that it holds its share of its key"},
 		"record":  {"it was given for an earlier version of the record", "it was given for the newest version of the record"},
 	}[c.Name]
 	if c.Keepers > 1 {

@@ -113,9 +113,9 @@ func stoppedRows(r wallet.Revocation, now time.Time) (rows cli.Rows) {
 // shareText says how many of the keepers hold their shares of a consent's key.
 func shareText(have, of int) string {
 	if have == 1 {
-		return fmt.Sprintf("1 of %d keepers holds its share of its key", of)
+		return fmt.Sprintf("1 of %d keepers says that it holds its share of its key", of)
 	}
-	return fmt.Sprintf("%d of %d keepers hold their shares of its key", have, of)
+	return fmt.Sprintf("%d of %d keepers say that they hold their shares of its key", have, of)
 }
 
 // silentText names keepers that gave no answer.

@@ -93,10 +93,10 @@ func TestWordsOfKeepers(t *testing.T) {
 		t.Error(s)
 	}
 	share := wallet.Check{Name: "share", OK: true, Held: 3, Keepers: 4}
-	if s := checkText(share, nil); s != "3 of 4 keepers hold their shares of its key" {
+	if s := checkText(share, nil); s != "3 of 4 keepers say that they hold their shares of its key" {
 		t.Error(s)
 	}
-	if share.OK, share.Held = false, 1; checkText(share, nil) != "only 1 of 4 keepers holds its share of its key" {
+	if share.OK, share.Held = false, 1; checkText(share, nil) != "only 1 of 4 keepers says that it holds its share of its key" {
 		t.Error(checkText(share, nil))
 	}
 }
