@@ -911,6 +911,20 @@ func goesText(p *wallet.GrantPlan) string {
 	return strings.Join(out, "; ")
 }
 
+// What both sides read of a choice has nothing in it that was left out.
+func TestScopeHasNothingLeftOut(t *testing.T) {
+	p := newPartTown(t, canaryFile(0))
+	p.to(t, "Dr Smith")
+	g, err := p.patient.Grants().Plan(context.Background(), wallet.GrantRequest{To: "Dr Smith", Records: []string{p.record.ID.String()}, NotAfter: endOf(1),
+		Select: health.Selection{With: []string{"mental-health", "hiv"}, Without: []string{"mental-health", "vitals"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := g.Scope; !slices.Equal(s.Sensitive, []string{"hiv"}) || !slices.Contains(s.Categories, "labs") || slices.Contains(s.Categories, "vitals") {
+		t.Errorf("%+v", s)
+	}
+}
+
 // What goes, however it was chosen: nothing sensitive, unclassified or of documents unless
 // it is named, a record and a category together that category in that record, and what
 // looks like FHIR and was not split only by its own name.
@@ -962,6 +976,8 @@ func TestWhatGoes(t *testing.T) {
 		{"a narrative goes with its resource only", []string{bundle}, false, health.Selection{Categories: []payload.Category{"documents", "labs"}}, nil, c + "0 1 7", ""},
 		{"without demographics", []string{bundle}, false, health.Selection{Without: []string{"demographics"}}, nil, c + "1 4 5 9", ""},
 		{"without wins", []string{bundle}, false, health.Selection{With: []string{"mental-health"}, Without: []string{"mental-health", "vitals"}}, nil, c + "0 1 5 9", ""},
+		{"without what its owner calls it", []string{scan, letter}, false, health.Selection{Without: []string{"labs"}}, nil, "letter: whole", "scan.txt without"},
+		{"with a category, and without it", []string{scan, letter}, false, health.Selection{Categories: []payload.Category{"labs", "documents"}, Without: []string{"labs"}}, nil, "letter: whole", "scan.txt without"},
 		{"dated", []string{bundle, scan}, false, health.Selection{Since: "2024-02", Until: "2024"}, nil, c + "0 1 5; scan: whole", ""},
 		{"dated to the day", []string{bundle, scan}, false, health.Selection{Since: "2024-05-03"}, nil, c + "0 5", "scan.txt date"},
 		{"coarser than the bound", []string{bundle}, false, health.Selection{Categories: []payload.Category{"vitals"}, Since: "2023-01"}, nil, "", "Canary98Sings.json "},
