@@ -602,10 +602,10 @@ func TestTransplantedPayloads(t *testing.T) {
 				var damaged *folder.DamagedError
 				named := ""
 				switch {
-				case errors.As(err, &tampered):
-					named = tampered.What
 				case errors.As(err, &damaged):
 					named = damaged.Error()
+				case errors.As(err, &tampered):
+					named = tampered.What
 				}
 				owner := id
 				if tt.what == "content" {

@@ -34,11 +34,7 @@ which they were asked; attempts that they refused since are not in it. With --al
 are asked again, and the store for what was said with each opening.
 
 How far an opening leaves an entry that you see depends on the ledger:
-gate: advisory. The ledger is a folder: a recipient who can read its files can
-open what you granted without leaving an entry. That each opening leaves one is
-a rule of honest software here.
-gate: enforced, by one operator. It and a recipient together could open what you
-granted without leaving an entry, and it could show you a copy that lacks one.`,
+` + openingsInHelp,
 		Example: "  carekey audit --to 'Dr Smith' --after 2026-11-01",
 		Args:    cli.NoVerb,
 		RunE:    onEvery(a, looks, func(a events, ctx context.Context, _ []string) error { return a.audit(ctx, f, again) }),

@@ -118,6 +118,14 @@ func number(n int) string {
 	return thousands(n)
 }
 
+// openingsInHelp is eachOpening as the help says it, which knows no ledger: all that may be
+// the case, written out so that a start does not put it together.
+const openingsInHelp = `gate: advisory. The ledger is a folder: a recipient who can read its files can
+open what you granted without leaving an entry. That each opening leaves one is
+a rule of honest software here.
+gate: enforced, by one operator. It and a recipient together could open what you
+granted without leaving an entry, and it could show you a copy that lacks one.`
+
 // leastOf is the ground of the ledger of which the least can be said.
 func leastOf(all []*opened) ground {
 	least := groundOf(all[0].w)

@@ -31,7 +31,6 @@ var notRun = map[string]string{
 	"carekey inbox --new --watch --json":                                        "it does not end: testdata/script/watch-inbox.txtar",
 	`carekey fetch --all --reason "treatment" --watch records`:                  "it does not end: testdata/script/watch-fetch.txtar",
 	`carekey fetch --all --reason "import" --watch records --json`:              "the same",
-	`carekey fetch @link --by "Dr Smith" --reason "check-up" -o records`:        "its server is somebody's: testdata/script/fetch-link.txtar runs it, with one of its own",
 	"carekey-node conform foo:test --yes":                                       "testdata/operator/order.txtar runs it, with an order of its own",
 	"carekey ledger join foo:anything --store carekey-node1…":                   "testdata/script/direct.txtar runs it, with an order of its own",
 	"fsck --ui=false --storage_url=file:///srv/tiles/ --public_key=ledger.vkey": "it is not ours: testdata/script/ledger-export.txtar runs it where it is",

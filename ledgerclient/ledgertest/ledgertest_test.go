@@ -19,13 +19,13 @@ import (
 )
 
 // count is how many entries the seeded run has here.
-var count = lane.Pick(10_000, 1000, 1000)
+func count() int { return lane.Pick(10_000, 1000, 1000) }
 
 // root checks the seeded run's root.
 func checkRoot(t *testing.T, results []ledgertest.Result) {
 	t.Helper()
 	for _, r := range results {
-		if want := ledgertest.Roots[count]; r.Name == "seeded" && r.Detail != want {
+		if want := ledgertest.Roots[count()]; r.Name == "seeded" && r.Detail != want {
 			t.Errorf("seeded run: %s\nwant: %s", r.Detail, want)
 		}
 	}
@@ -39,7 +39,7 @@ func TestMemory(t *testing.T) {
 		Order:   func(context.Context) (order.Backend, error) { return m, nil },
 		SetHour: func(h contract.Hour) error { hour = h; return nil },
 		Seed:    1,
-		Entries: count,
+		Entries: count(),
 	}))
 }
 
@@ -67,7 +67,7 @@ func TestFolder(t *testing.T) {
 		},
 		SetHour: func(h contract.Hour) error { hour = h; return nil },
 		Seed:    1,
-		Entries: count,
+		Entries: count(),
 	}))
 }
 
@@ -108,6 +108,6 @@ func TestPythonProgram(t *testing.T) {
 		},
 		SetHour: func(h contract.Hour) error { return os.WriteFile(clock, strconv.AppendUint(nil, uint64(h), 10), 0o600) },
 		Seed:    1,
-		Entries: count,
+		Entries: count(),
 	}))
 }
