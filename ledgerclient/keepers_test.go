@@ -117,3 +117,25 @@ func TestConfigAt(t *testing.T) {
 		t.Errorf("%d of 4 may lie", f)
 	}
 }
+
+// A screen that says how many operators would have to break the rules never says more than
+// there are: two histories take the signatures of those who sign both.
+func TestOperators(t *testing.T) {
+	for _, tt := range []struct {
+		nodes              int
+		threshold, release uint8
+		want               int
+	}{
+		{1, 1, 1, 1},
+		{4, 3, 1, 1},
+		{4, 3, 2, 2},
+		{4, 3, 3, 2},
+		{4, 4, 3, 3},
+		{7, 5, 5, 3},
+	} {
+		c := &contract.Config{Nodes: make([]contract.Node, tt.nodes), Threshold: tt.threshold, Release: tt.release}
+		if got := ledgerclient.Operators(c); got != tt.want {
+			t.Errorf("%d nodes, %d sign, %d keepers open: %d operators, want %d", tt.nodes, tt.threshold, tt.release, got, tt.want)
+		}
+	}
+}
