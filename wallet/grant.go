@@ -306,6 +306,7 @@ type versionOf struct {
 // the wallet does something else.
 type grantGround struct {
 	checkpoint string // the newest signed head
+	refused    error  // why nothing is granted on the ledger yet, as of that head
 	versions   map[versionOf]*groundVersion
 	parts      map[partsGiven]payload.EnvelopePart
 }
@@ -333,7 +334,7 @@ func givenIn(r *RecordPlan) partsGiven {
 }
 
 func (gs Grants) newGround() *grantGround {
-	return &grantGround{string(gs.w.view.Head().Note), map[versionOf]*groundVersion{}, map[partsGiven]payload.EnvelopePart{}}
+	return &grantGround{string(gs.w.view.Head().Note), gs.confirmed(), map[versionOf]*groundVersion{}, map[partsGiven]payload.EnvelopePart{}}
 }
 
 // addPlan gathers the keys of all record versions in a plan: file keys that the cache
@@ -442,8 +443,8 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	if g.checkpoint == "" { // terms carry a head, and this wallet has never seen one
 		return nil, gs.w.view.Behind()
 	}
-	if err := gs.confirmed(); err != nil {
-		return nil, err
+	if g.refused != nil {
+		return nil, g.refused
 	}
 	ledger := gs.w.client.ID()
 	seed, tag, err := gs.w.view.NewSeed()
