@@ -65,6 +65,9 @@ func agentScript(ts *testscript.TestScript, _ bool, args []string) {
 	case "kill":
 		signal := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "STOP": syscall.SIGSTOP}[args[2]]
 		ts.Check(syscall.Kill(pid, signal))
+		if signal == syscall.SIGSTOP {
+			ts.Check(stoodStill(pid))
+		}
 	case "ended":
 		fd, err := unix.PidfdOpen(pid, 0)
 		if errors.Is(err, unix.ESRCH) {
