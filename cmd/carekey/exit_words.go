@@ -247,6 +247,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		"batch-not-found":        "no batch was applied with this wallet on this ledger | begin with: carekey batch plan FILE",
 		wallet.ErrEmpty:          "what you chose holds no {of} | " + recordsAre,
 		"nothing-selected/part":  "nothing of what you chose goes | why each part stays: the same command with --list\nwhat goes only by its name: carekey grant --help",
+		errNothingRead:           "nothing of what you named is FHIR in JSON that carekey can cut into parts: there is nothing to see | why: above, and in sources of --json",
 		wallet.ErrNothing:        "the words are valid, but nothing on ledger {ledger} is theirs: none of its {entries|entry|entries}; no wallet was made | is it the right ledger, and are these the words of the wallet that you used on it?\nfor a new wallet: carekey init --name NAME",
 		wallet.ErrForeignCode:    "this fetch code is of ledger {code}, and you named ledger {wallet} | leave out --ledger: a fetch code names its own",
 		errNoPlace:               "this fetch code is of ledger {code}, which your wallet is not on; that one is a folder, and a code cannot say where | ask who gave it to you for the folder, and join it: carekey ledger join DIR; then the same again\non the ledgers that you are on, carekey inbox finds consents without a code",

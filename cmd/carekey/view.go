@@ -17,6 +17,7 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/spf13/cobra"
@@ -93,6 +94,9 @@ func (v *viewing) sort(args []string) error {
 	return nil
 }
 
+// errNothingRead: nothing of what was named can be looked at.
+const errNothingRead fault.Code = "nothing-read"
+
 // maxViewed is how many files are looked at in one view.
 const maxViewed = 10_000
 
@@ -142,6 +146,9 @@ func (v *viewing) show(ctx context.Context, s *session) error {
 	}
 	if s == nil {
 		v.say("Files were looked at where they are: nobody was asked, and no entry was made.")
+	}
+	if len(v.ids)+len(v.paths) > 0 && !slices.ContainsFunc(view.Sources, func(s health.ViewSource) bool { return s.Read }) {
+		return errNothingRead
 	}
 	if !v.words.Conflicts && v.output == "" && slices.ContainsFunc(view.Persons, func(p health.ViewPerson) bool { return len(p.Conflicts) > 0 }) {
 		v.say("Where sources differ is listed with --conflicts.")
