@@ -516,9 +516,10 @@ type chosenJSON struct {
 }
 
 type leftJSON struct {
-	ID    contract.ID `json:"id"`
-	Title string      `json:"title"`
-	Why   string      `json:"why,omitempty"` // "" if each of its parts has a reason of its own
+	ID    contract.ID    `json:"id"`
+	Title string         `json:"title"`
+	Why   string         `json:"why,omitempty"`   // "" if each of its parts has a reason of its own
+	Parts []planPartJSON `json:"parts,omitempty"` // in a list
 }
 
 type missedJSON struct {
@@ -542,7 +543,7 @@ func chosenOf(p *wallet.GrantPlan) chosenJSON {
 			return []string{j.Stays}
 		})}
 	for i := range p.Left {
-		j.Left = append(j.Left, leftJSON{p.Left[i].ID, p.Left[i].Title, p.Left[i].Why})
+		j.Left = append(j.Left, leftJSON{ID: p.Left[i].ID, Title: p.Left[i].Title, Why: p.Left[i].Why})
 	}
 	for _, m := range p.Missed {
 		j.Missed = append(j.Missed, missedJSON(m))
@@ -586,12 +587,20 @@ type planJSON struct {
 func planOf(p *wallet.GrantPlan) planJSON {
 	j := planJSON{To: p.To.Name, Purpose: p.Purpose.Word(), From: wallet.Hour(p.NotBefore), Until: wallet.Hour(p.Until), Scope: p.Scope, Records: []planRecordJSON{}, chosenJSON: chosenOf(p)}
 	for i := range p.Records {
-		r := planRecordJSON{p.Records[i].ID, p.Records[i].Version, p.Records[i].Title, p.Records[i].Whole, []planPartJSON{}}
-		for k := range p.Records[i].Judged {
-			of := &p.Records[i].Judged[k]
-			r.Parts = append(r.Parts, planPartJSON{k + 1, of.Stays == "", of.Stays, of.Label})
-		}
-		j.Records = append(j.Records, r)
+		r := &p.Records[i]
+		j.Records = append(j.Records, planRecordJSON{r.ID, r.Version, r.Title, r.Whole, planParts(r)})
+	}
+	for i := range p.Left {
+		j.Left[i].Parts = planParts(&p.Left[i])
 	}
 	return j
+}
+
+func planParts(r *wallet.RecordPlan) []planPartJSON {
+	parts := []planPartJSON{}
+	for k := range r.Judged {
+		of := &r.Judged[k]
+		parts = append(parts, planPartJSON{k + 1, of.Stays == "", of.Stays, of.Label})
+	}
+	return parts
 }
