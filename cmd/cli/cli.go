@@ -7,6 +7,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // What usage lines are made of: flags with a value, what need not be there or has
@@ -39,11 +41,25 @@ func Program(root *cobra.Command, about string, schemas func() Schemas) {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetUsageTemplate(root.UsageTemplate() + "{{if not .HasParent}}\n" + about + "\n{{end}}")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return Usage(err.Error(), "see: "+cmd.CommandPath()+" --help")
+		return Usage(flagFault(err), "see: "+cmd.CommandPath()+" --help")
 	})
 	plainUsage(root)
 	schemaFlagOf(root, schemas)
 	versionFlag(root)
+}
+
+// flagFault is what is wrong with the flags, without Go's names of types and calls.
+func flagFault(err error) string {
+	bad, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err.Error()
+	}
+	f := bad.GetFlag()
+	what, known := map[string]string{"duration": "a time, written like 90s, 15m or 8h", "int": "a whole number", "uint8": "a whole number up to 255", "bool": "true or false"}[f.Value.Type()]
+	if !known {
+		return err.Error()
+	}
+	return fmt.Sprintf("--%s takes %s, and not %s", f.Name, what, Quote(Clean(bad.GetValue())))
 }
 
 // Execute carries out one command line of a program.

@@ -72,6 +72,7 @@ const (
 	ErrReadOnly   fault.Code = "read-only"         // path, if it is known, as below
 	ErrPermission fault.Code = "permission-denied" // path
 	ErrNoFile     fault.Code = "file-not-found"    // path
+	ErrFolder     fault.Code = "file-is-folder"    // what should be read as a file is a folder. path
 	ErrFile       fault.Code = "file-error"        // any other of a file. path
 )
 
@@ -283,6 +284,9 @@ func systems(err error) error {
 		path, cause = e.Path, e.Err
 		if e.Op == "flock" || e.Op == "LockFileEx" {
 			return ErrNoLocks.Of(cause, "path", path)
+		}
+		if e.Op == "read" && e.Err == syscall.EISDIR {
+			return ErrFolder.Of(cause, "path", path)
 		}
 	case *os.LinkError:
 		path, cause = e.New, e.Err

@@ -18,6 +18,7 @@ var Common = map[int]Words{
 		ErrUsage:         "{message} | {hint}",
 		"member-{fault}": "[{path}: ][line {line}: ]that is not a whole line of a member: {fault} | ask for it again, and put each on a line of its own",
 		"draft":          "the draft, line {line}: want {want} | take the draft as it was made, or make it anew: carekey-node found draft",
+		ErrFolder:        "{path} is a folder, and a file is read here | name a file in it",
 		order.ErrNoURL:   "that is not the URL of an order | for foo:anything the program " + order.ProgramPrefix + "foo is started",
 	},
 	ExitTampered: {
