@@ -129,6 +129,12 @@ func TestTables(t *testing.T) {
 		t.Errorf("%d parts with the table, %d without", after, before)
 	}
 	checkParts(t, w, r, file)
+	for _, system := range []string{"*", "icd10", "2.16.840.1.113883.6.96", "http://clinic.example/*"} { // no code is of it
+		const head, rest = "system,code,says,what,source,date\n", ",F20,hiv,a line for a test,nowhere,2026-11-29\n"
+		if _, err := w.Tables().Import(ctx, "nothing.csv", []byte(head+"ICD-10"+rest+system+rest)); !errors.Is(err, health.ErrTable) || !strings.Contains(err.Error(), system) {
+			t.Errorf("a table of system %s: %v", system, err)
+		}
+	}
 	for name, bad := range map[string]string{"empty.csv": "", "rows.csv": "system,code\n", "binary.csv": "\x00", "snomed.csv": ownTable, "": ownTable} {
 		if _, err := w.Tables().Import(ctx, name, []byte(bad)); err == nil && name != "" {
 			t.Errorf("%s: imported", name)

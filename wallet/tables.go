@@ -102,6 +102,9 @@ func (ts Tables) Import(ctx context.Context, name string, text []byte) (table *h
 	if table, err = health.ParseTable(name, bytes.NewReader(text)); err != nil {
 		return nil, err
 	}
+	if s := health.BuiltIn().Stray(table); s != "" {
+		return nil, health.ErrTable.With("why", fmt.Sprintf("no code is of a system %q: write its address, http://... or urn:..., or snomed, loinc, rxnorm, icd-10, icd-9 or cvx", s))
+	}
 	if isOwnTable(name) {
 		return nil, ErrBuiltIn.With("name", name)
 	}

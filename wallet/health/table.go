@@ -279,6 +279,19 @@ func (t *Tables) With(table *Table) *Tables {
 	return all
 }
 
+// Stray returns the first system in a table's rows that no code can be of, so that they would do
+// nothing and nobody would be told: a word that is no name of a system, such as icd10 or a bare
+// OID, and what has a star in it. "" if there is none.
+func (t *Tables) Stray(table *Table) string {
+	for _, r := range table.Rows {
+		isAddress := strings.ContainsAny(r.System, ":/") && !strings.Contains(r.System, "*")
+		if r.System != wordSystem && !isAddress && t.systems[normalSystem(r.System)] == nil {
+			return r.System
+		}
+	}
+	return ""
+}
+
 // Version names the rules and all tables: 12 hexadecimal digits behind the number of the
 // rules. Labels by one version are not those by another.
 func (t *Tables) Version() string { return t.version }
