@@ -88,9 +88,9 @@ func (l *log) precheck(ctx context.Context, entries []contract.Entry) ([]ledgerc
 		e := &entries[i]
 		out[i].ID = e.ID(l.id)
 		var err error
-		if !l.checked(e) {
+		if !l.checked.has(e) {
 			if err = contract.CheckShape(e); err == nil {
-				err = contract.CheckSignature(l.id, e)
+				err = l.checkSignature(l.id, e)
 			}
 		}
 		if r := (*contract.Refusal)(nil); errors.As(err, &r) {

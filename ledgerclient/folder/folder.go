@@ -44,7 +44,7 @@ func open(dir string, opt Options, ops fileOps) (*Folder, error) {
 		return nil, err
 	}
 	f := &Folder{log: l, eraseAfter: opt.EraseAfter}
-	l.checked = f.ground().checked.take
+	l.checked = &f.ground().checked
 	f.startServices()
 	return f, nil
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,33 +43,6 @@ func newGround(g *ground) *ground {
 	g.payloads = &segments{g: g, elem: []string{"payloads"}, full: segmentSize, least: segmentSize / 16}
 	g.filings = &segments{g: g, elem: []string{"keeper", "filings"}, full: segmentSize, room: filingsRoom}
 	return g
-}
-
-// checkedEntries remembers entries whose shape and signature were checked a moment ago:
-// what brings its payloads to the store comes to the ledger next. It holds each
-// until it came, and at most some thousands.
-type checkedEntries struct {
-	mu  sync.Mutex
-	set map[contract.Entry]struct{}
-}
-
-func (c *checkedEntries) add(e *contract.Entry) {
-	const most = 8192 // 2 MB
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.set == nil || len(c.set) >= most {
-		c.set = map[contract.Entry]struct{}{}
-	}
-	c.set[*e] = struct{}{}
-}
-
-// take tells whether exactly this entry was checked, and forgets it.
-func (c *checkedEntries) take(e *contract.Entry) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, ok := c.set[*e]
-	delete(c.set, *e)
-	return ok
 }
 
 // path is a path inside the folder.

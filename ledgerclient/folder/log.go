@@ -80,8 +80,10 @@ type log struct {
 
 	leaves leafFile // what counts in it never changes, and is read by all
 
-	// checked reports whether an entry's shape and signature were checked a moment ago.
-	checked func(*contract.Entry) bool
+	// checked are entries whose shape and signature need no second look.
+	checked *checkedEntries
+	// checkSignature is contract.CheckSignature.
+	checkSignature func(crypto.LedgerID, *contract.Entry) error
 
 	signing sync.Mutex
 	signer  *checkpointSigner // nil: the key was not read yet
@@ -115,14 +117,15 @@ func newLog(dir string, info fs.FileInfo, opt Options, ops fileOps) (*log, error
 		return nil, ErrNetworkFS.With("dir", dir, "fs", kind)
 	}
 	l := &log{
-		dir:     dir,
-		ops:     ops,
-		modes:   modesOf(info.Mode()),
-		clock:   opt.Clock,
-		accept:  opt.AcceptClock,
-		wait:    opt.Wait,
-		checked: func(*contract.Entry) bool { return false },
-		turn:    make(chan struct{}, 1),
+		dir:            dir,
+		ops:            ops,
+		modes:          modesOf(info.Mode()),
+		clock:          opt.Clock,
+		accept:         opt.AcceptClock,
+		wait:           opt.Wait,
+		checked:        new(checkedEntries),
+		checkSignature: contract.CheckSignature,
+		turn:           make(chan struct{}, 1),
 	}
 	if l.clock == nil {
 		l.clock = time.Now

@@ -161,13 +161,17 @@ func (l *log) commitConsumed(accepted []accepted, next uint64) error {
 }
 
 // Judge says what would come of the entries at that hour, but never before that
-// of the last leaf, and changes nothing.
+// of the last leaf, and changes nothing. What it checked of those that the contract would
+// accept is not checked again when they come back in the order.
 //
 // Errors: those of Leaves, and ErrReadOnly.
 func (l *log) Judge(ctx context.Context, entries []contract.Entry, hour contract.Hour) ([]ledgerclient.Outcome, error) {
 	return l.judging(ctx, free, entries, func(out []ledgerclient.Outcome) error {
 		hour := max(hour, l.last.Hour)
-		_, err := l.judge(entries, out, func(int) contract.Hour { return hour })
+		accepted, err := l.judge(entries, out, func(int) contract.Hour { return hour })
+		for _, a := range accepted {
+			l.checked.add(a.entry)
+		}
 		return err
 	})
 }
