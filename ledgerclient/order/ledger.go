@@ -31,7 +31,8 @@ type Replica interface {
 // Ledger is a ledger whose order a backend keeps. It is safe for concurrent use.
 //
 // A backend takes as long as it likes to order something. Meanwhile the order is
-// followed and the log is read as ever, and what needs no order is answered.
+// followed and the log is read as ever, and what needs no order is answered. And while
+// what was ordered is judged, the backend has the next.
 type Ledger struct {
 	Replica
 	backend  Backend
@@ -40,11 +41,12 @@ type Ledger struct {
 	ordering turn // of who has the backend order something
 
 	mu    sync.Mutex
-	under map[contract.Entry]*came // what is being ordered; nil: nothing is
+	under map[contract.Entry]*came // what is being ordered
 }
 
 // came is what came of an entry that was being ordered, whoever took it in.
 type came struct {
+	by      int      // so many are having it ordered
 	at      []uint64 // the positions where it stands
 	outcome ledgerclient.Outcome
 }
@@ -74,7 +76,7 @@ const maxAhead = 1
 // machine's: an order whose time is more than an hour ahead of it is not
 // followed, since ledger time never goes back.
 func NewLedger(b Backend, r Replica, clock func() time.Time) *Ledger {
-	return &Ledger{Replica: r, backend: b, clock: clock, reading: make(turn, 1), ordering: make(turn, 1)}
+	return &Ledger{Replica: r, backend: b, clock: clock, reading: make(turn, 1), ordering: make(turn, 1), under: map[contract.Entry]*came{}}
 }
 
 func (l *Ledger) hour() contract.Hour { return contract.Hour(max(0, l.clock().Unix()/3600)) }
@@ -190,12 +192,7 @@ func (l *Ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	//
 	// Who asks meanwhile, to revoke perhaps, waits for one step of the backend.
 	for some := range slices.Chunk(fresh, MaxAppend) {
-		if err := l.ordering.enter(ctx); err != nil {
-			return nil, unreachable(err)
-		}
-		err := l.order(ctx, entries, some, out)
-		l.ordering.leave()
-		if err != nil {
+		if err := l.order(ctx, entries, some, out); err != nil {
 			return nil, err
 		}
 	}
@@ -212,13 +209,12 @@ func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []in
 		return err
 	}
 	batch := make([]contract.Entry, len(which))
-	under := make(map[contract.Entry]*came, len(which))
 	for i, n := range which {
-		batch[i], under[entries[n]] = entries[n], &came{}
+		batch[i] = entries[n]
 	}
-	l.expect(under)
-	defer l.expect(nil)
-	positions, err := l.backend.Append(ctx, batch)
+	ended := l.expect(batch)
+	defer ended()
+	positions, err := l.put(ctx, batch)
 	unknown, lost := fault.As(err, ErrUnknown)
 	if err != nil && !lost {
 		return unreachable(err)
@@ -234,15 +230,15 @@ func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []in
 		at[position] = &batch[i]
 	}
 	err = l.follow(ctx, at)
-	l.expect(nil) // nobody writes into them any more
-	if lost && (err != nil || slices.ContainsFunc(batch, func(e contract.Entry) bool { return len(under[e].at) == 0 })) {
+	taken := ended()
+	if lost && (err != nil || slices.ContainsFunc(taken, func(c came) bool { return len(c.at) == 0 })) {
 		return &ledgerclient.UnreachableError{Service: "ledger", Err: unknown}
 	}
 	if err != nil {
 		return err
 	}
 	for i, n := range which {
-		switch c := under[batch[i]]; {
+		switch c := taken[i]; {
 		case lost || slices.Contains(c.at, positions[i]):
 			out[n] = c.outcome
 		default:
@@ -254,11 +250,46 @@ func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []in
 	return nil
 }
 
-// expect makes what is being ordered known to who takes in items; nil: nothing is.
-func (l *Ledger) expect(under map[contract.Entry]*came) {
+// put has the backend order entries, whose turn it is for that.
+func (l *Ledger) put(ctx context.Context, batch []contract.Entry) ([]uint64, error) {
+	if err := l.ordering.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.ordering.leave()
+	return l.backend.Append(ctx, batch)
+}
+
+// expect makes what is being ordered known to who takes in items, until ended, which returns
+// what came of each so far. Who has ordered what somebody else is having ordered already is
+// told that it is there.
+func (l *Ledger) expect(batch []contract.Entry) (ended func() []came) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.under = under
+	second := make([]bool, len(batch))
+	for i, e := range batch {
+		c := l.under[e]
+		if second[i] = c != nil; !second[i] {
+			c = &came{}
+			l.under[e] = c
+		}
+		c.by++
+	}
+	return sync.OnceValue(func() []came {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		taken := make([]came, len(batch))
+		for i, e := range batch {
+			c := l.under[e]
+			taken[i] = came{at: slices.Clone(c.at), outcome: c.outcome}
+			if second[i] && c.outcome.Refusal == nil {
+				taken[i].outcome.Duplicate = true
+			}
+			if c.by--; c.by == 0 {
+				delete(l.under, e)
+			}
+		}
+		return taken
+	})
 }
 
 // before answers for an entry that was ordered and judged some time ago: it

@@ -183,6 +183,84 @@ func TestOneStepIsWaitedFor(t *testing.T) {
 	})
 }
 
+// slowReplica takes in an entry only when it may.
+type slowReplica struct {
+	order.Replica
+	entry contract.Entry
+	may   chan struct{}
+}
+
+func (r slowReplica) Consume(ctx context.Context, position uint64, items []order.Item) ([]ledgerclient.Outcome, error) {
+	if slices.ContainsFunc(items, func(i order.Item) bool { return i.Entry == r.entry }) {
+		<-r.may
+	}
+	return r.Replica.Consume(ctx, position, items)
+}
+
+// While what was ordered is judged the backend has the next: otherwise each would wait for
+// the other.
+func TestTheNextIsOrderedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		first, second := w.record(), w.record()
+		let, may := make(chan struct{}), make(chan struct{})
+		l := order.NewLedger(w.b, slowReplica{w.Replica, first, may}, func() time.Time { return time.Unix(int64(w.hour)*3600, 0) })
+		w.b.append = func(es []contract.Entry) ([]uint64, error) {
+			<-let
+			if es[0] == second {
+				close(may)
+			}
+			return w.b.Memory.Append(ctx, es)
+		}
+		var asking sync.WaitGroup
+		for i, e := range []contract.Entry{first, second} {
+			asking.Go(func() {
+				out, err := l.Append(ctx, []contract.Entry{e})
+				if err != nil || out[0].Refusal != nil || out[0].Duplicate || out[0].Index != uint64(1+i) {
+					t.Errorf("entry %d: %+v, %v", i, out, err)
+				}
+			})
+			synctest.Wait()
+		}
+		close(let)
+		asking.Wait()
+	})
+}
+
+// Two hand in the same entry at one time: it is accepted once, and both are told where it
+// stands.
+func TestTheSameAtOneTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		let := make(chan struct{})
+		w.b.append = func(es []contract.Entry) ([]uint64, error) {
+			<-let
+			return w.b.Memory.Append(ctx, es)
+		}
+		e := w.record()
+		var asking sync.WaitGroup
+		outs := make([]ledgerclient.Outcome, 2)
+		for i := range outs {
+			asking.Go(func() {
+				out, err := w.Append(ctx, []contract.Entry{e})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				outs[i] = out[0]
+			})
+			synctest.Wait()
+		}
+		close(let)
+		asking.Wait()
+		for i, o := range outs {
+			if o.Refusal != nil || o.Index != 1 || o.Duplicate != (i == 1) {
+				t.Errorf("%d: %+v", i, o)
+			}
+		}
+	})
+}
+
 // Threat: a backend hangs, with what it was given in the order already. Whoever reads does
 // not notice: the order is followed, the checkpoint and the keeper tell of a revocation
 // that another node ordered meanwhile, and what needs no order is answered. Who submitted
