@@ -18,7 +18,6 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/ledgerclient/node/server"
-	"github.com/carekey/carekey/ledgerclient/order"
 )
 
 // devnetRun is a devnet at work.
@@ -115,6 +114,7 @@ func TestCatchUp(t *testing.T) {
 		must(p.Kill())
 	}
 
+	const batch = 256
 	each := lane.Pick(131, 2, 2) // batches through each of the others
 	var sent sync.WaitGroup
 	for _, m := range d.Members[:3] {
@@ -129,7 +129,7 @@ func TestCatchUp(t *testing.T) {
 			ledger := n.Services().Ledger
 			for range each {
 				var es []contract.Entry
-				for range order.MaxAppend {
+				for range batch {
 					key := crypto.GenerateKey()
 					e := contract.Entry{Version: contract.Version, Kind: contract.KindRecord, Author: key.Public(), Commitment: crypto.Hash(crypto.NewSalt())}
 					if err := e.Sign(i.Ledger, key); err != nil {
@@ -159,7 +159,7 @@ func TestCatchUp(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	want := uint64(3*each*order.MaxAppend + 1)
+	want := uint64(3*each*batch + 1)
 
 	out, validator, _ := d.begin("carekey-ledger-cometbft", "serve", late.Validator)
 	var line [8]byte

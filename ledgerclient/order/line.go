@@ -1,7 +1,6 @@
 package order
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,9 @@ const version = "carekey-order/2"
 // MaxRead items without documents is below a third of it.
 const maxLine = 1 << 20
 
+// leastAppend is how many entries every program takes at once.
+const leastAppend = 256
+
 // hello is the first line, to the program.
 type hello struct {
 	Protocol string `json:"protocol"`
@@ -24,9 +26,11 @@ type hello struct {
 
 // welcome is the program's answer to it.
 type welcome struct {
-	Protocol string  `json:"protocol"`
-	Name     string  `json:"name"`
-	Error    *denial `json:"error,omitzero"`
+	Protocol string `json:"protocol"`
+	Name     string `json:"name"`
+	// Append is how many entries it takes at once; left out: leastAppend.
+	Append int     `json:"append,omitzero"`
+	Error  *denial `json:"error,omitzero"`
 }
 
 // question is one request. ID counts from 1 in each run of the program.
@@ -125,11 +129,7 @@ func parseAnswer(line []byte, q *question) (answer, error) {
 // decode reads exactly one JSON object. Fields that it does not know are of later
 // versions.
 func decode(line []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(line))
-	if err := d.Decode(into); err != nil {
-		return errShape
-	}
-	if len(bytes.TrimSpace(line[d.InputOffset():])) != 0 {
+	if json.Unmarshal(line, into) != nil {
 		return errShape
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 
 // Limits of one call.
 const (
-	MaxAppend   = 256      // entries
+	MaxAppend   = 1024     // entries
 	MaxRead     = 1024     // items
 	MaxDocument = 16 << 10 // bytes of a configuration document
 )

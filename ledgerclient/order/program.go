@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type Program struct {
 	url, path, name string
 	opt             ProgramOptions
 	says            string // its own name
+	most            int    // entries that it takes at once
 
 	// first is asked whatever it is free for; second, which is started only then, reads
 	// while the first has not answered.
@@ -71,10 +73,11 @@ func Start(ctx context.Context, url string, opt ProgramOptions) (*Program, error
 		opt.Timeout = 30 * time.Second
 	}
 	b := &Program{url: url, path: path, name: name, opt: opt}
-	b.first.run, b.says, err = b.start(ctx)
-	if err != nil {
+	w := welcome{}
+	if b.first.run, w, err = b.start(ctx); err != nil {
 		return nil, err
 	}
+	b.says, b.most = printable(w.Name), max(leastAppend, min(w.Append, MaxAppend))
 	return b, nil
 }
 
@@ -83,31 +86,29 @@ func (b *Program) fault(f Fault, said string) error {
 	return &ProgramError{Program: b.name, Fault: f, Text: printable(said)}
 }
 
-// start runs the program and shakes hands. says is its own name.
-func (b *Program) start(ctx context.Context) (r *run, says string, err error) {
+// start runs the program and shakes hands.
+func (b *Program) start(ctx context.Context) (r *run, w welcome, err error) {
 	first, err := json.Marshal(hello{Protocol: version, URL: b.url})
 	if err != nil {
-		return nil, "", err
+		return nil, w, err
 	}
 	if r, err = startRun(b.path, b.name, b.opt); err != nil {
-		return nil, "", err
+		return nil, w, err
 	}
 	line, err := r.exchange(ctx, first, b.opt.Timeout)
 	if err == nil {
-		var w welcome
 		switch err2 := decode(line, &w); {
 		case err2 != nil || w.Protocol != version && w.Error == nil:
 			err = b.fault(BadHello, "")
 		case w.Error != nil:
 			err = b.fault(SaysNo, w.Error.Message)
 		}
-		says = printable(w.Name)
 	}
 	if err != nil {
 		r.end(0)
-		return nil, "", err
+		return nil, w, err
 	}
-	return r, says, nil
+	return r, w, nil
 }
 
 // ask sends one question and returns the answer. A run that fails is ended; the
@@ -180,14 +181,22 @@ func (b *Program) Name() string { return b.says }
 // Append orders entries. The errors are [ErrUnknown] and, if the program
 // says that nothing was ordered, *ProgramError.
 func (b *Program) Append(ctx context.Context, entries []contract.Entry) ([]uint64, error) {
-	if len(entries) == 0 {
-		return nil, nil
+	var positions []uint64
+	for some := range slices.Chunk(entries, b.most) {
+		q := question{Do: "append", Entries: make([]string, len(some))}
+		for i := range some {
+			q.Entries[i] = encodeEntry(&some[i])
+		}
+		at, err := b.put(ctx, q)
+		if err != nil {
+			if positions != nil && !errors.Is(err, ErrUnknown) { // those before it are ordered
+				err = ErrUnknown.Of(err)
+			}
+			return nil, err
+		}
+		positions = append(positions, at...)
 	}
-	q := question{Do: "append", Entries: make([]string, len(entries))}
-	for i := range entries {
-		q.Entries[i] = encodeEntry(&entries[i])
-	}
-	return b.put(ctx, q)
+	return positions, nil
 }
 
 // Configure orders a configuration entry with its document. The errors are those of Append.

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -74,6 +75,9 @@ func fake() int {
 		return serve(line, in, hanging{kept})
 	case "good":
 		return serve(line, in, kept)
+	case "few":
+		order.Serve(io.MultiReader(bytes.NewReader(line), in), silent{}, func(string) (order.Backend, error) { return few{kept}, nil })
+		return 0
 	}
 	out.Encode(welcome)
 	for {
@@ -139,6 +143,60 @@ func (b unable) Configure(context.Context, contract.Entry, string) (uint64, erro
 }
 func (b unable) Read(context.Context, uint64) ([]order.Item, error) { return nil, b.err }
 func (b unable) Head(context.Context) (uint64, error)               { return 0, b.err }
+
+// few is a backend that takes no more entries at once than all must, and none of version 9.
+type few struct{ order.Backend }
+
+func (b few) Append(ctx context.Context, es []contract.Entry) ([]uint64, error) {
+	if len(es) > 256 || slices.ContainsFunc(es, func(e contract.Entry) bool { return e.Version == 9 }) {
+		return nil, errors.New("too many, or of version 9")
+	}
+	return b.Backend.Append(ctx, es)
+}
+
+// silent is the standard output of a program that does not say how many entries it takes.
+type silent struct{}
+
+func (silent) Write(p []byte) (int, error) {
+	_, err := os.Stdout.Write(bytes.Replace(p, []byte(`,"append":1024`), nil, 1))
+	return len(p), err
+}
+
+// A program that does not say how many entries it takes at once is given 256, and the next
+// when it has answered. If it can do only a part, it may have done something.
+func TestFewAtOnce(t *testing.T) {
+	install(t)
+	b, err := order.Start(t.Context(), "fake:few", order.ProgramOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	many := make([]contract.Entry, 2*256+1)
+	for i := range many {
+		many[i] = contract.Entry{Version: 1, Kind: contract.KindRecord, NotBefore: contract.Hour(i)}
+	}
+	at, err := b.Append(t.Context(), many)
+	if err != nil || len(at) != len(many) {
+		t.Fatalf("%d positions, %v", len(at), err)
+	}
+	for i := range at {
+		if at[i] != uint64(i) {
+			t.Fatalf("entry %d is at %d", i, at[i])
+		}
+	}
+	for _, c := range []struct {
+		wrong   int
+		unknown bool
+	}{{0, false}, {255, false}, {256, true}, {512, true}} {
+		for i := range many {
+			many[i].NotAfter, many[i].Version = contract.Hour(c.wrong+1), 1
+		}
+		many[c.wrong].Version = 9
+		if _, err := b.Append(t.Context(), many); faultOf(err) != order.SaysNo || errors.Is(err, order.ErrUnknown) != c.unknown {
+			t.Errorf("where entry %d is not taken: %v", c.wrong, err)
+		}
+	}
+}
 
 // hanging is a backend whose appends never end.
 type hanging struct{ order.Backend }

@@ -51,7 +51,7 @@ func Serve(in io.Reader, out io.Writer, open func(url string) (Backend, error)) 
 		return errors.Join(err, say.Encode(welcome{Protocol: version, Error: denied(err)}))
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if err := say.Encode(welcome{Protocol: version, Name: b.Name()}); err != nil {
+	if err := say.Encode(welcome{Protocol: version, Name: b.Name(), Append: MaxAppend}); err != nil {
 		return err
 	}
 	for lines.Scan() {

@@ -76,7 +76,7 @@ func TestServe(t *testing.T) {
 			}
 			return b, nil
 		})
-		want := `{"protocol":"carekey-order/2","name":"two"}` + "\n" + c.said + "\n" + `{"id":99,"head":2}` + "\n"
+		want := `{"protocol":"carekey-order/2","name":"two","append":1024}` + "\n" + c.said + "\n" + `{"id":99,"head":2}` + "\n"
 		if err != nil || out.String() != want || b.closed != 1 {
 			t.Errorf("%.80s: %v, closed %d times\n got %s\nwant %s", c.ask, err, b.closed, out.String(), want)
 		}
@@ -94,12 +94,12 @@ func TestServeEnds(t *testing.T) {
 	}
 	for _, c := range []struct{ in, said string }{
 		{"", ""},
-		{hello, `{"protocol":"carekey-order/2","name":"two"}` + "\n"},
+		{hello, `{"protocol":"carekey-order/2","name":"two","append":1024}` + "\n"},
 		{"nothing\n", ""},
 		{strings.Replace(hello, "/2", "/1", 1), `{"protocol":"carekey-order/2","name":"","error":{"code":"failed","message":"it speaks carekey-order/2 only"}}` + "\n"},
 		{strings.Replace(hello, "two:x", "two:y", 1), `{"protocol":"carekey-order/2","name":"","error":{"code":"failed","message":"no such order"}}` + "\n"},
-		{hello + "{]\n", `{"protocol":"carekey-order/2","name":"two"}` + "\n"},
-		{hello + `{"id":1,"do":"` + strings.Repeat("x", maxLine) + `"}` + "\n", `{"protocol":"carekey-order/2","name":"two"}` + "\n"},
+		{hello + "{]\n", `{"protocol":"carekey-order/2","name":"two","append":1024}` + "\n"},
+		{hello + `{"id":1,"do":"` + strings.Repeat("x", maxLine) + `"}` + "\n", `{"protocol":"carekey-order/2","name":"two","append":1024}` + "\n"},
 	} {
 		var out bytes.Buffer
 		err := Serve(strings.NewReader(c.in), &out, open)

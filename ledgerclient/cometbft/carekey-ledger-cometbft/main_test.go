@@ -472,12 +472,12 @@ func TestMany(t *testing.T) {
 		v.start()
 		orders = append(orders, v.order())
 	}
-	count := lane.Pick(33_536, 2_000, 500) / order.MaxAppend * order.MaxAppend
+	count := lane.Pick(33_536, 2_000, 500)
 	var ended sync.WaitGroup
 	for _, b := range orders {
 		es := n.records(count)
 		ended.Go(func() {
-			for some := range slices.Chunk(es, order.MaxAppend) {
+			for some := range slices.Chunk(es, 256) {
 				n.put(b, some)
 			}
 		})
