@@ -303,7 +303,7 @@ func (s *Server) submit(q *request) error {
 	}
 	s.metrics.ordered(outcomes)
 	if s.cosign != nil {
-		enough, err := q.enoughSigned()
+		enough, err := q.outcomesSigned(outcomes)
 		if err != nil && node.ProblemOf(err).Kind != node.KindBusy {
 			return err
 		}
@@ -322,9 +322,22 @@ func (s *Server) submit(q *request) error {
 	return q.answer(node.TypeBinary, node.OrderedForm(len(outcomes)).Marshal(answer))
 }
 
+// outcomesSigned waits until what came of entries is under a head that enough nodes have
+// signed, and reports whether it is: where they stand in the log, or, where one was refused,
+// all that the log has now, in which the reason is.
+func (q *request) outcomesSigned(outcomes []ledgerclient.Outcome) (enough bool, err error) {
+	size := uint64(0)
+	for _, o := range outcomes {
+		if o.Refusal != nil {
+			return q.enoughSigned()
+		}
+		size = max(size, o.Index+1)
+	}
+	return q.signedUpTo(size)
+}
+
 // enoughSigned waits until what is in the log now is under a head that enough nodes have
-// signed, and reports whether it is. Meanwhile the request makes room for who has asked for
-// less: then it is busy.
+// signed, and reports whether it is.
 func (q *request) enoughSigned() (enough bool, err error) {
 	raw, err := q.s.folder.Checkpoint(q.Context())
 	if err != nil {
@@ -334,8 +347,14 @@ func (q *request) enoughSigned() (enough bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	return q.signedUpTo(head.Size)
+}
+
+// signedUpTo waits until enough nodes have signed a head of that size. Meanwhile the request
+// makes room for who has asked for less: then it is busy.
+func (q *request) signedUpTo(size uint64) (enough bool, err error) {
 	err = q.place.queue(q.Context(), func(ctx context.Context) error {
-		enough = q.s.cosign.wait(ctx, head.Size)
+		enough = q.s.cosign.wait(ctx, size)
 		if !q.place.is(busy) {
 			return refuseFor(node.KindBusy, time.Second)
 		}
