@@ -251,6 +251,9 @@ func (e *Engine) config() *config.Config {
 	c.P2P.AddrBookStrict = false
 	c.P2P.AllowDuplicateIP = true
 	c.P2P.FlushThrottleTimeout = 2 * time.Millisecond
+	// A block full of entries has a megabyte, and goes to each of the others at once. It is for
+	// the network to say that this is too much for it: five megabytes a second are the engine's.
+	c.P2P.SendRate, c.P2P.RecvRate = 50<<20, 50<<20
 	var ids []string
 	for i := range e.opt.Members {
 		ids = append(ids, string(e.id(i)))
@@ -460,6 +463,7 @@ func (v *votes) SignProposal(chainID string, proposal *cmtproto.Proposal) error 
 type engineLog struct {
 	to   *slog.Logger
 	fail func(error)
+	with []any // keys and values, of a log that is made for every message of a peer
 }
 
 func (l *engineLog) Debug(string, ...any) {}
@@ -472,9 +476,9 @@ func (l *engineLog) Error(msg string, keyvals ...any) {
 	case strings.HasPrefix(msg, "found conflicting vote from ourselves"):
 		l.fail(ErrTwice)
 	}
-	l.to.Debug(msg, keyvals...)
+	l.to.Debug(msg, slices.Concat(l.with, keyvals)...)
 }
 
 func (l *engineLog) With(keyvals ...any) cmtlog.Logger {
-	return &engineLog{to: l.to.With(keyvals...), fail: l.fail}
+	return &engineLog{to: l.to, fail: l.fail, with: slices.Concat(l.with, keyvals)}
 }
