@@ -3,6 +3,7 @@ package cometbft
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"slices"
@@ -41,6 +42,11 @@ type app struct {
 	// voted is, for each member, the height of the newest block under which its vote was
 	// seen.
 	voted []uint64
+	// opened are envelopes that were opened a moment ago, by their hashes: the engine asks
+	// about each some four times, here and there. known is whether entries are in the order
+	// behind the last block that was kept, as far as that was asked.
+	opened map[[32]byte]*chain.Opened
+	known  map[[32]byte]bool
 	// twice is, for each member, a height at which it has voted for two blocks; 0: none.
 	twice   []uint64
 	accused bool // this member, by the block that was decided and is not kept yet
@@ -51,7 +57,7 @@ type app struct {
 }
 
 func newApp(c *chain.Chain, own int, db dbm.DB, now func() time.Time, fail func(error)) (*app, error) {
-	a := &app{store: store{db, c}, own: own, now: now, fail: fail, decided: make(chan struct{}), voted: make([]uint64, len(c.Nodes())), wrong: make([]uint64, len(c.Nodes()))}
+	a := &app{store: store{db, c}, opened: map[[32]byte]*chain.Opened{}, known: map[[32]byte]bool{}, own: own, now: now, fail: fail, decided: make(chan struct{}), voted: make([]uint64, len(c.Nodes())), wrong: make([]uint64, len(c.Nodes()))}
 	var err error
 	a.state, err = a.store.state()
 	if err == nil {
@@ -108,14 +114,55 @@ func code(err error) uint32 {
 
 var errWaits = errors.New("enough of this institution's envelopes wait already")
 
+// What is remembered of envelopes and entries, at most: some megabytes.
+const (
+	maxOpened = 16
+	maxKnown  = 32 * chain.MaxEntries
+)
+
+// take takes an envelope into a block on the state behind the last one that was kept.
+func (a *app) take(b *chain.Block, tx []byte) (*chain.Opened, error) {
+	key := sha256.Sum256(tx)
+	e := a.opened[key]
+	if e == nil {
+		var err error
+		if e, err = a.chain.Open(tx); err != nil {
+			return nil, err
+		}
+		if len(a.opened) >= maxOpened {
+			clear(a.opened)
+		}
+		a.opened[key] = e
+	}
+	return e, b.Take(e)
+}
+
+// begin begins a block on that state.
+func (a *app) begin(height uint64, at time.Time) *chain.Block {
+	return a.chain.Begin(a.state, height, at, func(key [32]byte) (bool, error) {
+		is, asked := a.known[key]
+		if asked {
+			return is, nil
+		}
+		is, err := a.ordered(key)
+		if err != nil {
+			return false, err
+		}
+		if len(a.known) >= maxKnown {
+			clear(a.known)
+		}
+		a.known[key] = is
+		return is, nil
+	})
+}
+
 // CheckTx says whether an envelope may wait to be ordered here.
 func (a *app) CheckTx(_ context.Context, r *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	// At the hour that is: if it has passed since the last block, there is a new share.
-	err := a.chain.Begin(a.state, a.state.Height+1, a.now(), a.ordered).Take(r.Tx)
+	e, err := a.take(a.begin(a.state.Height+1, a.now()), r.Tx)
 	if err == nil {
-		e, _ := chain.ParseEnvelope(r.Tx)
 		n := 0
 		for _, node := range a.waiting {
 			if node == e.Node {
@@ -143,10 +190,14 @@ func (a *app) PrepareProposal(_ context.Context, r *abci.RequestPrepareProposal)
 	if a.now().Sub(r.Time) > chain.LateProposal {
 		return out, nil
 	}
-	b := a.chain.Begin(a.state, uint64(r.Height), r.Time, a.ordered)
+	b := a.begin(uint64(r.Height), r.Time)
 	room := r.MaxTxBytes
 	for _, tx := range r.Txs {
-		if cost := cmttypes.ComputeProtoSizeForTxs([]cmttypes.Tx{tx}); cost <= room && b.Take(tx) == nil {
+		cost := cmttypes.ComputeProtoSizeForTxs([]cmttypes.Tx{tx})
+		if cost > room {
+			continue
+		}
+		if _, err := a.take(b, tx); err == nil {
 			out.Txs = append(out.Txs, tx)
 			room -= cost
 		}
@@ -164,9 +215,9 @@ func (a *app) ProcessProposal(_ context.Context, r *abci.RequestProcessProposal)
 	if late := a.now().Sub(r.Time); -late > chain.LateBlock || len(r.Txs) > 0 && late > chain.LateBlock {
 		return reject, nil
 	}
-	b := a.chain.Begin(a.state, uint64(r.Height), r.Time, a.ordered)
+	b := a.begin(uint64(r.Height), r.Time)
 	for _, tx := range r.Txs {
-		if err := b.Take(tx); err != nil {
+		if _, err := a.take(b, tx); err != nil {
 			// Who proposed it has judged it as all do.
 			if i := a.member(r.ProposerAddress); i >= 0 && code(err) != codeStore {
 				a.wrong[i] = uint64(r.Height)
@@ -183,9 +234,9 @@ func (a *app) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*a
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	out := &abci.ResponseFinalizeBlock{}
-	b := a.chain.Begin(a.state, uint64(r.Height), r.Time, a.ordered)
+	b := a.begin(uint64(r.Height), r.Time)
 	for _, tx := range r.Txs {
-		err := b.Take(tx)
+		_, err := a.take(b, tx)
 		if code(err) == codeStore { // not the same at the others
 			a.fail(err)
 			return nil, err
@@ -236,6 +287,7 @@ func (a *app) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 		return nil, err
 	}
 	a.state, a.items, a.waiting = a.next, nil, nil
+	clear(a.known)
 	close(a.decided)
 	a.decided = make(chan struct{})
 	if a.accused { // once: who starts it again has looked

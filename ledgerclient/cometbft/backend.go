@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -290,15 +291,15 @@ func (b *backend) fill(state chain.State) (*envelope, error) {
 	share := b.app.chain.Begin(state, state.Height+1, b.app.now(), b.app.ordered)
 	for _, w := range slices.Clone(b.queue) {
 		var fresh []order.Item
-		var own [][32]byte
+		own := map[[32]byte]bool{}
 		for i := range w.items {
 			key := chain.Key(&w.items[i].Entry)
 			is, err := b.app.ordered(key)
 			if err != nil {
 				return nil, err
 			}
-			if !is && !keys[key] && !slices.Contains(own, key) {
-				fresh, own = append(fresh, w.items[i]), append(own, key)
+			if !is && !keys[key] && !own[key] {
+				fresh, own[key] = append(fresh, w.items[i]), true
 			}
 		}
 		items := slices.Concat(e.items, fresh)
@@ -310,9 +311,7 @@ func (b *backend) fill(state chain.State) (*envelope, error) {
 			w.wrong <- err
 			continue
 		}
-		for _, key := range own {
-			keys[key] = true
-		}
+		maps.Copy(keys, own)
 		w.sent = true
 		e.items, e.calls = items, append(e.calls, w)
 	}

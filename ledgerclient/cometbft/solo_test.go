@@ -282,6 +282,68 @@ func TestProposals(t *testing.T) {
 	}
 }
 
+// asked is a database that counts how often it is asked whether it has something.
+type asked struct {
+	dbm.DB
+	times map[string]int
+}
+
+func (d *asked) Has(key []byte) (bool, error) {
+	d.times[string(key)]++
+	return d.DB.Has(key)
+}
+
+// However often the engine asks about an envelope, it is opened once, and each of its entries
+// is looked for once before the block in which it is. What is known ends with that block, and
+// takes a bounded memory.
+func TestLookedForOnce(t *testing.T) {
+	s := newSolo(t, 4)
+	d := &asked{s.store.db, map[string]int{}}
+	s.store.db = d
+	rnd := rand.New(rand.NewPCG(7, 7))
+	es := records(rnd, 100, contract.KindRecord)
+	tx, again := s.seal(1, es...), s.seal(2, es...)
+	if c := s.checkTx(tx); c != abci.CodeTypeOK {
+		t.Fatalf("code %d", c)
+	}
+	for range 2 {
+		p, err := s.PrepareProposal(t.Context(), &abci.RequestPrepareProposal{Height: 1, Time: s.time(), Txs: [][]byte{tx}, MaxTxBytes: maxBlock})
+		if len(check(t, p, err).Txs) != 1 {
+			t.Fatal("it is not proposed")
+		}
+		r, err := s.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Height: 1, Time: s.time(), Txs: [][]byte{tx}})
+		if check(t, r, err).Status != abci.ResponseProcessProposal_ACCEPT {
+			t.Fatal("it is not voted for")
+		}
+	}
+	s.finalize(s.time(), tx)
+	if len(s.opened) != 1 || len(d.times) != len(es) {
+		t.Errorf("%d envelopes opened, %d entries looked for", len(s.opened), len(d.times))
+	}
+	for _, n := range d.times {
+		if n != 1 {
+			t.Fatalf("an entry was looked for %d times", n)
+		}
+	}
+	r, err := s.Commit(t.Context(), nil)
+	check(t, r, err)
+	if c := s.checkTx(again); c != codeStale {
+		t.Errorf("what was decided by then: code %d", c)
+	}
+	for range 3 * maxOpened {
+		s.checkTx(s.seal(3, records(rnd, 1, contract.KindRecord)...))
+	}
+	if n := len(s.opened); n > maxOpened {
+		t.Errorf("%d envelopes are remembered", n)
+	}
+	for range maxKnown/chain.MaxEntries + 2 {
+		s.checkTx(s.seal(3, records(rnd, chain.MaxEntries, contract.KindRecord)...))
+	}
+	if n := len(s.known); n > maxKnown {
+		t.Errorf("%d entries are remembered", n)
+	}
+}
+
 // One institution cannot fill the pool of the others.
 func TestPoolIsShared(t *testing.T) {
 	s := newSolo(t, 4)
@@ -432,6 +494,36 @@ func TestGathered(t *testing.T) {
 	}
 	s.block(tx)
 	for _, c := range []chan answered{asked, more} {
+		if got := <-c; got.err != nil {
+			t.Error(got.err)
+		}
+	}
+}
+
+// While an envelope is on its way what comes meanwhile gathers: the next is full, and in one
+// block, however many brought it.
+func TestFilled(t *testing.T) {
+	const each = 16
+	s := newSolo(t, 4)
+	p := &forgetful{came: make(chan []byte)}
+	b := s.serve(p)
+	rnd := rand.New(rand.NewPCG(1, 11))
+	asked := []chan answered{asks(t.Context(), b, records(rnd, 1, 2))}
+	first := <-p.came
+	for n := each; n <= chain.MaxEntries+each; n += each {
+		asked = append(asked, asks(t.Context(), b, records(rnd, each, 2)))
+		for b.waiting() != 1+n {
+		}
+	}
+	s.block(first)
+	for _, want := range []int{chain.MaxEntries, each} {
+		tx := <-p.came
+		if e, err := chain.ParseEnvelope(tx); len(check(t, e, err).Items) != want {
+			t.Errorf("%d entries in an envelope, not %d", len(e.Items), want)
+		}
+		s.block(tx)
+	}
+	for _, c := range asked {
 		if got := <-c; got.err != nil {
 			t.Error(got.err)
 		}

@@ -228,31 +228,49 @@ func hourOf(at time.Time) contract.Hour {
 	return contract.Hour(min(max(0, at.Unix()/3600), math.MaxUint32))
 }
 
-// Take takes an envelope into the block, or returns why it is not valid there: one of the
-// Err values of this package, a *QuotaError, or the error of Ordered. What was not taken has
-// changed nothing.
-func (b *Block) Take(envelope []byte) error {
+// Opened is an envelope of a member, and what follows from its bytes alone: whatever it is
+// taken into, that stays the same.
+type Opened struct {
+	Envelope
+	member int
+	signed bool       // by that member
+	keys   [][32]byte // of its items
+}
+
+// Open reads an envelope. Errors: ErrEnvelope, ErrLedger, ErrMember.
+func (c *Chain) Open(envelope []byte) (*Opened, error) {
 	e, err := ParseEnvelope(envelope)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if e.Ledger != b.chain.ledger {
-		return ErrLedger
+	if e.Ledger != c.ledger {
+		return nil, ErrLedger
 	}
-	member := slices.Index(b.chain.nodes, e.Node)
-	if member < 0 {
-		return ErrMember
+	o := &Opened{Envelope: e, member: slices.Index(c.nodes, e.Node), keys: make([][32]byte, len(e.Items))}
+	if o.member < 0 {
+		return nil, ErrMember
 	}
-	if e.Number <= b.state.Accounts[member].Number {
+	o.signed = ed25519.Verify(e.Node[:], e.signed(), e.Signature[:])
+	for i := range e.Items {
+		o.keys[i] = Key(&e.Items[i].Entry)
+	}
+	return o, nil
+}
+
+// Take takes an envelope into the block, or returns why it is not valid there: ErrNumber,
+// ErrSignature, ErrNothing, a *QuotaError, or the error of Ordered. What was not taken has
+// changed nothing.
+func (b *Block) Take(e *Opened) error {
+	if e.Number <= b.state.Accounts[e.member].Number {
 		return ErrNumber
 	}
-	if !ed25519.Verify(e.Node[:], e.signed(), e.Signature[:]) {
+	if !e.signed {
 		return ErrSignature
 	}
 	var fresh []order.Item
 	keys := map[[32]byte]bool{}
-	for _, i := range e.Items {
-		key := Key(&i.Entry)
+	for n, i := range e.Items {
+		key := e.keys[n]
 		if b.keys[key] || keys[key] {
 			continue
 		}
@@ -267,10 +285,10 @@ func (b *Block) Take(envelope []byte) error {
 	if len(fresh) == 0 {
 		return ErrNothing
 	}
-	if err := b.Charge(member, fresh); err != nil {
+	if err := b.Charge(e.member, fresh); err != nil {
 		return err
 	}
-	b.state.Accounts[member].Number = e.Number
+	b.state.Accounts[e.member].Number = e.Number
 	b.came = append(b.came, fresh...)
 	for key := range keys {
 		b.keys[key] = true

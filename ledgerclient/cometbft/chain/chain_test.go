@@ -95,7 +95,11 @@ func (n *network) block(envelopes ...[]byte) (errs []error) {
 	n.t.Helper()
 	b := n.Begin(n.state, n.state.Height+1, n.at, n.ordered)
 	for _, e := range envelopes {
-		errs = append(errs, b.Take(e))
+		o, err := n.Open(e)
+		if err == nil {
+			err = b.Take(o)
+		}
+		errs = append(errs, err)
 	}
 	after, items := b.End(n.state)
 	for i := range items {

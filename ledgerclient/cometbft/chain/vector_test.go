@@ -61,9 +61,9 @@ func TestVector(t *testing.T) {
 	for height, block := range v.Blocks {
 		b := c.Begin(state, uint64(height)+1, time.Unix(block.Time, 0), ordered)
 		for i, tx := range block.Envelopes {
-			e, err := ParseEnvelope(tx)
+			e, err := c.Open(tx)
 			if err == nil {
-				err = b.Take(tx)
+				err = b.Take(e)
 			}
 			if err != nil {
 				t.Fatalf("envelope %d of block %d: %v", i, height+1, err)
