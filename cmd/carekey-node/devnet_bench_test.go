@@ -23,14 +23,14 @@ import (
 )
 
 // BenchmarkBudgetNetwork lets wallets submit entries at the four nodes of a devnet, eight
-// processes on this computer, all at once. It prints how many a second they are, and how
+// processes on this computer, sixteen at each at one time. It prints how many a second they are, and how
 // much that is of what there could be if each of the four nodes verified each signature once
 // and nothing else were done (ratio), in time and in the processor time of the eight
 // (ratio-processor, on Linux), with the least that the former may be.
 //
 // CAREKEY_COMETBFT names the folder with carekey-ledger-cometbft.
 func BenchmarkBudgetNetwork(b *testing.B) {
-	const total, each, wallets = 4096, 64, 16 // entries; of one request; that submit at one time
+	const total, each, wallets = 16384, 64, 64 // entries; of one request; that submit at one time
 	engines := os.Getenv(envEngine)
 	if engines == "" {
 		b.Skip(envEngine + " is not set: build ledgerclient/cometbft/carekey-ledger-cometbft, and name its folder")
