@@ -120,10 +120,8 @@ func parseAddress(b []byte) (Address, Fault) {
 	if checked.has(a) {
 		return a, ""
 	}
-	for _, key := range []PubKey{a.View, a.Sign} {
-		if _, err := decompress(key); err != nil {
-			return Address{}, FaultMalformed
-		}
+	if !isPoint(a.View) || !isPoint(a.Sign) {
+		return Address{}, FaultMalformed
 	}
 	if !a.Sign.Verify(TaggedHash(TagAddress, a.head()), a.Signature) {
 		return Address{}, FaultMixed

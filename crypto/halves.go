@@ -50,11 +50,15 @@ func fieldOf(l limbs) (x field) {
 
 func limbsOf(k *scalar) (l limbs) {
 	b := k.Bytes()
+	l.set(&b)
+	clear(b[:])
+	return l
+}
+
+func (l *limbs) set(b *[32]byte) {
 	for i := range l {
 		l[i] = binary.BigEndian.Uint64(b[24-8*i:])
 	}
-	clear(b[:])
-	return l
 }
 
 // times384 is k·l / 2³⁸⁴, rounded: of 128 bits.
@@ -120,7 +124,16 @@ func (d *digits) set(half *scalar) {
 	abs.Zero()
 }
 
-// shift divides by 2ⁿ.
+// subtract reports whether other was more, and what is left is 2²⁵⁶ too much.
+func (l *limbs) subtract(other *limbs) bool {
+	borrow := uint64(0)
+	for i := range l {
+		l[i], borrow = bits.Sub64(l[i], other[i], borrow)
+	}
+	return borrow == 1
+}
+
+// shift divides by 2ⁿ, n at most 64.
 func (l *limbs) shift(n int) {
 	for i := range 3 {
 		l[i] = l[i]>>n | l[i+1]<<(64-n)
@@ -128,35 +141,27 @@ func (l *limbs) shift(n int) {
 	l[3] >>= n
 }
 
-// multiplySum sets product to k1·q + k2·q: the four halves of k1 and k2 go through one
-// chain of doublings, over one table of the odd multiples of q, which is made affine by
-// one inversion.
+// multiplySum sets product to the sum of k·q for all k: their halves go through one chain of
+// doublings, over one table of the odd multiples of q.
 //
-// Its time and the places of the table that it reads depend on k1 and k2: it is for
-// shares of a key. See multiply for what that hides.
-func multiplySum(k1, k2 *scalar, q, product *point) {
+// Its time and the places of the table that it reads depend on the numbers: they are
+// public, used once, or shares of a key. See multiply for what that hides.
+func multiplySum(q, product *point, ks ...*scalar) {
 	*product = point{}
 	if isInfinity(q) {
 		return
 	}
-	var odd [8]point // q, 3q … 15q: none is infinity, q is of prime order
-	var two point
-	odd[0].Set(q)
-	secp256k1.DoubleNonConst(q, &two)
-	for i := 1; i < len(odd); i++ {
-		secp256k1.AddNonConst(&odd[i-1], &two, &odd[i])
-	}
-	var plain, turned [8]affinePoint // turned: times λ
-	allAffine(odd[:], plain[:])
+	plain, z := oddMultiples(q)
+	var turned [8]affinePoint // times λ
 	for i := range plain {
 		turned[i].y = plain[i].y
 		turned[i].x.Mul2(&plain[i].x, &beta).Normalize()
 	}
-	var of [4]digits
-	for i, k := range [2]*scalar{k1, k2} {
+	var of [2][2]digits // plain and turned, of as many numbers as there are
+	for i, k := range ks {
 		a, b := halves(k)
-		of[i].set(&a)
-		of[2+i].set(&b)
+		of[0][i].set(&a)
+		of[1][i].set(&b)
 		a.Zero()
 		b.Zero()
 	}
@@ -164,23 +169,74 @@ func multiplySum(k1, k2 *scalar, q, product *point) {
 	next.Z.SetInt(1)
 	for at := len(digits{}) - 1; at >= 0; at-- {
 		secp256k1.DoubleNonConst(product, product)
-		for i := range of {
-			d := of[i][at]
-			if d == 0 {
-				continue
+		for half, table := range [2]*[8]affinePoint{&plain, &turned} {
+			for i := range ks {
+				d := of[half][i][at]
+				if d == 0 {
+					continue
+				}
+				if d > 0 {
+					next.X, next.Y = table[d/2].x, table[d/2].y
+				} else {
+					next.X = table[-d/2].x
+					next.Y.NegateVal(&table[-d/2].y, 1).Normalize()
+				}
+				secp256k1.AddNonConst(product, &next, product)
 			}
-			table := &plain
-			if i >= 2 {
-				table = &turned
-			}
-			if d > 0 {
-				next.X, next.Y = table[d/2].x, table[d/2].y
-			} else {
-				next.X = table[-d/2].x
-				next.Y.NegateVal(&table[-d/2].y, 1).Normalize()
-			}
-			secp256k1.AddNonConst(product, &next, product)
 		}
 	}
-	of = [4]digits{}
+	product.Z.Mul(&z).Normalize()
+	of = [2][2]digits{}
+}
+
+// oddMultiples returns q, 3q … 15q, of a q that is not infinity, with one Z for all of them.
+// They are added as if that Z were 1, since the formulas do not know the constant of the
+// curve; the Z of what comes of it is to be multiplied by theirs. So no inversion is needed.
+//
+// Two points of one Z are added by Meloni's formula, which gives the first of them with the
+// Z of the sum too (New Point Addition Formulae for ECC Applications, WAIFI 2007). That Z is
+// the old one times the difference of their x, which is never 0: q is of prime order.
+func oddMultiples(q *point) (odd [8]affinePoint, z field) {
+	var two affinePoint // 2q, always of the Z of the last one of odd
+	var xx, yy, m, neg field
+	xx.SquareVal(&q.X)
+	yy.SquareVal(&q.Y)
+	m.Set(&xx).MulInt(3)
+	at := &odd[0]
+	at.x.Mul2(&q.X, &yy).MulInt(4).Normalize()
+	at.y.SquareVal(&yy).MulInt(8).Normalize()
+	neg.Set(&at.x).MulInt(2).Negate(2)
+	two.x.SquareVal(&m).Add(&neg).Normalize()
+	neg.NegateVal(&two.x, 1)
+	two.y.Set(&at.x).Add(&neg).Mul(&m)
+	neg.NegateVal(&at.y, 1)
+	two.y.Add(&neg).Normalize()
+	z.Mul2(&q.Y, &q.Z).MulInt(2).Normalize()
+
+	var by [8]field // Z of each by that of the one before
+	for i := 1; i < len(odd); i++ {
+		last, next := &odd[i-1], &odd[i]
+		var square, w, dy, sum field
+		by[i].NegateVal(&last.x, 1).Add(&two.x)
+		square.SquareVal(&by[i])
+		dy.NegateVal(&last.y, 1).Add(&two.y)
+		w.Mul2(&last.x, &square)
+		two.x.Mul(&square) // two has the Z of the sum from here on, and w is the x of last with it
+		sum.Add2(&two.x, &w).Negate(2)
+		next.x.SquareVal(&dy).Add(&sum).Normalize()
+		two.y.Mul(w.Negate(1).Add(&two.x))
+		next.y.NegateVal(&next.x, 1).Add(&two.x).Mul(&dy)
+		neg.NegateVal(&two.y, 1)
+		next.y.Add(&neg).Normalize()
+	}
+	var product, square field
+	product.SetInt(1)
+	for i := len(odd) - 2; i >= 0; i-- {
+		product.Mul(&by[i+1])
+		square.SquareVal(&product)
+		odd[i].x.Mul(&square).Normalize()
+		odd[i].y.Mul(square.Mul(&product)).Normalize()
+	}
+	z.Mul(&product).Normalize()
+	return odd, z
 }

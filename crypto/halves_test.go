@@ -158,11 +158,77 @@ func checkDigits(t *testing.T, half *scalar) {
 	}
 }
 
+// isPoint says what decompress does, of every kind of number.
+func TestIsPoint(t *testing.T) {
+	p := new(big.Int).Set(prime)
+	var all []*big.Int
+	for d := int64(-70); d <= 70; d++ {
+		all = append(all, big.NewInt(d+70), new(big.Int).Add(p, big.NewInt(d)), new(big.Int).Add(order, big.NewInt(d)))
+	}
+	for n := uint(1); n <= 256; n++ {
+		power := new(big.Int).Lsh(big.NewInt(1), n)
+		all = append(all, new(big.Int).Sub(power, big.NewInt(1)), power, new(big.Int).Add(power, big.NewInt(1)))
+	}
+	for range lane.Pick(200_000, 2_000, 500) {
+		x, err := rand.Int(rand.Reader, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, x)
+	}
+	points := 0
+	for _, x := range all {
+		if x.BitLen() > 256 {
+			continue
+		}
+		for _, kind := range []byte{2, 3, 0, 4} {
+			key := PubKey{kind}
+			x.FillBytes(key[1:])
+			_, err := decompress(key)
+			if isPoint(key) != (err == nil) {
+				t.Fatalf("%s: %v", key, err)
+			}
+			if err == nil {
+				points++
+			}
+		}
+		// Of any number, not only of those that a point has: big.Jacobi is another implementation.
+		a := new(big.Int).Mod(x, p)
+		var b [32]byte
+		var l limbs
+		l.set((*[32]byte)(a.FillBytes(b[:])))
+		if isSquare(l) != (big.Jacobi(a, p) == 1) {
+			t.Fatalf("%x", a)
+		}
+	}
+	if points < len(all)/2 {
+		t.Errorf("%d points of %d numbers", points, len(all))
+	}
+}
+
+// What has one Z in common are the odd multiples.
+func TestOddMultiples(t *testing.T) {
+	g := multiplyBase(new(scalar).SetInt(1), false)
+	projective := multiplyBase(randomScalar(), false) // Z is not 1
+	random, _ := decompress(GenerateKey().Public())
+	for _, q := range []*point{&g, &projective, &random} {
+		odd, z := oddMultiples(q)
+		for i, at := range odd {
+			got := point{X: at.x, Y: at.y, Z: z}
+			var want point
+			secp256k1.ScalarMultNonConst(new(scalar).SetInt(uint32(2*i+1)), q, &want)
+			if compress(&got) != compress(&want) {
+				t.Errorf("%d·q", 2*i+1)
+			}
+		}
+	}
+}
+
 // checkSum compares k1·q + k2·q with what decred makes of it, in both ways.
 func checkSum(t *testing.T, k1, k2 *scalar, q *point) {
 	t.Helper()
 	var got, once, q1, q2, twice point
-	multiplySum(k1, k2, q, &got)
+	multiplySum(q, &got, k1, k2)
 	secp256k1.ScalarMultNonConst(new(scalar).Add2(k1, k2), q, &once)
 	secp256k1.ScalarMultNonConst(k1, q, &q1)
 	secp256k1.ScalarMultNonConst(k2, q, &q2)
@@ -208,12 +274,12 @@ func TestMultiplySum(t *testing.T) {
 	minusOne := new(scalar).NegateVal(new(scalar).SetInt(1))
 	var none, sum point
 	for _, q := range points {
-		multiplySum(minusOne, new(scalar).SetInt(1), q, &sum)
+		multiplySum(q, &sum, minusOne, new(scalar).SetInt(1))
 		if !isInfinity(&sum) {
 			t.Error("n·q")
 		}
 	}
-	multiplySum(randomScalar(), randomScalar(), &none, &sum)
+	multiplySum(&none, &sum, randomScalar(), randomScalar())
 	if !isInfinity(&sum) {
 		t.Error("a multiple of infinity")
 	}

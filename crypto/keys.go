@@ -24,7 +24,7 @@ func ParsePubKey(b []byte) (PubKey, error) {
 		return PubKey{}, ErrPubKey
 	}
 	p := PubKey(b)
-	if _, err := decompress(p); err != nil {
+	if !isPoint(p) {
 		return PubKey{}, ErrPubKey
 	}
 	return p, nil

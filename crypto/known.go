@@ -59,7 +59,7 @@ func (p *knownPoint) multiply(k *scalar, sum *point) {
 	if p.multiplied.Add(1) == tableFrom && tablesMade.Add(1) <= maxTables {
 		p.table.Store(newMultiples(&p.q))
 	}
-	secp256k1.ScalarMultNonConst(k, &p.q, sum)
+	multiplySum(&p.q, sum, k)
 }
 
 // multiples are b·256ⁱ·q for every byte b but 0 and every i, affine: row i is at
