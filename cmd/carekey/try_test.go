@@ -28,6 +28,8 @@ func TestTryNoticesSurprises(t *testing.T) {
 		{"patient status # exit 7", ""},
 		{"patient status", "exit code 7, not 0"},
 		{"patient --version # exit 3", "exit code 0, not 3"},
+		{"patient --version # exit 0 or 8", ""},
+		{"patient status # exit 0 or 8", "exit code 7, not 0 or 8"},
 		{"cmp a b", ""},
 		{"cmp a c", "the bytes differ"},
 		{`cmp a "$(cat nothing)"`, "no such file"},
