@@ -28,8 +28,8 @@ func (s store) settle(snap snapshot) error {
 // regain gives files that no record leads to the records again that they end with: the
 // power failed before the segment was on the disk. Only then is there such a file, since
 // nothing else ends what is written behind a segment, so a process looks once. One that was
-// erased, and that somebody put back from a copy, gets none. The lock is held exclusively and
-// the payloads are settled.
+// erased, and that somebody put back from a copy, gets none and is erased again. The lock is
+// held exclusively and the payloads are settled.
 func (s store) regain(snap snapshot) error {
 	if s.regained.Load() {
 		return nil
@@ -39,6 +39,7 @@ func (s store) regain(snap snapshot) error {
 		return err
 	}
 	var records []byte
+	removed := false
 	for _, f := range files {
 		id, part, ok := contentOf(f.Name())
 		if !ok || s.payloads.hasFile(partName{id, part}) {
@@ -54,6 +55,10 @@ func (s store) regain(snap snapshot) error {
 		if erased, err := s.isErased(snap, contract.ID(id)); err != nil {
 			return err
 		} else if erased {
+			if err := s.ops.remove(s.path("contents", f.Name())); err != nil {
+				return err
+			}
+			removed = true
 			continue
 		}
 		t, err := s.tailIn(s.path("contents", f.Name()))
@@ -62,6 +67,11 @@ func (s store) regain(snap snapshot) error {
 		}
 		if t != nil && t.partName() == (partName{id, part}) {
 			records = appendRecord(records, s.hour(), t.kind, t.keys, t.pkg, nil)
+		}
+	}
+	if removed {
+		if err := s.ops.syncDir(s.path("contents")); err != nil {
+			return err
 		}
 	}
 	if err := s.payloads.add(records, false); err != nil {

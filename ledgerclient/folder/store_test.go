@@ -509,7 +509,8 @@ func TestStoreHeals(t *testing.T) {
 
 // Threat: the power fails after a large payload was acknowledged, and the segment with its
 // record was not on the disk yet. It is found all the same, by whoever looks first, and
-// verifies; what was erased before does not come back, and files that end otherwise are let be.
+// verifies; what was erased before does not come back and is erased again, and files that end
+// otherwise are let be.
 func TestRegain(t *testing.T) {
 	f, clock := newLedger(t)
 	p := newPeople(t, f.id)
@@ -568,6 +569,9 @@ func TestRegain(t *testing.T) {
 			var none *ledgerclient.NotFoundError
 			if _, err := g.store.Blob(ctx, gone.upload.Locators[0]); !errors.As(err, &none) {
 				t.Errorf("erased: %v", err)
+			}
+			if _, err := os.Stat(foldertest.Content(dir, hexName(gone.id))); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("what was erased lies there again: %v", err)
 			}
 		})
 	}
