@@ -245,7 +245,10 @@ func (v *viewing) files(ctx context.Context, seen *health.Viewing) error {
 			switch {
 			case hidden && d.IsDir():
 				return fs.SkipDir
-			case hidden || !d.Type().IsRegular() || m.is(at):
+			case hidden || d.IsDir() || m.is(at):
+				return nil
+			case !d.Type().IsRegular(): // what may be behind it is not in the picture, which must say so
+				seen.AddUnread(health.Source{Name: filepath.ToSlash(at)}, "a link, or no ordinary file")
 				return nil
 			}
 			return look(at)
