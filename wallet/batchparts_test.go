@@ -112,6 +112,9 @@ func TestBatchParts(t *testing.T) {
 	if len(p.Choices[0].Parts[0].Given) != r.Parts || said(p) != "overlap  2.1" {
 		t.Errorf("%+v, %s", p.Choices[0].Parts, said(p))
 	}
+	if q := p.People[0].Access[0]; q.Titles[0] != "PART of record (10 categories, with mental-health, unclassified)" {
+		t.Errorf("%+v", q)
+	}
 
 	// Of what is sensitive in two ways and named by one, the other is what was not named.
 	if _, err := w.Records().Correct(context.Background(), id, []int{4}, health.Correction{Add: []health.Sensitivity{health.Genetic}}); err != nil {

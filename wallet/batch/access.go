@@ -35,8 +35,16 @@ func (p *planner) scopeOf(x *Item) *payload.Scope {
 	return p.Choices[x.Choice-1].Scope
 }
 
-// scopeName is a scope in a word or two.
+// scopeName is a scope in a word or two, and with all that goes only by its name.
 func scopeName(s *payload.Scope) string {
+	name := choiceName(s)
+	if len(s.Sensitive) > 0 {
+		name += ", with " + payload.Listed(s.Sensitive)
+	}
+	return name
+}
+
+func choiceName(s *payload.Scope) string {
 	categories := slices.DeleteFunc(slices.Clone(s.Categories), func(c wallet.Category) bool { return c == health.Demographics })
 	switch {
 	case s.Role != "":
