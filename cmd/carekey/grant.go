@@ -339,10 +339,10 @@ func (a *grants) plan(ctx context.Context, w *wallet.Wallet, r wallet.GrantReque
 // askUnknown asks what is to become of what carekey does not understand, once for each
 // reason, and returns the kinds of it that go.
 func (a *grants) askUnknown(ctx context.Context, p *wallet.GrantPlan) (kinds []string, err error) {
-	for _, c := range tally(p, stayingBy(health.WhyUnclassified, unknownOf)) {
-		title := fmt.Sprintf("%s %s: give them?", plural(c.Number, "entry", "entries"), c.Of)
-		if c.Number == 1 {
-			title = "1 entry " + c.Of + ": give it?"
+	for _, d := range doubts(p) {
+		title := fmt.Sprintf("%s %s: give them?", plural(d.number, "entry", "entries"), d.text)
+		if d.number == 1 {
+			title = "1 entry " + d.text + ": give it?"
 		}
 		for again := true; again; {
 			// What is typed filters: whoever types no must not find herself at what gives.
@@ -352,20 +352,17 @@ func (a *grants) askUnknown(ctx context.Context, p *wallet.GrantPlan) (kinds []s
 			if err != nil {
 				return nil, err
 			}
-			is := func(j *wallet.JudgedPart) bool {
-				return j.Stays == health.WhyUnclassified && slices.Contains(unknownOf(j), c.Of)
-			}
 			switch again = at[0] == 2; at[0] {
 			case 1:
 				for j := range p.Entries() {
 					for _, k := range j.Unclassified {
-						if is(j) && unknownText(k) == c.Of && !slices.Contains(kinds, k) {
+						if d.holds(j) && slices.Contains(d.reasons, unknownText(k)) && !slices.Contains(kinds, k) {
 							kinds = append(kinds, k)
 						}
 					}
 				}
 			case 2:
-				a.say("%s", sections(p, is, cli.Prose(a.err)))
+				a.say("%s", sections(p, d.holds, cli.Prose(a.err)))
 			}
 		}
 	}

@@ -65,6 +65,7 @@ func unknownText(kind string) string {
 		{"free text", "with free text"},
 		{"attachment", "with a file inside"},
 		{"modifier extension", "with an extension that changes the meaning"},
+		{"extension ", "with an extension that we do not know"},
 		{"implicit rules", "under rules that may change their meaning"},
 		{"yours", "that you marked"},
 	} {
@@ -76,6 +77,42 @@ func unknownText(kind string) string {
 		return "with a code that no table knows, and no name"
 	}
 	return "not understood (" + kind + ")"
+}
+
+// doubt is what is asked about at once: entries that stay since they are not understood.
+type doubt struct {
+	reasons []string // of unknownOf
+	text    string
+	number  int // of entries
+}
+
+// mostAsked is how many questions there are: whoever makes a file, or a table, can have a
+// reason of its own for each entry.
+const mostAsked = 8
+
+// doubts are the reasons why entries are not understood and stay: those of most entries each by
+// itself, and the others together.
+func doubts(p *wallet.GrantPlan) (out []doubt) {
+	all := tally(p, stayingBy(health.WhyUnclassified, unknownOf))
+	for i, c := range all {
+		if i < mostAsked-1 || len(all) == mostAsked {
+			out = append(out, doubt{[]string{c.Of}, c.Of, c.Number})
+			continue
+		}
+		rest := doubt{list(all[i:], func(c wallet.Count) string { return c.Of }), fmt.Sprintf("not understood for %d other reasons", len(all)-i), 0}
+		for j := range p.Entries() {
+			if rest.holds(j) {
+				rest.number++
+			}
+		}
+		return append(out, rest)
+	}
+	return out
+}
+
+// holds reports whether an entry stays for one of the reasons.
+func (d *doubt) holds(j *wallet.JudgedPart) bool {
+	return j.Stays == health.WhyUnclassified && slices.ContainsFunc(unknownOf(j), func(s string) bool { return slices.Contains(d.reasons, s) })
 }
 
 // inWords joins counts as "2 a, 1 b".

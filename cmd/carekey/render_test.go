@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -304,11 +305,50 @@ func TestUntilText(t *testing.T) {
 func TestUnknownText(t *testing.T) {
 	for kind, want := range map[string]string{
 		"code system urn:x": "whose code system we do not know", "LOINC code without a name": "with a code that no table knows, and no name", "free text": "with free text",
-		"something new": "not understood (something new)",
+		"something new": "not understood (something new)", "extension https://x.example/a": "with an extension that we do not know",
 	} {
 		if got := unknownText(kind); got != want {
 			t.Errorf("%s: %s", kind, got)
 		}
+	}
+}
+
+// Threat: a file with a reason of its own in each entry asks until a person says yes to all. A
+// kind is asked about once, and the rarest kinds together; all of them are asked about.
+func TestDoubtsAreFew(t *testing.T) {
+	for kinds, want := range map[int]int{0: 0, 1: 1, mostAsked: mostAsked, mostAsked + 1: mostAsked, 300: mostAsked} {
+		r := wallet.RecordPlan{}
+		add := func(unknown ...string) {
+			r.Judged = append(r.Judged, wallet.JudgedPart{Label: health.Label{Unclassified: unknown}, Stays: health.WhyUnclassified})
+		}
+		for i := range kinds {
+			for range 300 - i {
+				add(fmt.Sprintf("kind %d", i))
+			}
+			add(fmt.Sprintf("kind %d", i), "kind 0")
+		}
+		all := doubts(&wallet.GrantPlan{Records: []wallet.RecordPlan{r}})
+		if len(all) != want {
+			t.Errorf("%d kinds: %d questions", kinds, len(all))
+		}
+		for i := range r.Judged {
+			if !slices.ContainsFunc(all, func(d doubt) bool { return d.holds(&r.Judged[i]) }) {
+				t.Fatalf("%d kinds: nobody asks about %q", kinds, r.Judged[i].Unclassified)
+			}
+		}
+		if kinds > mostAsked {
+			n := 0
+			for i := mostAsked - 1; i < kinds; i++ {
+				n += 301 - i
+			}
+			if last := all[mostAsked-1]; last.number != n || last.text != fmt.Sprintf("not understood for %d other reasons", kinds-mostAsked+1) {
+				t.Errorf("%d kinds: %d entries %s, not %d", kinds, last.number, last.text, n)
+			}
+		}
+	}
+	r := wallet.RecordPlan{Judged: []wallet.JudgedPart{{Label: health.Label{Unclassified: []string{"extension https://x.example/a", "extension https://x.example/b"}}, Stays: health.WhyUnclassified}}}
+	if all := doubts(&wallet.GrantPlan{Records: []wallet.RecordPlan{r}}); len(all) != 1 || all[0].number != 1 {
+		t.Errorf("extensions: %+v", all)
 	}
 }
 
