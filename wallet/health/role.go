@@ -2,6 +2,7 @@ package health
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ func ParseRole(data []byte) (Role, error) {
 	d.DisallowUnknownFields()
 	if err := d.Decode(&r); err != nil {
 		if e := (*json.UnmarshalTypeError)(nil); errors.As(err, &e) {
-			return Role{}, ErrRole.With("member", e.Field, "why", "it is a "+e.Value+", and no "+jsonWord(e.Type))
+			return Role{}, ErrRole.With("member", e.Field, "why", "it is "+cmp.Or(jsonValues[e.Value], "a "+e.Value)+", and no "+jsonWord(e.Type))
 		}
 		return Role{}, ErrRole.With("member", "", "why", strings.TrimPrefix(err.Error(), "json: "))
 	}
@@ -115,6 +116,9 @@ func ParseRole(data []byte) (Role, error) {
 	}
 	return r, r.check()
 }
+
+// jsonValues are what encoding/json calls values, in words; it calls numbers "number 1.5".
+var jsonValues = map[string]string{"array": "a list", "object": "an object", "string": "a text", "bool": "true or false"}
 
 // jsonWord is what a role's file has in the place of t.
 func jsonWord(t reflect.Type) string {
