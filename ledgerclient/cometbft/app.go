@@ -44,7 +44,7 @@ type app struct {
 	voted []uint64
 	// opened are envelopes that were opened a moment ago, by their hashes: the engine asks
 	// about each some four times, here and there. known is whether entries are in the order
-	// behind the last block that was kept, as far as that was asked.
+	// behind the last block that was kept, as far as that was asked or follows from a block.
 	opened map[[32]byte]*chain.Opened
 	known  map[[32]byte]bool
 	// twice is, for each member, a height at which it has voted for two blocks; 0: none.
@@ -286,8 +286,10 @@ func (a *app) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 		a.fail(err)
 		return nil, err
 	}
+	for i := range a.items { // nothing else has changed
+		a.known[chain.Key(&a.items[i].Entry)] = true
+	}
 	a.state, a.items, a.waiting = a.next, nil, nil
-	clear(a.known)
 	close(a.decided)
 	a.decided = make(chan struct{})
 	if a.accused { // once: who starts it again has looked

@@ -302,7 +302,7 @@ func (b *backend) fill(state chain.State) (*envelope, error) {
 				fresh, own[key] = append(fresh, w.items[i]), true
 			}
 		}
-		items := slices.Concat(e.items, fresh)
+		items := append(e.items, fresh...)
 		if !chain.Fits(items) {
 			break // it is the first in the next
 		}

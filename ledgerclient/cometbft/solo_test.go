@@ -330,6 +330,11 @@ func TestLookedForOnce(t *testing.T) {
 	if c := s.checkTx(again); c != codeStale {
 		t.Errorf("what was decided by then: code %d", c)
 	}
+	for _, n := range d.times {
+		if n != 1 {
+			t.Fatalf("an entry was looked for %d times, though it was in the block", n)
+		}
+	}
 	for range 3 * maxOpened {
 		s.checkTx(s.seal(3, records(rnd, 1, contract.KindRecord)...))
 	}

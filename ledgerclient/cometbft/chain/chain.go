@@ -233,8 +233,14 @@ func hourOf(at time.Time) contract.Hour {
 type Opened struct {
 	Envelope
 	member int
-	signed bool       // by that member
-	keys   [][32]byte // of its items
+	signed bool    // by that member
+	own    []keyed // its items, each once
+}
+
+// keyed is an item with its Key.
+type keyed struct {
+	key  [32]byte
+	item *order.Item
 }
 
 // Open reads an envelope. Errors: ErrEnvelope, ErrLedger, ErrMember.
@@ -246,13 +252,17 @@ func (c *Chain) Open(envelope []byte) (*Opened, error) {
 	if e.Ledger != c.ledger {
 		return nil, ErrLedger
 	}
-	o := &Opened{Envelope: e, member: slices.Index(c.nodes, e.Node), keys: make([][32]byte, len(e.Items))}
+	o := &Opened{Envelope: e, member: slices.Index(c.nodes, e.Node), own: make([]keyed, 0, len(e.Items))}
 	if o.member < 0 {
 		return nil, ErrMember
 	}
 	o.signed = ed25519.Verify(e.Node[:], e.signed(), e.Signature[:])
+	keys := make(map[[32]byte]bool, len(e.Items))
 	for i := range e.Items {
-		o.keys[i] = Key(&e.Items[i].Entry)
+		key := Key(&e.Items[i].Entry)
+		if !keys[key] {
+			keys[key], o.own = true, append(o.own, keyed{key, &e.Items[i]})
+		}
 	}
 	return o, nil
 }
@@ -267,20 +277,17 @@ func (b *Block) Take(e *Opened) error {
 	if !e.signed {
 		return ErrSignature
 	}
-	var fresh []order.Item
-	keys := map[[32]byte]bool{}
-	for n, i := range e.Items {
-		key := e.keys[n]
-		if b.keys[key] || keys[key] {
+	fresh, keys := make([]order.Item, 0, len(e.own)), make([][32]byte, 0, len(e.own))
+	for _, i := range e.own {
+		if b.keys[i.key] {
 			continue
 		}
-		if is, err := b.ordered(key); err != nil {
+		if is, err := b.ordered(i.key); err != nil {
 			return err
 		} else if is {
 			continue
 		}
-		keys[key] = true
-		fresh = append(fresh, i)
+		fresh, keys = append(fresh, *i.item), append(keys, i.key)
 	}
 	if len(fresh) == 0 {
 		return ErrNothing
@@ -290,7 +297,7 @@ func (b *Block) Take(e *Opened) error {
 	}
 	b.state.Accounts[e.member].Number = e.Number
 	b.came = append(b.came, fresh...)
-	for key := range keys {
+	for _, key := range keys {
 		b.keys[key] = true
 	}
 	b.envelopes++
