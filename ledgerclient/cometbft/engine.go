@@ -33,6 +33,8 @@ import (
 	"github.com/cometbft/cometbft/proxy"
 	cmttypes "github.com/cometbft/cometbft/types"
 	cmttime "github.com/cometbft/cometbft/types/time"
+	"github.com/syndtr/goleveldb/leveldb/filter"
+	leveldb "github.com/syndtr/goleveldb/leveldb/opt"
 )
 
 // Version is the name of the software.
@@ -123,7 +125,9 @@ func Start(opt Options) (e *Engine, err error) {
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return nil, err
 	}
-	if e.db, err = dbm.NewDB("order", dbm.GoLevelDBBackend, data); err != nil {
+	// It is asked of every entry whether it has it, and hardly ever has: by the filter most of
+	// that is known without a look into a file.
+	if e.db, err = dbm.NewGoLevelDBWithOpts("order", data, &leveldb.Options{Filter: filter.NewBloomFilter(10)}); err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrRunning, err)
 	}
 	defer func() {
