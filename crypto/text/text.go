@@ -94,6 +94,9 @@ var sourced = strings.NewReplacer("=20", "", "&nbsp;", "", "<br>", "", "<br/>", 
 // and digits that are drawn in several forms have one (NFKC), and so have hyphens, of
 // which none is at an end.
 func Code(s string) string {
+	if !strings.ContainsFunc(s, notInCode) { // as it mostly comes
+		return strings.Trim(s, "-")
+	}
 	return strings.Trim(strings.Map(func(r rune) rune {
 		switch {
 		case unicode.Is(unicode.Pd, r):
@@ -105,6 +108,10 @@ func Code(s string) string {
 		}
 		return r
 	}, norm.NFKC.String(sourced.Replace(s))), "-")
+}
+
+func notInCode(r rune) bool {
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '/' || r == '+')
 }
 
 // ErrEncoding: a file is not read as text. why is a sentence without its end, and names
