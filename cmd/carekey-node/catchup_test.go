@@ -95,7 +95,7 @@ func TestCatchUp(t *testing.T) {
 	must(os.Symlink(self, d.bin))
 	net := filepath.Join(dir, "net")
 
-	out, _, end := d.begin(d.bin, "devnet", net, "--json")
+	out, _, end := d.begin(d.bin, "devnet", net, "--idle", "--json")
 	must(json.NewDecoder(out).Decode(&d.devnetJSON))
 	end()
 	for _, m := range d.Members { // all of it comes from one address here
@@ -105,7 +105,7 @@ func TestCatchUp(t *testing.T) {
 			return nil
 		}))
 	}
-	out, _, _ = d.begin(d.bin, "devnet", net, "--json")
+	out, _, _ = d.begin(d.bin, "devnet", net, "--idle", "--json")
 	must(json.NewDecoder(out).Decode(&d.devnetJSON))
 	late := d.Members[3]
 	for _, pid := range late.PIDs {

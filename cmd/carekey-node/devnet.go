@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ var devnetNames = []string{"City hospital", "Region clinic", "University", "Pati
 
 const (
 	errNoEngine fault.Code = "engine-missing" // program
+	errNoWallet fault.Code = "wallet-missing" // program
 	errDevnet   fault.Code = "devnet-failed"  // what, why, log
 )
 
@@ -42,37 +44,54 @@ const (
 const endWithin = 20 * time.Second
 
 func newDevnet(a *app) *cobra.Command {
-	return &cobra.Command{
+	idle := false
+	c := &cobra.Command{
 		Use:   "devnet [DIR]",
-		Short: "Run a ledger of four institutions on this computer, to try things out",
+		Short: "Run a ledger of four institutions on this computer, and see it at work",
 		Long: `Found a ledger of four institutions in a folder, by default a new one, and run a
 validator and a node for each of them on this computer, until told to stop (Ctrl-C).
 With the folder of an earlier devnet it goes on with that one. It is for trying things
 out: all keys are in one folder.
 
+Two new wallets, a patient's and a clinic's, do the main job on it: a record, a grant, a
+fetch, an audit, a revocation, a refused fetch. Then one institution is killed, the job is
+done once more with the other three, and the one comes back. --idle leaves that out.
+
 Each of the eight is a process of its own: end one to see what the others do. The
-validators are the program ` + engine + `, which is looked for beside this one
-and in PATH.`,
-		Args: cli.Takes(0, 1),
+validators are the program ` + engine + `, the wallets ` + walletProgram + `: both
+are looked for beside this one and in PATH.`,
+		Example: "  carekey-node devnet\n  carekey-node devnet region --idle",
+		Args:    cli.Takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d, err := newDevnetIn(a, args)
+			ctx := cmd.Context()
+			d, err := newDevnetIn(a, args, idle)
 			if err != nil {
 				return err
 			}
 			defer d.end()
-			if err := d.up(cmd.Context()); err != nil {
+			out, err := d.up(ctx)
+			if err == nil && !idle {
+				err = d.play(ctx, &out)
+			}
+			if err == nil {
+				err = d.result(out)
+			}
+			if err != nil && ctx.Err() == nil {
 				return err
 			}
-			<-cmd.Context().Done()
+			<-ctx.Done()
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&idle, "idle", false, "play nothing on it")
+	return c
 }
 
 // devnet are four institutions on this computer.
 type devnet struct {
 	*app
-	dir, self, engine string
+	dir                  string
+	self, engine, wallet string // programs
 
 	port int                     // the last that was taken
 	held map[string]net.Listener // addresses that nobody else is to have before they are used
@@ -92,6 +111,7 @@ type devnetProcess struct {
 // devnetJSON is a devnet that runs.
 type devnetJSON struct {
 	Dir     string         `json:"dir"`
+	Wallets string         `json:"wallets"` // folder of those that played; "": nothing was played
 	Members []devnetMember `json:"members"`
 }
 
@@ -104,7 +124,7 @@ type devnetMember struct {
 	PIDs       [2]int `json:"pids"`      // of the validator and the node
 }
 
-func newDevnetIn(a *app, args []string) (*devnet, error) {
+func newDevnetIn(a *app, args []string, idle bool) (*devnet, error) {
 	d := &devnet{app: a, port: 20_000 + rand.N(10_000), held: map[string]net.Listener{}} // not one that the system gives to who wants any
 	var err error
 	if d.self, err = exec.LookPath(os.Args[0]); err == nil {
@@ -119,6 +139,9 @@ func newDevnetIn(a *app, args []string) (*devnet, error) {
 	}
 	if d.engine, err = exec.LookPath(engine); err != nil {
 		return nil, errNoEngine.With("program", engine)
+	}
+	if d.wallet, err = exec.LookPath(walletProgram); err != nil && !idle {
+		return nil, errNoWallet.With("program", walletProgram)
 	}
 	if len(args) == 0 {
 		d.dir, err = os.MkdirTemp("", "carekey-devnet-")
@@ -135,14 +158,14 @@ func (d *devnet) path(kind string, i int) string {
 }
 
 // up founds the ledger, as far as that was not done before, and starts all of it.
-func (d *devnet) up(ctx context.Context) error {
+func (d *devnet) up(ctx context.Context) (out devnetJSON, err error) {
 	draft := filepath.Join(d.dir, "draft")
 	if err := d.agree(ctx, draft); err != nil {
-		return err
+		return out, err
 	}
 	at, err := d.validators(ctx, draft)
 	if err != nil {
-		return err
+		return out, err
 	}
 	var agreed draftJSON
 	text, err := d.did(ctx, "found", "show", draft, "--json")
@@ -150,14 +173,14 @@ func (d *devnet) up(ctx context.Context) error {
 		err = json.Unmarshal([]byte(text), &agreed)
 	}
 	if err != nil {
-		return err
+		return out, err
 	}
-	out := devnetJSON{Dir: d.dir}
+	out.Dir = d.dir
 	for i, name := range devnetNames {
 		node := d.path("node", i)
 		cfg, err := readConfig(node)
 		if err != nil {
-			return err
+			return out, err
 		}
 		f, err := d.openFolder(node, cfg, true)
 		if errors.Is(err, folder.ErrNoLedger) {
@@ -166,22 +189,18 @@ func (d *devnet) up(ctx context.Context) error {
 			err = f.Close()
 		}
 		if err != nil {
-			return err
+			return out, err
 		}
 		out.Members = append(out.Members, devnetMember{Name: name, URL: cfg.URLs[0], Node: node, Validator: d.path("validator", i), PIDs: [2]int{at[i]}})
 	}
 	for i := range out.Members {
 		m := &out.Members[i]
-		u, err := url.Parse(m.URL)
-		if err != nil {
-			return err
-		}
-		if m.PIDs[1], err = d.start("the node of "+m.Name, m.Node+".log", u.Host, d.self, "serve", m.Node, "--listen", u.Host); err != nil {
-			return err
+		if m.PIDs[1], err = d.serveNode(*m); err != nil {
+			return out, err
 		}
 		invitation, err := d.did(ctx, "invite", m.Node)
 		if err != nil {
-			return err
+			return out, err
 		}
 		m.Invitation = strings.TrimSpace(invitation)
 	}
@@ -192,7 +211,21 @@ func (d *devnet) up(ctx context.Context) error {
 	}
 	d.print("%s", strings.TrimSuffix(rows.Text(""), "\n"))
 	d.print("\ncarekey init --ledger %s\n%s status %s", out.Members[0].Invitation, engine, out.Members[0].Validator)
-	return d.result(out)
+	return out, nil
+}
+
+// serveNode starts a member's node.
+func (d *devnet) serveNode(m devnetMember) (pid int, err error) {
+	u, err := url.Parse(m.URL)
+	if err != nil {
+		return 0, err
+	}
+	return d.start("the node of "+m.Name, m.Node+".log", u.Host, d.self, "serve", m.Node, "--listen", u.Host)
+}
+
+// serveOrder starts a member's validator. at is its address, as long as that is held.
+func (d *devnet) serveOrder(name, dir, at string) (pid int, err error) {
+	return d.start("the validator of "+name, dir+".log", at, d.engine, "serve", dir)
 }
 
 // agree makes the keys of all institutions, and a draft of their lines.
@@ -247,7 +280,7 @@ func (d *devnet) validators(ctx context.Context, draft string) (pids []int, err 
 		}
 	}
 	for i, name := range devnetNames {
-		pid, err := d.start("the validator of "+name, d.path("validator", i)+".log", addresses[i], d.engine, "serve", d.path("validator", i))
+		pid, err := d.serveOrder(name, d.path("validator", i), addresses[i])
 		if err != nil {
 			return nil, err
 		}
@@ -298,7 +331,7 @@ func (d *devnet) start(what, log, at, program string, args ...string) (pid int, 
 		close(p.ended)
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if !d.ending {
+		if !d.ending && slices.Contains(d.running, p) {
 			d.say("%s has ended (%v): see %s", p.what, p.cmd.ProcessState, log)
 		}
 	}()

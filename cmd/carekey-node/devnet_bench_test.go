@@ -50,7 +50,7 @@ func BenchmarkBudgetNetwork(b *testing.B) {
 	bin := filepath.Join(dir, "carekey-node")
 	must(os.Symlink(self, bin))
 	serve := func() (net devnetJSON, end func()) {
-		cmd := exec.Command(bin, "devnet", filepath.Join(dir, "d"), "--json")
+		cmd := exec.Command(bin, "devnet", filepath.Join(dir, "d"), "--idle", "--json")
 		out, err := cmd.StdoutPipe()
 		must(err)
 		must(cmd.Start())

@@ -49,6 +49,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	cli.ExitNotFound: {
 		errNoNode:          "there is no node in {dir} | make one with: carekey-node init {dir} --name 'City ledger'",
 		errNoEngine:        "{program} is neither beside this program nor in PATH | build it from the source: cd ledgerclient/cometbft && go install ./{program}",
+		errNoWallet:        "{program} is neither beside this program nor in PATH | build it from the source: go install ./cmd/{program}; or leave its part out: --idle",
 		errNoToken:         "no token is named {name} | see: carekey-node token list DIR",
 		folder.ErrNoLedger: "there is no ledger in {dir} | make one: carekey-node init DIR --name NAME",
 	},

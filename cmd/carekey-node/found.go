@@ -24,8 +24,7 @@ import (
 
 const aboutFounding = `Several institutions found a ledger together, so that none of them can change, hide or
 stop anything alone: what holds is signed by more than two thirds of their nodes. Wallets
-of this version speak with one node and the keeper at it. On a ledger with several keepers
-they add records and verify; a grant stays unfinished there. The four steps:
+join with an invitation of any of them. The four steps:
 
 1. Each makes its keys, and sends the line that is printed to one of them:
      carekey-node found line /srv/ledger --as 'City hospital' --url https://city.example:8443

@@ -25,6 +25,6 @@ func schemas() cli.Schemas {
 		"conform":      cli.JSON[[]ruleJSON](),
 		"version":      cli.JSON[cli.Build](),
 		"unit":         cli.JSON[unitJSON](),
-		"devnet":       cli.JSON[devnetJSON](), // once, when all of it serves
+		"devnet":       cli.JSON[devnetJSON](), // once, when all of it serves, and what is played was
 	}}
 }

@@ -165,7 +165,7 @@ func (a *app) try(ctx context.Context, file, folder string) (err error) {
 		}
 		steps++
 	}
-	p.printf("\n# All %d lines ended as they should. The folder is kept; delete it when you like.\n# To go on as Maria, or as the clinic, paste one of these two lines and use %s:\n", steps, cli.Quote(p.program))
+	p.printf("\n# All %d lines ended as they should.\n# The folder is kept; delete it when you like.\n# To go on as Maria, or as the clinic, paste one of these two lines and use %s:\n", steps, cli.Quote(p.program))
 	for _, who := range []string{"patient", "clinic"} {
 		p.printf("  export %s\n", strings.Join(list(append([]string{envHome + "=" + filepath.Join(p.dir, who)}, p.env...), cli.Quote), " "))
 	}
