@@ -3,6 +3,7 @@ package ledgerclient
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -213,7 +214,8 @@ const chunk = 4096
 // between and gives each to visit, and returns the new pin once the leaves are
 // shown to be exactly those under the signed head. What visit was given is not
 // verified before that: it must change nothing for good until Advance has
-// returned without an error.
+// returned without an error. Where one of several nodes gave others it is given all of them
+// again, from the first one on.
 //
 // known, if not zero, is a head that was verified before, at a size not below the
 // pin's: the leaves must pass through it. It is for rescans from the beginning.
@@ -253,16 +255,27 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 		pin.Note = head.Note
 		return pin, head, nil
 	}
-	w := walk{Client: c, head: head, known: known, way: passed{head: head.Root}, next: Pin{
-		Ledger: c.id, Size: pin.Size, Hour: pin.Hour, Edge: append([]crypto.Hash(nil), pin.Edge...), Configs: pin.Configs}}
-	err = c.eachLeaf(ctx, pin.Size, head.Size, func(index uint64, leaf *contract.Leaf) error { return w.step(ctx, index, leaf, visit) })
-	if err != nil {
-		return Pin{}, Head{}, err
+	var w walk
+	var next Pin
+	for {
+		w = walk{Client: c, head: head, known: known, way: passed{head: head.Root}, next: Pin{
+			Ledger: c.id, Size: pin.Size, Hour: pin.Hour, Edge: append([]crypto.Hash(nil), pin.Edge...), Configs: pin.Configs}}
+		err := c.eachLeaf(ctx, pin.Size, head.Size, func(index uint64, leaf *contract.Leaf) error { return w.step(ctx, index, leaf, visit) })
+		if next = w.next; err == nil {
+			if next.Root = edgeRoot(next.Edge); next.Root == head.Root {
+				break
+			}
+			err = c.blame(ctx, pin, head)
+			if _, forked := errors.AsType[*ForkError](err); forked { // whoever gives the leaves
+				return Pin{}, Head{}, err
+			}
+		}
+		if !c.elsewhere(err) {
+			return Pin{}, Head{}, err
+		}
 	}
-	next := w.next
-	next.Root = edgeRoot(next.Edge)
-	if next.Root != head.Root {
-		return Pin{}, Head{}, c.blame(ctx, pin, head)
+	if w.other {
+		return Pin{}, Head{}, c.historyError(ctx, known.head(), head)
 	}
 	if err := c.came(ctx, terms, pin.Configs, w.changes, head); err != nil {
 		return Pin{}, Head{}, err
@@ -288,6 +301,14 @@ func (c *Client) Advance(ctx context.Context, pin, known Pin, visit func(index u
 	return next, head, nil
 }
 
+// elsewhere reports whether another node gives the leaves with which something does not verify.
+func (c *Client) elsewhere(err error) bool {
+	_, tampered := errors.AsType[*TamperedError](err)
+	_, forked := errors.AsType[*ForkError](err)
+	several, ok := c.Ledger.(Several)
+	return ok && (tampered || forked) && several.Unlike(err)
+}
+
 // continues checks that the configurations which a pin counts are shown still.
 func (c *Client) continues(ctx context.Context, pin Pin) error {
 	if pin.Configs >= len(c.known()) {
@@ -309,6 +330,7 @@ type walk struct {
 	*Client
 	head    Head
 	known   Pin    // see Advance
+	other   bool   // the leaves have not passed through it
 	next    Pin    // what the leaves so far make of the pin; its root is not computed
 	changes []Head // of the log behind each configuration entry on the way
 	way     passed
@@ -346,7 +368,7 @@ func (w *walk) step(ctx context.Context, index uint64, leaf *contract.Leaf, visi
 		w.changes = append(w.changes, Head{Size: w.next.Size, Root: edgeRoot(w.next.Edge)})
 	}
 	if w.next.Size == w.known.Size && edgeRoot(w.next.Edge) != w.known.Root {
-		return w.historyError(ctx, w.known.head(), w.head)
+		w.other = true
 	}
 	return nil
 }

@@ -242,20 +242,25 @@ func (c *Client) proveFromLeaves(ctx context.Context, n uint64, head Head) (root
 		}
 		return out, nil
 	})
-	err = c.eachLeaf(ctx, 0, head.Size, func(i uint64, leaf *contract.Leaf) error {
-		raw := leaf.Marshal()
-		more, err := tlog.StoredHashes(int64(i), raw[:], reader)
-		stored = append(stored, more...)
-		return err
-	})
-	if err == nil {
-		root, err = tlog.TreeHash(int64(n), reader)
+	for {
+		stored = stored[:0]
+		err = c.eachLeaf(ctx, 0, head.Size, func(i uint64, leaf *contract.Leaf) error {
+			raw := leaf.Marshal()
+			more, err := tlog.StoredHashes(int64(i), raw[:], reader)
+			stored = append(stored, more...)
+			return err
+		})
+		if err == nil {
+			root, err = tlog.TreeHash(int64(n), reader)
+		}
+		if err == nil {
+			proof, err = tlog.ProveTree(int64(head.Size), int64(n), reader)
+		}
+		if err == nil && tlog.CheckTree(proof, int64(head.Size), tlog.Hash(head.Root), int64(n), root) != nil {
+			err = &TamperedError{What: "leaves"}
+		}
+		if !c.elsewhere(err) {
+			return root, proof, err
+		}
 	}
-	if err == nil {
-		proof, err = tlog.ProveTree(int64(head.Size), int64(n), reader)
-	}
-	if err == nil {
-		err = tlog.CheckTree(proof, int64(head.Size), tlog.Hash(head.Root), int64(n), root)
-	}
-	return root, proof, err
 }

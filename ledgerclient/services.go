@@ -85,6 +85,9 @@ type Several interface {
 	// other answers. Where take returns an error it is that node's fault, and another one is
 	// asked; the error is why none was taken.
 	Checkpoints(ctx context.Context, take func(note []byte) error) error
+	// Unlike says that the leaves which came since the last checkpoints are not those under
+	// them, and why: another node gives them from then on. false: there is none that did not.
+	Unlike(why error) bool
 }
 
 // Gate says how strongly the keepers' rule is enforced.

@@ -119,6 +119,7 @@ func (c *Client) Find(ctx context.Context, id contract.ID) (index uint64, ok boo
 		return at.Find(ctx, id)
 	}
 	_, _, err = c.Advance(ctx, Pin{Ledger: c.id}, Pin{}, func(at uint64, leaf *contract.Leaf) error {
+		ok = ok && at > 0
 		if leaf.Entry.ID(c.id) == id {
 			index, ok = at, true
 		}

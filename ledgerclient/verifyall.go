@@ -26,8 +26,12 @@ func (c *Client) VerifyAll(ctx context.Context, size uint64, root crypto.Hash, p
 	if err := c.CheckPrefix(ctx, size, root, head); err != nil {
 		return fail(err)
 	}
-	v := &verification{c: c, from: size, states: map[contract.ID]*judged{}}
+	anew := func() *verification { return &verification{c: c, from: size, states: map[contract.ID]*judged{}} }
+	v := anew()
 	pin, newest, err := c.Advance(ctx, Pin{Ledger: c.id}, Pin{}, func(index uint64, leaf *contract.Leaf) error {
+		if index == 0 {
+			v = anew()
+		}
 		if err := v.judge(index, leaf); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -62,6 +63,12 @@ func Export(ctx context.Context, c *ledgerclient.Client, dir string, progress fu
 	_, x.Head, err = c.Advance(ctx, ledgerclient.Pin{Ledger: c.ID()}, known, func(index uint64, leaf *contract.Leaf) error {
 		if progress != nil && index%1024 == 0 {
 			progress(index, max(head.Size, index))
+		}
+		if index == 0 && w.size > 0 { // another node is asked
+			if err := cmp.Or(os.RemoveAll(spool), os.Mkdir(spool, 0o700)); err != nil {
+				return err
+			}
+			w = exporting{dir: dir, spool: spool}
 		}
 		return w.leaf(leaf)
 	})

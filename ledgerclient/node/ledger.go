@@ -207,6 +207,13 @@ func (l ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerc
 	return out, nil
 }
 
+// forget drops what came along with a head: it is asked for by itself.
+func (n *Node) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ahead.news, n.ahead.unread = News{}, time.Time{}
+}
+
 // read notes that leaves are read which follow on those that are known.
 func (n *Node) read(from, to uint64) {
 	n.mu.Lock()

@@ -38,6 +38,9 @@ type Network struct {
 	order []*Node // as they are asked
 	sites Sites
 	old   bool // sites that are not kept yet, or a node was not where they say
+
+	gave   []*Node // the leaves since the last checkpoints
+	unlike []*Node // that ever gave others than those under a head
 }
 
 // Reach prepares to speak with the nodes of the ledger of an invitation. Which there are is
@@ -330,6 +333,9 @@ func (l logs) Checkpoint(ctx context.Context) (note []byte, err error) {
 
 // Checkpoints asks two nodes at the same time. Leaves come along from one of them.
 func (l logs) Checkpoints(ctx context.Context, take func(note []byte) error) error {
+	l.nw.mu.Lock()
+	l.nw.gave = nil
+	l.nw.mu.Unlock()
 	return gather(ctx, l.nw, l.nw.asked(), 2, func(ctx context.Context, n *Node, before int) ([]byte, error) {
 		return ledger{n}.checkpoint(ctx, before == 0)
 	}, take)
@@ -366,13 +372,44 @@ func (l logs) showed(size uint64) []*Node {
 }
 
 func (l logs) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, error) {
-	leaves, err := some(ctx, l.nw, l.showed(to), func(ctx context.Context, n *Node) ([]contract.Leaf, error) { return ledger{n}.Leaves(ctx, from, to) })
-	if err == nil {
-		for _, n := range l.nw.asked() {
-			n.read(from, to)
+	type answer struct {
+		n      *Node
+		leaves []contract.Leaf
+	}
+	a, err := some(ctx, l.nw, l.showed(to), func(ctx context.Context, n *Node) (answer, error) {
+		leaves, err := ledger{n}.Leaves(ctx, from, to)
+		return answer{n, leaves}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.nw.mu.Lock()
+	l.nw.gave = append(l.nw.gave, a.n)
+	l.nw.mu.Unlock()
+	for _, n := range l.nw.asked() {
+		n.read(from, to)
+	}
+	return a.leaves, nil
+}
+
+// Unlike puts who gave the leaves behind the others.
+func (l logs) Unlike(why error) bool {
+	nw := l.nw
+	nw.mu.Lock()
+	gave, again := nw.gave, false
+	nw.gave = nil
+	for _, n := range gave {
+		if !slices.Contains(nw.unlike, n) {
+			nw.unlike, again = append(nw.unlike, n), true
 		}
 	}
-	return leaves, err
+	again = again && len(nw.unlike) < len(nw.order)
+	nw.mu.Unlock()
+	for _, n := range gave {
+		n.forget()
+		nw.failed(n)
+	}
+	return again
 }
 
 func (l logs) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto.Hash, error) {

@@ -26,6 +26,7 @@ func (v *View) Follow(ctx context.Context, own map[contract.Entry]bool) error {
 		// make the wallet believe another history.
 		from, known = ledgerclient.Pin{Ledger: v.Client.ID()}, v.state.Pin
 	}
+	s.from = from.Size
 	pin, head, err := v.Client.Advance(ctx, from, known, s.visit)
 	if err != nil {
 		return err
@@ -76,6 +77,7 @@ func (v *View) followAnyway(ctx context.Context) {
 // scan collects what concerns the wallet from the leaves of one pass.
 type scan struct {
 	v     *View
+	from  uint64 // position of the first leaf
 	own   map[contract.Entry]bool
 	batch []ledgerclient.Placed  // not looked at yet
 	fresh map[contract.ID]*found // threads with news, by the opening entry's id
@@ -96,6 +98,9 @@ type found struct {
 const window = 4096
 
 func (s *scan) visit(index uint64, leaf *contract.Leaf) error {
+	if index == s.from { // what another node gave before was not what it should be
+		s.batch, s.fresh, s.order = s.batch[:0], map[contract.ID]*found{}, nil
+	}
 	s.batch = append(s.batch, ledgerclient.Placed{Index: index, Hour: leaf.Hour, Entry: leaf.Entry})
 	if len(s.batch) == window {
 		return s.flush()
