@@ -236,3 +236,28 @@ func TestWrongTilesOfOne(t *testing.T) {
 		t.Errorf("another history: %v", err)
 	}
 }
+
+// Threat: the node that a wallet was invited to knows of no other, so that it is alone with it.
+// The others that it names are asked too.
+func TestSitesAreKeptBack(t *testing.T) {
+	e := newEvil(t)
+	all := e.sites
+	e.sites = all[1:3] // as node 1 tells them
+	honest := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == node.PathSites {
+			w.Write(node.SitesForm.Marshal(all))
+			return
+		}
+		e.log(2, w, r)
+	}))
+	t.Cleanup(honest.Close)
+	e.members[2].URLs = []string{honest.URL}
+	all = slices.Clone(all)
+	all[2] = node.NewSite(e.ID(), e.members[2], 9, e.Members[2].Key.Sign, e.keepers[2].Key.Sign)
+	e.sites[1] = all[2]
+	nw := e.reach(1, node.Options{})
+	defer nw.Close()
+	if n := len(nw.Services().Keepers); n != 4 {
+		t.Errorf("%d keepers are reached", n)
+	}
+}

@@ -58,10 +58,12 @@ func Reach(ctx context.Context, inv Invitation, opt Options) (*Network, error) {
 	if some, err := SitesForm.Parse(opt.Sites); err == nil {
 		nw.sites, _ = nw.sites.With(some...)
 	}
-	if !nw.sites.Whole() {
-		nw.ask(ctx, first)
-	}
 	nw.lay()
+	// So many that one of them does not lie: who is first met does not keep the others away.
+	for asked := 0; asked <= ledgerclient.Liars(first.config) && asked < len(nw.order) && !nw.sites.Whole(); asked++ {
+		nw.ask(ctx, nw.order[asked])
+		nw.lay()
+	}
 	return nw, nil
 }
 
