@@ -335,8 +335,12 @@ func (o *Outbox) contentIsThere(ctx context.Context, c *Change) error {
 }
 
 // refuses reports whether the contract refuses a change at that hour, in the log that
-// was followed: a refusal is not believed without its reason.
+// was followed: a refusal is not believed without its reason. The hour is the word of who
+// refuses: it is one in which the entry could have been judged, or none.
 func (o *Outbox) refuses(c *Change, hour contract.Hour) (bool, error) {
+	if hour > o.Log.Hour()+1 || !c.Entry.Opens() && hour < c.Entry.NotBefore { // clocks may differ at the turn of an hour
+		return false, nil
+	}
 	var s contract.State
 	if !c.Entry.Opens() {
 		var err error
