@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -140,13 +141,18 @@ func (v *View) NeedThreads() error {
 	return nil
 }
 
+// aheadFor is for how long a keeper may have read more of the order than enough nodes have
+// signed: as old as a head may be.
+const aheadFor = 10 * time.Minute
+
 // SameLog checks that the log which a keeper says under its signature that it judged
 // on is the one that is shown to this wallet. A node can sign an old head with a time
 // of now, so that an opening or a revocation after it is never seen here; but it
 // judges requests on the whole of its log. *ledgerclient.RollbackError if something
 // that the keeper has seen is withheld. Where several nodes sign heads a keeper may have read
 // on before enough have: what it says then is compared later, and a *ledgerclient.ForkError
-// from then on if it was of another log. One answer of each keeper tells after the
+// from then on if it was of another log. It is a *ledgerclient.RollbackError once enough have
+// signed, [aheadFor] later, that there is less. One answer of each keeper tells after the
 // ledger was followed: what comes while a command runs is for the next one.
 func (v *View) SameLog(ctx context.Context, keeper crypto.PubKey, size uint64, root crypto.Hash) error {
 	if v.behind != nil {
@@ -160,6 +166,12 @@ func (v *View) SameLog(ctx context.Context, keeper crypto.PubKey, size uint64, r
 			return err
 		}
 		v.state.Ahead, said = slices.Delete(v.state.Ahead, said, said+1), -1
+	}
+	if said >= 0 {
+		a := v.state.Ahead[said]
+		if signed := cmp.Or(head.Time, v.Now()); a.At > 0 && signed.Sub(time.Unix(a.At, 0)) > aheadFor {
+			return &ledgerclient.RollbackError{Pinned: a.Size, Head: head.Size}
+		}
 	}
 	if v.agreed[keeper] {
 		return nil
@@ -175,12 +187,15 @@ func (v *View) SameLog(ctx context.Context, keeper crypto.PubKey, size uint64, r
 		head = newer
 	}
 	if size > head.Size && len(v.Client.Config().Nodes) > 1 {
-		if said < 0 {
-			v.state.Ahead = append(v.state.Ahead, ahead{keeper, size, root})
+		a := ahead{keeper, size, root, v.Now().Unix()}
+		switch {
+		case said < 0:
+			v.state.Ahead = append(v.state.Ahead, a)
+		case size < v.state.Ahead[said].Size: // it is compared sooner; what was said of more counts from when it was
+			a.At = v.state.Ahead[said].At
+			v.state.Ahead[said] = a
 		}
-		return nil
-	}
-	if err := v.Client.CheckPrefix(ctx, size, root, head); err != nil {
+	} else if err := v.Client.CheckPrefix(ctx, size, root, head); err != nil {
 		return err
 	}
 	if v.agreed == nil {

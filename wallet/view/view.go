@@ -85,7 +85,7 @@ type state struct {
 	Openers int `json:"openers,omitempty"`
 
 	// Ahead are logs that keepers have signed to judge on, and that were longer than the newest
-	// head: they are compared when there is one that has them. Of each keeper the first.
+	// head: they are compared when there is one that has them. Of each keeper the shortest.
 	Ahead []ahead `json:"ahead,omitempty"`
 
 	// Proven is the size of the log at which all consents of one's own were proven complete:
@@ -107,6 +107,7 @@ type ahead struct {
 	Keeper crypto.PubKey `json:"keeper"`
 	Size   uint64        `json:"size"`
 	Root   crypto.Hash   `json:"root"`
+	At     int64         `json:"at,omitempty"` // when it was said, in Unix seconds
 }
 
 // stateVersion is 2 since what others note has its own place in it.
