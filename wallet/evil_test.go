@@ -13,6 +13,44 @@ import (
 	"github.com/carekey/carekey/wallet"
 )
 
+// Threat: one of four keepers says that a consent is over, which the ledger does not show: when
+// it is to take its share, when it is asked whether it holds it, and when it is to give it. The
+// others go on, and who said it is named.
+func TestAKeeperThatSaysItIsOver(t *testing.T) {
+	ctx := context.Background()
+	h := newHall(t, 4, 3, 3)
+	h.people()
+	liar := h.desk(1)
+	liar.over = true
+	w := h.again("Maria")
+	c, _ := grant(t, w, "Dr Smith", h.clock)
+	if told := faults(w); !slices.Equal(told, []string{"2 refuses"}) || !slices.Equal(names(c.Unheld), []int{2}) {
+		t.Errorf("given: %v, %+v", told, c.Unheld)
+	}
+	liar.over = false
+	must(h.again("Maria").Changes().Sync(ctx))(t)
+	if c := h.shown(c.ID); c.Unheld != nil {
+		t.Errorf("%+v", c.Unheld)
+	}
+
+	// Who is slower than enough others is not heard: it need not be named then.
+	named := func(told []string) bool { return told == nil || slices.Equal(told, []string{"2 refuses"}) }
+	liar.ended = true
+	if text, told, err := h.opens(c.ID); err != nil || text == "" || !named(told) {
+		t.Errorf("before it opens: %q, %v, %v", text, told, err)
+	}
+	w = h.again("Maria")
+	x := must(w.Consents().Explain(ctx, c.ID.String()))(t)
+	if last := x.Checks[len(x.Checks)-1]; !x.Allowed || last.Held != 3 || !slices.Equal(faults(w), []string{"2 refuses"}) {
+		t.Errorf("%+v", x.Checks)
+	}
+	liar.ended = false
+	liar.says = func(a *ledgerclient.Answer) { a.Code, a.Sealed = ledgerclient.Revoked, nil }
+	if text, told, err := h.opens(c.ID); err != nil || text == "" || !named(told) {
+		t.Errorf("when it opens: %q, %v, %v", text, told, err)
+	}
+}
+
 // Threat: a keeper signs that it has seen a log that nobody will ever have, so that it can never
 // be compared with that of the wallet, and later one of another history.
 func TestAKeeperFarAhead(t *testing.T) {
@@ -70,6 +108,20 @@ func TestAKeeperFarAhead(t *testing.T) {
 	h.clock = h.clock.Add(2 * time.Minute)
 	if silent, told := audit(); !silent || !slices.Equal(told, []string{"3 lies"}) {
 		t.Errorf("11 minutes later: %t, %v", silent, told)
+	}
+}
+
+// Threat: a keeper acknowledges a share that it does not keep. The screen says who has none as
+// soon as it is asked.
+func TestAShareThatWasNotKept(t *testing.T) {
+	h := newHall(t, 4, 3, 2)
+	h.people()
+	c := h.given()
+	clear(h.desk(1).vault.shares)
+	w := h.again("Maria")
+	x := must(w.Consents().Explain(context.Background(), c.ID.String()))(t)
+	if last := x.Checks[len(x.Checks)-1]; !x.Allowed || last.Held != 3 || last.Keepers != 4 || !slices.Equal(faults(w), []string{"2 refuses"}) {
+		t.Errorf("%+v", x.Checks)
 	}
 }
 

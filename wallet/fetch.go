@@ -424,6 +424,12 @@ func (in Inbox) askKeepers(ctx context.Context, all []*attempt) error {
 	desks := in.w.Consents().desks(threadsOf(all))
 	shares := make([][]crypto.Share, len(all))
 	why := make([]error, len(all)) // one is missing
+	type no struct {
+		key     crypto.PubKey
+		attempt int
+		err     error
+	}
+	var refusals []no
 	requests := map[*desk][]ledgerclient.Request{}
 	responses := map[*desk][]*crypto.PrivateKey{}
 	answers := map[*desk][]ledgerclient.Answer{}
@@ -466,6 +472,9 @@ func (in Inbox) askKeepers(ctx context.Context, all []*attempt) error {
 		if share != nil {
 			shares[of.i] = append(shares[of.i], *share)
 		}
+		if refused != nil {
+			refusals = append(refusals, no{d.key, of.i, &ledgerclient.KeeperError{Grant: all[of.i].t.ID, Code: answers[d][n].Code}})
+		}
 		why[of.i] = worseOf(why[of.i], worseOf(err, refused))
 		return err
 	}, func() bool {
@@ -492,6 +501,11 @@ func (in Inbox) askKeepers(ctx context.Context, all []*attempt) error {
 			if a.lock, err = crypto.CombineShares(shares[i], a.tr.K); err != nil || a.lock.Hash(ledger, a.tr.Author) != a.tr.Lock {
 				a.err = tampered("lock key of consent", a.t.ID, err)
 			}
+		}
+	}
+	for _, r := range refusals { // others gave theirs
+		if all[r.attempt].err == nil {
+			in.w.view.Failed(r.key, r.err)
 		}
 	}
 	return nil

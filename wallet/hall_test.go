@@ -55,6 +55,7 @@ type desk struct {
 	holds  map[contract.ID]ledgerclient.Deposit // of an evil one
 	mute   bool                                 // it tells of its share, and signs no answer
 	ended  bool                                 // it says that every share has ended
+	over   bool                                 // it says to who brings shares that their consents are
 	says   func(*ledgerclient.Answer)           // changes what it signs to a request; nil: nothing is
 }
 
@@ -319,6 +320,13 @@ func (d *desk) Key() crypto.PubKey { return d.key.Public() }
 func (d *desk) Deposit(ctx context.Context, ds []ledgerclient.Deposit) ([]ledgerclient.Receipt, error) {
 	if err := d.is(ctx, "deposit"); err != nil {
 		return nil, err
+	}
+	if d.over {
+		b := &ledgerclient.BatchError{Errs: make([]error, len(ds))}
+		for i, x := range ds {
+			b.Errs[i] = &ledgerclient.KeeperError{Grant: x.Grant, Code: ledgerclient.Revoked}
+		}
+		return make([]ledgerclient.Receipt, len(ds)), b
 	}
 	if d.evil {
 		d.h.mu.Lock()

@@ -104,8 +104,9 @@ func worseOf(a, b error) error {
 
 // held is what the keepers say of their shares of a grant, of one's own or received.
 type held struct {
-	held, ended, none int   // how many hold theirs, have stopped or destroyed it, have none
-	err               error // why another does not say it: the first
+	held, ended, none int             // how many hold theirs, have stopped or destroyed it, have none
+	err               error           // why another does not say it: the first
+	lost              []crypto.PubKey // of none: who had acknowledged its share, as far as is known
 }
 
 // shares asks the keepers about their shares of grants. A keeper that does not see a grant
@@ -153,6 +154,12 @@ func (cs Consents) shares(ctx context.Context, ts []*view.Thread, k []int) ([]he
 		}
 		questions[d] = qs
 	}
+	type over struct {
+		d   *desk
+		i   int // of ts
+		err error
+	}
+	var ended []over
 	rest, answered := time.Duration(0), false
 	if k == nil {
 		rest = ledgerclient.Patience
@@ -185,10 +192,14 @@ func (cs Consents) shares(ctx context.Context, ts []*view.Thread, k []int) ([]he
 			return err
 		case s.Ended != 0:
 			h.ended++
+			ended = append(ended, over{d, d.of[n].i, &ledgerclient.KeeperError{Grant: ts[d.of[n].i].ID, Code: ledgerclient.Revoked}})
 		case s.Held:
 			h.held++
 		default:
 			h.none++
+			if ts[d.of[n].i].Unheld>>d.of[n].line&1 == 0 {
+				h.lost = append(h.lost, d.key)
+			}
 		}
 		answered = true
 		return nil
@@ -203,6 +214,12 @@ func (cs Consents) shares(ctx context.Context, ts []*view.Thread, k []int) ([]he
 		}
 		return true
 	})
+	// Enough say that they hold theirs, and the ledger that it is open.
+	for _, x := range ended {
+		if t := ts[x.i]; t.Status == contract.StatusOpen && out[x.i].held >= int(cs.w.keepersOf(t).Release) && cs.w.Changes().action(t.ID) != Revoking {
+			cs.w.view.Failed(x.d.key, x.err)
+		}
+	}
 	return out, nil
 }
 

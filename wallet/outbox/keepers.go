@@ -32,7 +32,7 @@ type item struct {
 	line   int // of the keeper, in the document that the change's grant stands under; from 0
 	name   string
 	err    error // why it did not
-	over   bool  // it says that the grant is over, and needs nothing
+	over   error // it says that the grant is over, and needs nothing
 }
 
 // desks are the keepers of some changes.
@@ -272,7 +272,7 @@ func (o *Outbox) Deposit(ctx context.Context, grants []*Change) error {
 		ledgerclient.Parallel(len(k.items), func(n int) {
 			switch it := &k.items[n]; {
 			case over(refused[n]): // revoked meanwhile, or its window has ended: it needs no share any more
-				it.over = true
+				it.over = refused[n]
 			case refused[n] != nil:
 				it.err = refused[n]
 			default:
@@ -284,13 +284,20 @@ func (o *Outbox) Deposit(ctx context.Context, grants []*Change) error {
 		return nil
 	}, func(k *desk, n int) {
 		it := &k.items[n]
-		if it.over {
+		if it.over != nil {
 			counts[it.change].over++
 			return
 		}
 		counts[it.change].have++
 		grants[it.change].Unheld &^= 1 << it.line
 	}, func() bool { return all(counts) })
+	for _, k := range ds.all {
+		for _, it := range k.items {
+			if n := counts[it.change]; it.over != nil && n.have >= n.need { // the others hold theirs
+				o.Owner.Failed(k.key, it.over)
+			}
+		}
+	}
 	for i, c := range grants {
 		if counts[i].have < counts[i].need && counts[i].enough() {
 			c.Unheld = 0 // it is over, and nobody is to have its share
