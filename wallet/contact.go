@@ -52,7 +52,7 @@ func (cs Contacts) Import(ctx context.Context, people []Contact) (added []AddedC
 	people = slices.Clone(people)
 	for i := range people {
 		c := &people[i]
-		if c.Name, err = checkContact(c.Name); err == nil {
+		if c.Name, err = CheckContact(c.Name); err == nil {
 			c.Ref, err = CheckRef(c.Ref)
 		}
 		if err != nil {
@@ -133,9 +133,9 @@ func (cs Contacts) apart(facts map[contactKey]contactFact) map[contactKey]contac
 	return facts
 }
 
-// checkContact is [CheckName] for what a contact is to be called. What names a file, or is
+// CheckContact is [CheckName] for what a contact is to be called. What names a file, or is
 // one of the codes that people hand to each other, would not be found under its name.
-func checkContact(name string) (string, error) {
+func CheckContact(name string) (string, error) {
 	kept, err := CheckName("name", name)
 	switch {
 	case err != nil:
@@ -151,7 +151,7 @@ func checkContact(name string) (string, error) {
 // Rename gives a contact another name. What was given to it and by it is shown under that
 // one. A name that another contact has is an [ErrNameTaken]; lookalikes are as in [AddedContact].
 func (cs Contacts) Rename(ctx context.Context, name, to string) (renamed AddedContact, err error) {
-	if to, err = checkContact(to); err != nil {
+	if to, err = CheckContact(to); err != nil {
 		return AddedContact{}, err
 	}
 	err = cs.change(ctx, name, func(c Contact) error {

@@ -89,7 +89,7 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 	}
 	if r.New != nil {
 		to = *r.New
-		if to.Name, err = checkContact(to.Name); err != nil {
+		if to.Name, err = CheckContact(to.Name); err != nil {
 			return nil, err
 		}
 	} else if to, err = gs.w.Contacts().Named(r.To); err != nil {

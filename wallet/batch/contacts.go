@@ -122,7 +122,7 @@ func (c *contactReader) check() {
 				c.bad.Add(Problem{Line: at.line, Column: at.column, Field: field, Value: shorten(value), Why: fault.Get[string](in, "why")})
 			}
 		}
-		name, err := wallet.CheckName("name", r.Name)
+		name, err := wallet.CheckContact(r.Name)
 		bad(spot{r.Line, r.Column}, "name", r.Name, err)
 		ref, err := wallet.CheckRef(r.Ref)
 		bad(r.ref, "ref", r.Ref, err)

@@ -43,6 +43,8 @@ func TestReadContacts(t *testing.T) {
 		"two references":       {"name,address,ref\nEve," + address + ",7\nEve," + address + ",\nEve," + address + ",8\n", "4:" + fmt.Sprint(len("Eve,,")+len(address)+1) + " the same contact has another one in line 2"},
 		"no name":              {"name,address\n," + address + "\n", "2:1 empty"},
 		"a bad name":           {"name,address\na\u200bb," + address + "\n", "2:1 has characters that cannot be seen"},
+		"a code for a name":    {"name,address\ncarekey1abc," + address + "\n", "2:1 is a code that people hand to each other"},
+		"a file for a name":    {vcard("FN:@home", "NOTE:"+address), "3:4 begins with @, as files are named"},
 		"a formula":            {"name,address\n=1+1," + address + "\n", "2:1 " + formula},
 		"no name in a vCard":   {vcard("NOTE:" + address), "1:1 this vCard has no name"},
 		"vCard 2.1":            {strings.Replace(vcard("FN:Maria", "NOTE:"+address), "4.0", "2.1", 1), "2:9 not a vCard of version 3.0 or 4.0: export it as one of these"},
