@@ -132,7 +132,7 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 		p.Scope.Beyond = beyond
 	}
 	p.Warnings = gs.warnings(p, now)
-	if !gs.seen(to.Address) {
+	if !gs.met()[to.Address] {
 		p.Warnings = append(p.Warnings, Warning{Kind: "unseen"})
 	}
 	for _, k := range r.Select.Categories {
@@ -252,21 +252,29 @@ func (gs Grants) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	return out
 }
 
-// seen reports whether the owner of an address ever opened a consent of this wallet on the
-// ledger, or gave one to it. Consents that were received count once their terms were read.
-func (gs Grants) seen(a crypto.Address) bool {
-	of := func(t *view.Thread) bool { return t.Terms != nil && t.Terms.Peer == a }
+// Met are those who ever opened a consent of this wallet on the ledger, or gave one to it.
+// Consents that were received count once their terms were read.
+func (gs Grants) Met(ctx context.Context) (people map[crypto.Address]bool, err error) {
+	err = gs.w.with(ctx, func() error {
+		people = gs.met()
+		return nil
+	})
+	return people, err
+}
+
+func (gs Grants) met() map[crypto.Address]bool {
+	people := map[crypto.Address]bool{}
 	for t := range gs.w.view.Of(view.Received) {
-		if of(t) {
-			return true
+		if t.Terms != nil {
+			people[t.Terms.Peer] = true
 		}
 	}
 	for t := range gs.w.view.Of(view.OwnGrant) {
-		if of(t) && t.LastAccess != 0 {
-			return true
+		if t.Terms != nil && t.LastAccess != 0 {
+			people[t.Terms.Peer] = true
 		}
 	}
-	return false
+	return people
 }
 
 // Give signs a plan, enters it on the ledger and hands the keepers their shares. The code

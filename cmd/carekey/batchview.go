@@ -217,6 +217,8 @@ func batchWarning(w *batch.Warning) string {
 		return "not given, and may matter to who treats you: " + cli.Clean(w.Other) + " (" + at + ")"
 	case "naming":
 		return "this is not anonymous: names, ids and dates stay in the other parts, in " + w.Other + " (" + at + ")"
+	case "unseen":
+		return "who gets something was never seen on this ledger (" + at + ")"
 	case "overlap":
 		return "another consent gives some of it already (" + at + ")"
 	}

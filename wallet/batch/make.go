@@ -84,6 +84,8 @@ type planner struct {
 	failed     error      // what ends the plan, and is no row's fault
 	ends       []Item     // revocations, until the grants are all there
 	nobody     person     // of consents of which nobody knows whom they are for
+
+	met map[crypto.Address]bool // who was seen on the ledger
 }
 
 // want is a row whose names were found.
@@ -149,6 +151,9 @@ func newPlanner(ctx context.Context, w *wallet.Wallet) (*planner, error) {
 	p.Made = p.now
 	var err error
 	if p.consents, p.records, err = holdings(ctx, w); err != nil {
+		return nil, err
+	}
+	if p.met, err = w.Grants().Met(ctx); err != nil {
 		return nil, err
 	}
 	for i := range p.consents {
@@ -526,6 +531,11 @@ func (p *planner) warn() {
 			for _, w := range r.what.says {
 				warn(r.line, w)
 			}
+		}
+	}
+	for i := range p.Items {
+		if x := &p.Items[i]; !p.met[x.whose.Address] {
+			warn(x.Line, Warning{Kind: "unseen"})
 		}
 	}
 }

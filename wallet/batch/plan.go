@@ -115,7 +115,7 @@ const (
 //	missed        what stays and who treats the patient might need
 //	naming        how many entries that go still say whose they are, as "52 of 59"
 type Warning struct {
-	Kind  string      `json:"kind"`            // one of these, or "unverified", "self", "long", "new-purpose", "lookalike", "overlap"
+	Kind  string      `json:"kind"`            // one of these, or "unverified", "self", "long", "new-purpose", "lookalike", "overlap", "unseen"
 	Who   string      `json:"who,omitempty"`   // the contact, where one is concerned
 	Other string      `json:"other,omitempty"` // of "lookalike": the other contact; of "new-purpose": the purpose; else as above
 	Line  int         `json:"line"`
