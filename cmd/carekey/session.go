@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -235,8 +236,12 @@ func find[T any](ctx context.Context, s *session, query string, f func(o *opened
 		on *opened // nil: the id is all that is known
 	}
 	var matches, over []match
+	missed := map[string]error{} // by what may be meant
 	_, worst := s.each(ctx, func(o *opened) error {
 		x, id, err := f(o)
+		if none, ok := fault.As(err, wallet.ErrNotFound); ok {
+			missed[fault.Get[string](none, "like")] = err
+		}
 		into := &matches
 		many, several := fault.As(err, wallet.ErrAmbiguous)
 		if several && fault.Get[bool](many, "over") || err == nil && isOver(x) {
@@ -267,6 +272,9 @@ func find[T any](ctx context.Context, s *session, query string, f func(o *opened
 			s.closed = worst
 		}
 		return matches[0].x, matches[0].on, nil
+	}
+	if like := wallet.Like(query, slices.Sorted(maps.Keys(missed))); like != "" && explain(worst).Exit == cli.ExitNotFound {
+		worst = missed[like]
 	}
 	return found, nil, worst
 }
