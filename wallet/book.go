@@ -191,6 +191,13 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 		return unread, nil
 	}
 	slices.SortFunc(news, func(a, b version) int { return cmp.Compare(b.index, a.index) })
+	known := map[crypto.Address]bool{} // the check of an address is what costs
+	know := func(f *bookFacts) {
+		for i := range f.Contacts {
+			known[f.Contacts[i].Address] = true
+		}
+	}
+	know(&bk.w.book.Facts)
 	var pages []*bookPage
 	covered := uint64(0) // the writer of a page had merged what is before it
 	for _, v := range news {
@@ -200,7 +207,7 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 		var page *bookPage
 		err := error(ErrMissing)
 		if m := v.t.Versions[v.at]; m != nil {
-			page, err = bk.readPage(ctx, v.t, m)
+			page, err = bk.readPage(ctx, v.t, m, known)
 		}
 		if isMissing(err) || isTampered(err) {
 			unread = v.index // the newest come first
@@ -210,6 +217,7 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 			return 0, err
 		}
 		pages, covered = append(pages, page), max(covered, page.Seen)
+		know(&page.bookFacts)
 	}
 	if len(pages) > 0 {
 		for _, p := range pages {
@@ -226,8 +234,8 @@ func (bk Book) readPages(ctx context.Context) (unread uint64, err error) {
 	return unread, nil
 }
 
-// readPage decrypts one version of the book.
-func (bk Book) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata) (*bookPage, error) {
+// readPage decrypts one version of the book; known is as for parsePage.
+func (bk Book) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata, known map[crypto.Address]bool) (*bookPage, error) {
 	c, err := stored(bk).content(ctx, m, t.ID)
 	if err != nil {
 		return nil, err
@@ -240,7 +248,7 @@ func (bk Book) readPage(ctx context.Context, t *view.Thread, m *payload.Metadata
 	if err := c.decrypt(ctx, &body, bk.w.keys.RecordIdentity(), m.SHA256, nil); err != nil {
 		return nil, err
 	}
-	page, err := parsePage(body.Bytes())
+	page, err := parsePage(body.Bytes(), known)
 	if errors.Is(err, payload.ErrVersion) {
 		return nil, err
 	}

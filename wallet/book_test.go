@@ -133,7 +133,7 @@ func TestBooksAreJoined(t *testing.T) {
 			t.Fatalf("seed %d: showing what did not change changes it", seed)
 		}
 		page := bookPage{V: payload.Version, bookFacts: books[0].Facts}
-		if _, err := parsePage(payload.Marshal(&page)); err != nil {
+		if _, err := parsePage(payload.Marshal(&page), nil); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 	}
@@ -360,7 +360,7 @@ func TestBookHasOneEncoding(t *testing.T) {
 	b := payload.Marshal(&bookPage{V: payload.Version, Ledger: crypto.LedgerID{1, 2, 3}, Seen: 17, bookFacts: bookFacts{Name: fact{"Maria", 1}, Checked: 2,
 		Contacts: []contactFact{{Name: "Dr Smith", Address: addr, Verified: true, At: 3, Was: "Dr S", Ref: "MRN-1"}, {Name: "Zoë", Address: addr, Removed: true, At: 4}},
 		Ledgers:  []ledgerFact{{ID: crypto.LedgerID{1, 2, 3}, At: "ledger", Changed: 5}}}})
-	if p, err := parsePage(b); err != nil || !bytes.Equal(payload.Marshal(p), b) || bytes.Contains(b, []byte("labels")) || bytes.Contains(b, []byte("roles")) || bytes.Contains(b, []byte("records")) {
+	if p, err := parsePage(b, nil); err != nil || !bytes.Equal(payload.Marshal(p), b) || bytes.Contains(b, []byte("labels")) || bytes.Contains(b, []byte("roles")) || bytes.Contains(b, []byte("records")) {
 		t.Fatalf("does not survive: %v", err)
 	}
 	page := func(labels, roles string) []byte {
@@ -369,14 +369,14 @@ func TestBookHasOneEncoding(t *testing.T) {
 	label := func(part byte) string {
 		return fmt.Sprintf(`{"part":"%064x","category":"labs","add":["hiv"],"drop":[],"at":6}`, part)
 	}
-	if p, err := parsePage(page(`,"labels":[`+label(1)+`,`+label(2)+`]`, `,"roles":[{"name":"dietician","value":"{}","at":7},{"name":"x","value":"","at":8}]`)); err != nil || len(p.Labels) != 2 || len(p.Roles) != 2 {
+	if p, err := parsePage(page(`,"labels":[`+label(1)+`,`+label(2)+`]`, `,"roles":[{"name":"dietician","value":"{}","at":7},{"name":"x","value":"","at":8}]`), nil); err != nil || len(p.Labels) != 2 || len(p.Roles) != 2 {
 		t.Errorf("labels and roles: %v", err)
 	}
 	record := func(id byte, version int, rest string) string {
 		return fmt.Sprintf(`{"record":"%064x","version":%d,%s,"at":9}`, id, version, rest)
 	}
 	const blood, none = `"title":"Blood","category":"labs","date":"2026-05-04"`, `"title":"","category":"","date":""`
-	if p, err := parsePage(page("", `,"records":[`+record(1, 1, none)+`,`+record(1, 2, blood)+`,`+record(2, 1, blood)+`]`)); err != nil || len(p.Records) != 3 {
+	if p, err := parsePage(page("", `,"records":[`+record(1, 1, none)+`,`+record(1, 2, blood)+`,`+record(2, 1, blood)+`]`), nil); err != nil || len(p.Records) != 3 {
 		t.Errorf("records: %v", err)
 	}
 	for name, bad := range map[string]string{
@@ -389,7 +389,7 @@ func TestBookHasOneEncoding(t *testing.T) {
 		"no category":         record(1, 1, strings.Replace(blood, "labs", "", 1)),
 		"no date":             record(1, 1, strings.Replace(blood, "-05-04", "-13-04", 1)),
 	} {
-		if _, err := parsePage(page("", `,"records":[`+bad+`]`)); err == nil {
+		if _, err := parsePage(page("", `,"records":[`+bad+`]`), nil); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -403,7 +403,7 @@ func TestBookHasOneEncoding(t *testing.T) {
 		"roles in disorder":       page("", `,"roles":[{"name":"x","value":"","at":8},{"name":"dietician","value":"{}","at":7}]`),
 		"a role without a name":   page("", `,"roles":[{"name":"","value":"","at":8}]`),
 	} {
-		if _, err := parsePage(bad); err == nil {
+		if _, err := parsePage(bad, nil); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -421,8 +421,16 @@ func TestBookHasOneEncoding(t *testing.T) {
 		"other's address": []byte(strings.Replace(string(b), addr.String(), mixed.String(), 1)),
 		"no name":         []byte(strings.Replace(string(b), "Dr Smith", " Dr Smith", 1)),
 	} {
-		if _, err := parsePage(bad); err == nil {
+		if _, err := parsePage(bad, nil); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+	// What was checked before is not checked again, and what was not is.
+	others := []byte(strings.ReplaceAll(string(b), addr.String(), mixed.String()))
+	if _, err := parsePage(others, map[crypto.Address]bool{mixed: true}); err != nil {
+		t.Error(err)
+	}
+	if _, err := parsePage(others, map[crypto.Address]bool{addr: true}); err == nil {
+		t.Error("an address that nobody checked was accepted")
 	}
 }
