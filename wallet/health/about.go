@@ -80,8 +80,10 @@ func About(c *Cut) Summary {
 	s.Title = clean(s.Title)
 	for _, only := range [][]int{subjects, reports} {
 		if s.Title == "" && len(only) == 1 {
-			_, r, _ := c.Parts[only[0]].decode()
-			s.Title = clean(saysOf(r))
+			var ns nodes
+			if at, err := c.Parts[only[0]].read(&ns); err == nil {
+				s.Title = clean(saysOf(&ns, at))
+			}
 		}
 	}
 	if s.Title == "" && len(s.Persons) == 1 && s.Persons[0].Name != "" {

@@ -84,18 +84,19 @@ type reader struct {
 
 	part int32
 	*facts
-	path  []string
-	stack []memberOf      // of the objects that are open
-	ids   map[string]bool // of what the resource contains
+	nodes          // of the part
+	resource int32 // where its resource is
+	path     []string
+	ids      map[string]bool // of what the resource contains
 }
 
 // around is what stands around a value.
 type around struct {
-	key   string // of the member that it is, or is an element of, the value of
-	named bool   // in the coding of a concept that has a text
-	names bool   // in an extension whose strings are names
-	known bool   // in an extension that is understood
-	texts bool   // in a resource in which a concept without a code is a name
+	of    *memberOf // the member that it is, or is an element of, the value of
+	named bool      // in the coding of a concept that has a text
+	names bool      // in an extension whose strings are names
+	known bool      // in an extension that is understood
+	texts bool      // in a resource in which a concept without a code is a name
 }
 
 func (r *reader) begin(part int, f *facts) { r.part, r.facts, r.path = int32(part), f, r.path[:0] }
@@ -153,7 +154,7 @@ func (r *reader) lookAt(s string) met {
 		return m
 	}
 	m := met{r.machine.find(s), r.refs.add(s)}
-	r.strings[s] = m
+	r.strings[strings.Clone(s)] = m
 	r.last = append(r.last, -1)
 	return m
 }
@@ -229,45 +230,49 @@ func (r *reader) row(row *tableRow, fact string) {
 }
 
 // entry finds the facts of one entry: what stands around its resource, and that.
-func (r *reader) entry(p *Part, entry, resource map[string]any) {
+func (r *reader) entry(p *Part, resource int32) {
+	r.resource = resource
 	clear(r.ids)
-	for m := range objects(resource["contained"]) {
-		if id := str(m, "id"); id != "" && str(m, "resourceType") != "" {
+	r.objects(r.get(resource, "contained"), func(m int32) {
+		if id := r.str(m, "id"); id != "" && r.str(m, "resourceType") != "" {
 			r.ids["#"+id] = true
 		}
-	}
+	})
 	r.category = r.categoryOf(resource)
 	r.date = p.date()
-	r.says = saysOf(resource)
-	r.object(entry, around{key: "entry"})
-	r.object(resource, around{})
+	r.says = strings.Clone(saysOf(&r.nodes, resource))
+	if resource > 0 {
+		r.object(0, around{of: ofEntry})
+	}
+	r.object(resource, around{of: noMember})
 }
+
+// ofEntry is around what stands beside the resource of an entry.
+var ofEntry = &memberOf{name: "entry"}
 
 // narrative finds the words in a narrative.
 func (r *reader) narrative(p *Part) {
-	text := slices.Concat([]byte("{"), bytes.Trim(p.Append(nil), ", \t\r\n"), []byte("}"))
-	m, err := decode(text)
-	if err != nil {
-		r.unread()
-	}
 	r.category, r.says, r.how = Documents, "in plain words", pointedNone
+	text := slices.Concat([]byte("{"), bytes.Trim(p.Append(nil), ", \t\r\n"), []byte("}"))
+	if err := r.read(text); err != nil {
+		r.unread()
+		r.category = Documents
+		return
+	}
 	r.path = append(r.path, "text")
-	r.narrated(m["text"])
+	r.narrated(r.get(0, "text"))
 }
 
-func (r *reader) narrated(v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, e := range v {
-			r.narrated(e)
+func (r *reader) narrated(at int32) {
+	if r.is(at, textNode) {
+		if says := r.machine.find(r.all[at].text); says != 0 {
+			r.found(says, r.all[at].text)
 		}
-	case []any:
-		for _, e := range v {
-			r.narrated(e)
-		}
-	case string:
-		if says := r.machine.find(v); says != 0 {
-			r.found(says, v)
+		return
+	}
+	if at >= 0 {
+		for i, end := r.inside(at); i < end; i = r.all[i].end {
+			r.narrated(i)
 		}
 	}
 }
@@ -315,8 +320,8 @@ const whiteSpace = " \t\r\n"
 
 // categoryOf returns a resource's category: by its type, of an Observation by its
 // category.
-func (r *reader) categoryOf(resource map[string]any) payload.Category {
-	typ := str(resource, "resourceType")
+func (r *reader) categoryOf(resource int32) payload.Category {
+	typ := r.str(resource, "resourceType")
 	if typ != "Observation" {
 		if t, ok := r.types[typ]; ok {
 			return t.category
@@ -324,14 +329,12 @@ func (r *reader) categoryOf(resource map[string]any) payload.Category {
 		return payload.Other
 	}
 	labs, vitals := false, false
-	for _, concept := range list(resource["category"]) {
-		m, _ := concept.(map[string]any)
-		for _, c := range list(m["coding"]) {
-			coding, _ := c.(map[string]any)
-			switch normalSystem(str(coding, "system")) {
+	for concept, end := r.list(r.get(resource, "category")); concept < end; concept = r.all[concept].end {
+		for coding, end := r.list(r.get(concept, "coding")); coding < end; coding = r.all[coding].end {
+			switch normalSystem(r.str(coding, "system")) {
 			case "terminology.hl7.org/codesystem/observation-category", "hl7.org/fhir/observation-category":
-				labs = labs || str(coding, "code") == "laboratory"
-				vitals = vitals || str(coding, "code") == "vital-signs"
+				labs = labs || r.str(coding, "code") == "laboratory"
+				vitals = vitals || r.str(coding, "code") == "vital-signs"
 			}
 		}
 	}
@@ -383,48 +386,48 @@ func (p *Part) date() string {
 }
 
 // saysOf returns what a resource is about in its own words.
-func saysOf(resource map[string]any) string {
+func saysOf(ns *nodes, resource int32) string {
 	for _, name := range []string{"code", "vaccineCode", "medicationCodeableConcept", "medicationReference", "reasonCode", "type", "class", "name", "title", "description", "specialty", "category"} {
-		if s := wordsOf(resource[name]); s != "" {
+		if s := wordsOf(ns, ns.get(resource, name)); s != "" {
 			return cutTo(clean(s), 200)
 		}
 	}
 	return ""
 }
 
-func wordsOf(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case []any:
-		if len(v) > 0 {
-			return wordsOf(v[0])
-		}
-	case map[string]any:
-		if s := str(v, "text"); s != "" {
+func wordsOf(ns *nodes, at int32) string {
+	if ns.is(at, textNode) {
+		return ns.all[at].text
+	}
+	if first, end := ns.list(at); first < end {
+		return wordsOf(ns, first)
+	}
+	if s := ns.str(at, "text"); s != "" {
+		return s
+	}
+	for c, end := ns.list(ns.get(at, "coding")); c < end; c = ns.all[c].end {
+		if s := ns.str(c, "display"); s != "" {
 			return s
 		}
-		for _, c := range list(v["coding"]) {
-			if m, ok := c.(map[string]any); ok && str(m, "display") != "" {
-				return str(m, "display")
-			}
-		}
-		for _, name := range []string{"display", "code"} {
-			if s := str(v, name); s != "" {
-				return s
-			}
-		}
-		if s := str(v, "family"); s != "" {
-			if given := list(v["given"]); len(given) > 0 {
-				first, _ := given[0].(string)
-				s = first + " " + s
-			}
+	}
+	for _, name := range []string{"display", "code"} {
+		if s := ns.str(at, name); s != "" {
 			return s
 		}
-		for _, c := range list(v["coding"]) {
-			if m, ok := c.(map[string]any); ok && str(m, "code") != "" {
-				return str(m, "code")
+	}
+	if s := ns.str(at, "family"); s != "" {
+		if first, end := ns.list(ns.get(at, "given")); first < end {
+			name := ""
+			if ns.is(first, textNode) {
+				name = ns.all[first].text
 			}
+			return name + " " + s
+		}
+		return s
+	}
+	for c, end := ns.list(ns.get(at, "coding")); c < end; c = ns.all[c].end {
+		if s := ns.str(c, "code"); s != "" {
+			return s
 		}
 	}
 	return ""

@@ -3,15 +3,10 @@ package health
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
-	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -21,8 +16,8 @@ const (
 	maxDepth   = 64  // arrays and objects that are open at once
 	maxMembers = 256 // of one object; FHIR's largest have about 120
 
-	// maxValues bounds what is built of one part: a value of three bytes takes a hundred in
-	// memory. The largest resources, lists of codes, have a tenth of it.
+	// maxValues bounds what is noted of one part: a value of two bytes takes 32 in memory. The
+	// largest resources, lists of codes, have a tenth of it.
 	maxValues = 1 << 19
 )
 
@@ -38,8 +33,7 @@ const tooDeep = "too many arrays and objects are in each other"
 type scanner struct {
 	in    []byte
 	at    int
-	build *built // values are made of it; nil if none are made
-	made  int    // how many were
+	notes *nodes // values are noted there; nil if none are
 	keys  []key  // of the objects that are open
 	flaw  flaw
 
@@ -72,24 +66,11 @@ func decode(object []byte) (map[string]any, error) {
 	if !utf8.Valid(object) {
 		return nil, ErrNotSplit.With("why", "it is not UTF-8")
 	}
-	return new(built).decode(object)
-}
-
-// decode is [decode] of UTF-8, with the maps and lists of b, which nothing else may use any
-// more.
-func (b *built) decode(object []byte) (map[string]any, error) {
-	s := scanner{in: object, build: b, keys: b.keys[:0]}
-	defer func() { b.keys = s.keys }()
-	s.space()
-	v, ok := s.value()
-	if !ok || !s.end() {
-		return nil, s.err()
+	var ns nodes
+	if err := ns.read(object); err != nil {
+		return nil, err
 	}
-	m, ok := v.(map[string]any)
-	if !ok {
-		return nil, ErrNotSplit.With("why", "it is no object")
-	}
-	return m, nil
+	return ns.tree(0).(map[string]any), nil
 }
 
 func (s *scanner) err() error {
@@ -125,52 +106,50 @@ func (s *scanner) end() bool {
 	return true
 }
 
-func (s *scanner) value() (v any, ok bool) {
-	from := s.at
-	if s.build != nil {
-		if s.made++; s.made > maxValues {
-			return nil, s.fail(s.at, "it has more values than are read")
+func (s *scanner) value() bool {
+	at, from := 0, s.at
+	if s.notes != nil {
+		if at = len(s.notes.all); at == maxValues {
+			return s.fail(s.at, "it has more values than are read")
 		}
+		s.notes.all = append(s.notes.all, node{of: s.notes.next})
+		s.notes.next = noMember
 	}
+	kind, text, ok := nullNode, "", false
 	switch c := s.peek(); c {
 	case '{':
-		if s.build == nil {
-			return nil, s.object(nil, nil)
-		}
-		m := s.build.object()
-		return m, s.object(m, nil)
+		kind, ok = objectNode, s.object(nil)
 	case '[':
-		if s.build == nil {
-			return nil, s.array(func(int) bool { _, ok := s.value(); return ok })
-		}
-		open := len(s.build.open)
-		ok = s.array(func(int) bool {
-			v, ok := s.value()
-			s.build.open = append(s.build.open, v)
-			return ok
-		})
-		return s.build.list(open), ok
+		kind, ok = listNode, s.array(func(int) bool { return s.value() })
 	case '"':
-		raw, escaped, ok := s.text()
-		if !ok || s.build == nil {
-			return nil, ok
+		var raw []byte
+		var escaped bool
+		if raw, escaped, ok = s.text(); ok && s.notes != nil {
+			if text = s.notes.text[from+1 : from+1+len(raw)]; escaped {
+				text = unescape(raw, true)
+			}
 		}
-		return s.build.text(raw, escaped), true
+		kind = textNode
 	case 't':
-		return true, s.literal("true")
+		kind, ok = trueNode, s.literal("true")
 	case 'f':
-		return false, s.literal("false")
+		kind, ok = falseNode, s.literal("false")
 	case 'n':
-		return nil, s.literal("null")
+		ok = s.literal("null")
 	default:
 		if c != '-' && !isDigit(c) {
-			return nil, s.fail(s.at, "a value is missing")
+			return s.fail(s.at, "a value is missing")
 		}
-		if ok = s.number(); ok && s.build != nil {
-			v = s.build.number(s.in[from:s.at])
+		if ok = s.number(); ok && s.notes != nil {
+			text = s.notes.text[from:s.at]
 		}
-		return v, ok
+		kind = numberNode
 	}
+	if s.notes != nil {
+		n := &s.notes.all[at]
+		n.kind, n.text, n.end = kind, text, int32(len(s.notes.all))
+	}
+	return ok
 }
 
 func (s *scanner) literal(word string) bool {
@@ -235,9 +214,8 @@ func (s *scanner) array(each func(i int) bool) bool {
 	return s.leave(']')
 }
 
-// object reads an object. each reads the value of a member; without it, values are
-// put into the map, if there is one.
-func (s *scanner) object(into map[string]any, each func(member) bool) bool {
+// object reads an object. each reads the value of a member, if it is not nil.
+func (s *scanner) object(each func(member) bool) bool {
 	if !s.enter() {
 		return false
 	}
@@ -252,18 +230,11 @@ func (s *scanner) object(into map[string]any, each func(member) bool) bool {
 			}
 			s.at++
 			s.space()
-			if each != nil {
-				if !each(m) {
-					return false
-				}
-			} else {
-				v, ok := s.value()
-				if !ok {
-					return false
-				}
-				if into != nil {
-					into[s.build.name(m.name)] = v
-				}
+			if s.notes != nil {
+				s.notes.next = s.notes.member(s.keys[len(s.keys)-1])
+			}
+			if each == nil && !s.value() || each != nil && !each(m) {
+				return false
 			}
 			s.space()
 			if s.peek() != ',' {
@@ -450,122 +421,4 @@ func unescape(raw []byte, escaped bool) string {
 		out = utf8.AppendRune(out, r)
 	}
 	return string(append(out, raw...))
-}
-
-// usual are the names of most members, so that each stands in memory once.
-var usual = sync.OnceValue(func() map[string]string {
-	names := map[string]string{}
-	for name := range strings.FieldsSeq(`address amount asserter author birthDate category city class clinicalStatus code coding component
-		contained context country created criticality date display dosage effectiveDateTime encounter end entry extension family fullUrl
-		gender given id identifier individual intent interpretation issued item lastUpdated line location lotNumber meta method name note
-		occurrenceDateTime onsetDateTime organization participant patient performedPeriod performer period postalCode profile provider
-		quantity reasonCode reasonReference recordedDate reference referenceRange request requester resource resourceType result sequence
-		serviceProvider start state status subject system tag telecom text type unit url use vaccineCode value valueCode valueCodeableConcept
-		valueCoding valueDecimal valueQuantity valueString verificationStatus version versionId`) {
-		names[name] = name
-	}
-	return names
-})
-
-// built is what an object was made of. Whoever reads many objects, and needs each only
-// until the next, makes all of them of one: most of what they are is the same.
-type built struct {
-	objects []map[string]any
-	used    int   // of objects
-	lists   []any // the elements of all lists that are closed
-	open    []any // those of lists that are open
-	keys    []key
-	strings []any // short ones that came before, by their hashes; nil if they are not kept
-}
-
-// Bounds of what is kept for the next object.
-const (
-	keptObjects = 4096
-	keptMembers = 32 // of an object
-	keptLists   = 4096
-	keptStrings = 2048
-	keptString  = 128 // bytes
-)
-
-// reuse takes back all that was made.
-func (b *built) reuse() {
-	if len(b.objects) > keptObjects {
-		b.objects = slices.Clone(b.objects[:keptObjects])
-	}
-	for i, m := range b.objects[:min(b.used, len(b.objects))] {
-		if len(m) > keptMembers { // all of it would be cleared each time
-			b.objects[i] = map[string]any{}
-			continue
-		}
-		clear(m)
-	}
-	b.used = 0
-	if clear(b.lists); cap(b.lists) > keptLists {
-		b.lists = nil
-	}
-	if clear(b.open); cap(b.open) > keptLists {
-		b.open = nil
-	}
-	b.lists, b.open = b.lists[:0], b.open[:0]
-	if b.strings == nil {
-		b.strings = make([]any, keptStrings)
-	}
-}
-
-func (b *built) object() map[string]any {
-	if b.used == len(b.objects) {
-		b.objects = append(b.objects, map[string]any{})
-	}
-	b.used++
-	return b.objects[b.used-1]
-}
-
-// list closes the list whose elements are open[from:].
-func (b *built) list(from int) []any {
-	n := len(b.open) - from
-	if n == 0 {
-		return []any{}
-	}
-	if cap(b.lists)-len(b.lists) < n {
-		b.lists = make([]any, 0, max(n, min(2*cap(b.lists), keptLists))) // what was made of the other stays
-	}
-	at := len(b.lists)
-	b.lists = append(b.lists, b.open[from:]...)
-	clear(b.open[from:])
-	b.open = b.open[:from]
-	return b.lists[at : at+n : at+n]
-}
-
-// number is a number, made anew only if it has not just been.
-func (b *built) number(raw []byte) any {
-	if b.strings == nil || len(raw) > keptString {
-		return json.Number(raw)
-	}
-	at := &b.strings[maphash.Bytes(stringSeed, raw)%keptStrings]
-	if n, ok := (*at).(json.Number); !ok || string(n) != string(raw) {
-		*at = json.Number(raw)
-	}
-	return *at
-}
-
-// text is a string, made anew only if it has not just been.
-func (b *built) text(raw []byte, escaped bool) any {
-	if b.strings == nil || escaped || len(raw) > keptString {
-		return unescape(raw, escaped)
-	}
-	at := &b.strings[maphash.Bytes(stringSeed, raw)%keptStrings]
-	if s, ok := (*at).(string); !ok || s != string(raw) {
-		*at = string(raw)
-	}
-	return *at
-}
-
-var stringSeed = maphash.MakeSeed()
-
-// name returns a member's name as a string.
-func (b *built) name(name []byte) string {
-	if s, ok := usual()[string(name)]; ok {
-		return s
-	}
-	return b.text(name, false).(string)
 }

@@ -81,21 +81,20 @@ type Correction struct {
 // memory at a time, with what was found in the others.
 func (t *Tables) Label(c *Cut, fix func(sum crypto.Hash) (Correction, bool)) []Label {
 	r := &reader{Tables: t, strings: make(map[string]met, 2*len(c.Parts)), systems: map[string]*system{}, plain: map[codeOf]bool{}, ids: map[string]bool{}}
+	r.nodes.kinds = t.members
 	w := &web{all: make([]facts, len(c.Parts)), names: make([]name, 0, 4*len(c.Parts))}
-	var b built
 	for i := range c.Parts {
 		p := &c.Parts[i]
-		b.reuse()
 		f := &w.all[i]
 		f.typ = p.Type
 		if r.begin(i, f); p.Text {
 			r.narrative(p)
-		} else if entry, resource, err := p.decodeWith(&b); err != nil || resource == nil {
+		} else if at, err := p.read(&r.nodes); err != nil || at < 0 {
 			f.unread()
 		} else {
-			r.entry(p, entry, resource)
+			r.entry(p, at)
 			f.how = t.types[p.Type].pointed
-			w.name(i, entry, resource)
+			w.name(i, &r.nodes, at)
 		}
 		if c.rules && !p.Text {
 			f.unclassified(kindRules, "those of its Bundle", "")

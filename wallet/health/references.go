@@ -17,7 +17,7 @@ func isAlone(s string) bool {
 
 // reference notes where an object that is no coding points to, and a name in it that
 // nothing else is known of.
-func (r *reader) reference(m map[string]any, a around, o *special) {
+func (r *reader) reference(at int32, a around, o *special) {
 	ref, s := int32(-1), o.reference
 	here := s != "" && r.ids[s]
 	if s != "" && !here {
@@ -26,30 +26,25 @@ func (r *reader) reference(m map[string]any, a around, o *special) {
 		}
 		r.point(ref)
 	}
-	if id, ok := m["identifier"].(map[string]any); ok && o.typ == "" {
-		if value := str(id, "value"); value != "" {
-			n := r.number(identifierKey(id))
+	if o.hasID && o.typ == "" {
+		if value := r.str(o.id, "value"); value != "" {
+			n := r.number(asANumber + r.str(o.id, "system") + "|" + value)
 			r.point(n)
 			if s == "" {
 				ref = n
 			}
 		}
 	}
-	medicine := a.key == "medicationReference"
+	medicine := a.of.name == "medicationReference"
 	switch {
 	case here:
 	case medicine:
 		r.hopes = append(r.hopes, hope{ref, kindNoCode, "a medicine that is not here in " + r.where(), true})
-	case o.display == "" || r.members[a.key] == memberWho:
-	case r.types[typeOf(s)].pointed != pointedAll || r.types[str(m, "type")].pointed != pointedAll:
+	case o.display == "" || a.of.kind == memberWho:
+	case r.types[typeOf(s)].pointed != pointedAll || r.types[r.str(at, "type")].pointed != pointedAll:
 	default:
 		r.hopes = append(r.hopes, hope{ref, kindFreeText, "a name of something that is not here in " + r.where(), false})
 	}
-}
-
-// identifierKey is an identifier as the address of what has it.
-func identifierKey(id map[string]any) string {
-	return asANumber + str(id, "system") + "|" + str(id, "value")
 }
 
 // typeOf returns the type in an address Type/id; "" if there is none.
@@ -151,21 +146,21 @@ func unescaped(s string) string {
 }
 
 // name notes the addresses of a part's resource: by each of them another part can point to it.
-func (w *web) name(part int, entry, resource map[string]any) {
+func (w *web) name(part int, ns *nodes, resource int32) {
 	is := func(a addressHash) { w.names = append(w.names, name{a, int32(part)}) }
-	if s := str(entry, "fullUrl"); s != "" {
+	if s := ns.str(0, "fullUrl"); s != "" && resource > 0 {
 		is(addressOf(s))
 		if two := lastTwo(s); two != "" {
 			is(addressOf(two))
 		}
 	}
-	if id := str(resource, "id"); id != "" {
-		is(addressOf(str(resource, "resourceType"), "/", id))
+	if id := ns.str(resource, "id"); id != "" {
+		is(addressOf(ns.str(resource, "resourceType"), "/", id))
 		is(addressOf(idAlone, id))
 	}
-	for id := range objects(resource["identifier"]) {
-		if value := str(id, "value"); value != "" {
-			is(addressOf(asANumber, str(id, "system"), "|", value))
+	ns.objects(ns.get(resource, "identifier"), func(id int32) {
+		if value := ns.str(id, "value"); value != "" {
+			is(addressOf(asANumber, ns.str(id, "system"), "|", value))
 		}
-	}
+	})
 }

@@ -90,23 +90,39 @@ func (p *Part) Resource() (before, after []byte) {
 
 // decode returns what the entry says: of a Bundle's entry its other members, nil
 // otherwise, and the resource without its narrative. Of a narrative both are nil.
-func (p *Part) decode() (entry, resource map[string]any, err error) { return p.decodeWith(new(built)) }
+func (p *Part) decode() (entry, resource map[string]any, err error) { return p.decodeWith(new(nodes)) }
 
-func (p *Part) decodeWith(b *built) (entry, resource map[string]any, err error) {
+func (p *Part) decodeWith(ns *nodes) (entry, resource map[string]any, err error) {
+	at, err := p.read(ns)
+	if at < 0 {
+		return nil, nil, err
+	}
+	all := ns.tree(0).(map[string]any)
+	if at == 0 {
+		return nil, all, nil
+	}
+	resource, _ = all["resource"].(map[string]any)
+	delete(all, "resource")
+	return all, resource, nil
+}
+
+// read reads a part that is no narrative, and returns where its resource is: 0 if that is
+// all of it, else the entry is there; -1 if there is none.
+func (p *Part) read(ns *nodes) (resource int32, err error) {
 	if p.Text {
-		return nil, nil, nil
+		return -1, nil
 	}
 	body := p.head
 	if p.tail != nil {
 		body = p.Append(make([]byte, 0, p.Len()))
 	}
-	m, err := b.decode(body)
-	if err != nil || p.from == 0 {
-		return nil, m, err
+	if err := ns.read(body); err != nil {
+		return -1, err
 	}
-	resource, _ = m["resource"].(map[string]any)
-	delete(m, "resource")
-	return m, resource, nil
+	if p.from == 0 {
+		return 0, nil
+	}
+	return ns.get(0, "resource"), nil
 }
 
 // Split cuts a file by the rules of [SplitVersion]; the parts point into it. It takes a
@@ -199,13 +215,13 @@ func (c *cutter) single() bool {
 				return true, c.entries()
 			}
 		case "timestamp":
-			_, ok = c.value()
+			ok = c.value()
 			if raw := c.in[from:c.at]; ok && raw[0] == '"' {
 				c.timestamp = unescape(raw[1:len(raw)-1], true)
 			}
 			return true, ok
 		case "implicitRules":
-			_, ok = c.value()
+			ok = c.value()
 			raw := c.in[from:c.at]
 			rules = ok && string(raw) != "null" && !(raw[0] == '"' && isBlank(unescape(raw[1:len(raw)-1], true)))
 			return true, ok
@@ -276,7 +292,7 @@ func (s *scanner) entry() (e entry, ok bool) {
 		return e, s.fail(s.at, "it is no object")
 	}
 	found := false
-	ok = s.object(nil, func(m member) (ok bool) {
+	ok = s.object(func(m member) (ok bool) {
 		from := s.at
 		switch string(m.name) {
 		case "resource":
@@ -286,7 +302,7 @@ func (s *scanner) entry() (e entry, ok bool) {
 		case "resourceType":
 			return s.fail(m.at, "it is a resource itself")
 		}
-		_, ok = s.value()
+		ok = s.value()
 		if raw := s.in[from:s.at]; ok && string(m.name) == "fullUrl" && raw[0] == '"' {
 			e.url = raw
 		}
@@ -309,7 +325,7 @@ func (s *scanner) resource(other func(m member, kind []byte) (taken, ok bool)) (
 	var text member
 	valueEnd, next := 0, 0 // of the narrative's value, and the first quote behind it
 	dated := len(dates)
-	ok = s.object(nil, func(m member) (ok bool) {
+	ok = s.object(func(m member) (ok bool) {
 		if valueEnd > 0 && next == 0 {
 			next = m.at
 		}
@@ -319,7 +335,7 @@ func (s *scanner) resource(other func(m member, kind []byte) (taken, ok bool)) (
 				return ok
 			}
 		}
-		_, ok = s.value()
+		ok = s.value()
 		switch string(m.name) {
 		case "text":
 			text, valueEnd = m, s.at

@@ -114,7 +114,7 @@ func (s *scanner) narrative() bool {
 	}
 	s.at++
 	s.space()
-	if _, ok := s.value(); !ok {
+	if !s.value() {
 		return false
 	}
 	if !first {

@@ -85,12 +85,13 @@ type within struct {
 // resources reads the parts of a file.
 func (r *viewRead) resources(cut *Cut) {
 	in := &within{byURL: map[string]*entered{}, byName: map[string][]*entered{}}
+	var ns nodes
 	for i := range cut.Parts {
 		p := &cut.Parts[i]
 		if p.Text {
 			continue
 		}
-		entry, m, err := p.decode()
+		entry, m, err := p.decodeWith(&ns)
 		if err != nil { // Split took it
 			r.why, r.people, r.items = "it could not be read", nil, nil
 			return

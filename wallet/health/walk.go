@@ -1,8 +1,6 @@
 package health
 
 import (
-	"encoding/json"
-	"iter"
 	"slices"
 	"strings"
 
@@ -24,162 +22,148 @@ func lowered(s string) string {
 	return string(b)
 }
 
-func list(v any) []any {
-	l, _ := v.([]any)
-	return l
-}
-
-// objects are those in a member of this value: itself, or what is in its arrays.
-func objects(v any) iter.Seq[map[string]any] {
-	return func(yield func(map[string]any) bool) { eachObject(v, yield) }
-}
-
-func eachObject(v any, yield func(map[string]any) bool) bool {
-	switch v := v.(type) {
-	case map[string]any:
-		return yield(v)
-	case []any:
-		for _, e := range v {
-			if !eachObject(e, yield) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 // value finds what is in the value of a member, or in an element of it.
-func (r *reader) value(v any, a around) {
-	switch v := v.(type) {
-	case map[string]any:
-		r.object(v, a)
-	case []any:
-		for _, e := range v {
-			r.value(e, a)
+func (r *reader) value(at int32, a around) {
+	switch n := &r.all[at]; n.kind {
+	case objectNode:
+		r.object(at, a)
+	case listNode:
+		for i, end := r.inside(at); i < end; i = r.all[i].end {
+			r.value(i, a)
 		}
-	case string:
-		r.text(v)
-		r.prose(v, a)
+	case textNode:
+		r.text(n.text)
+		r.prose(n.text, a)
 	}
 }
 
 // prose notes a string that is no name, code, date or address.
 func (r *reader) prose(s string, a around) {
-	kind := r.members[a.key]
+	kind := a.of.kind
 	if isBlank(s) || kind == memberName || kind == memberWho || kind == memberPlain && !strings.ContainsAny(s, whiteSpace) || a.names {
 		return
 	}
 	r.unclassified(kindFreeText, "text in "+r.where(), "members.csv")
 }
 
-// member of an object that is looked at.
-type memberOf struct {
-	key   string
-	value any
-}
-
 // special are the members that say what an object is.
 type special struct {
-	typ, text, code, display, reference, contentType, unit string
-	coding                                                 any
-	isConcept, isQuantity, isSampled, hasSystem            bool
+	typ, text, code, display, reference, contentType, unit, system string
+	coding, id                                                     int32 // if it has them
+	isConcept, isQuantity, isSampled, hasSystem, hasID             bool
 }
 
-func (r *reader) object(m map[string]any, a around) {
-	var o special
-	from := len(r.stack)
-	for key, v := range m {
-		r.stack = append(r.stack, memberOf{key, v})
-		switch key {
-		case "resourceType":
-			o.typ, _ = v.(string)
-		case "text":
-			o.text, _ = v.(string)
-		case "code":
-			o.code, _ = v.(string)
-		case "display":
-			o.display, _ = v.(string)
-		case "reference":
-			o.reference, _ = v.(string)
-		case "contentType":
-			o.contentType, _ = v.(string)
-		case "unit":
-			o.unit, _ = v.(string)
-		case "coding":
-			o.coding, o.isConcept = v, true
-		case "value":
-			_, o.isQuantity = v.(json.Number)
-		case "dimensions":
+// isResource reports whether a member is the entry's resource, which is looked at by itself.
+func (r *reader) isResource(at, member int32) bool { return at == 0 && member == r.resource }
+
+// special looks at the members of an object.
+func (r *reader) special(at int32) (o special) {
+	for i, end := r.inside(at); i < end; i = r.all[i].end {
+		if r.isResource(at, i) {
+			continue
+		}
+		n := &r.all[i]
+		s := ""
+		if n.kind == textNode {
+			s = n.text
+		}
+		switch n.of.role {
+		case saysType:
+			o.typ = s
+		case saysText:
+			o.text = s
+		case saysCode:
+			o.code = s
+		case saysDisplay:
+			o.display = s
+		case saysReference:
+			o.reference = s
+		case saysContentType:
+			o.contentType = s
+		case saysUnit:
+			o.unit = s
+		case saysCoding:
+			o.coding, o.isConcept = i, true
+		case saysValue:
+			o.isQuantity = n.kind == numberNode
+		case saysDimensions:
 			o.isSampled = true
-		case "system":
-			o.hasSystem = v != nil
-		case "implicitRules":
-			if s, isText := v.(string); v != nil && !(isText && isBlank(s)) {
+		case saysSystem:
+			o.system, o.hasSystem = s, n.kind != nullNode
+		case saysIdentifier:
+			o.id, o.hasID = i, n.kind == objectNode
+		case saysRules:
+			if n.kind != nullNode && !(n.kind == textNode && isBlank(s)) {
 				r.unclassified(kindRules, s+" in "+r.where(), "")
 			}
 		}
 	}
-	to := len(r.stack)
+	return o
+}
+
+func (r *reader) object(at int32, a around) {
+	o := r.special(at)
 	in := around{names: a.names, known: a.known, texts: a.texts}
 	if o.typ != "" {
 		in.texts = r.types[o.typ].names
-		r.inner(m, a, o.typ)
+		r.inner(at, a, o.typ)
 	}
-	if a.key == "extension" || a.key == "modifierExtension" {
-		in.known, in.names = r.extension(m, a)
+	if a.of.name == "extension" || a.of.name == "modifierExtension" {
+		in.known, in.names = r.extension(at, a)
 	}
-	kind := r.members[a.key]
 	if o.isConcept {
 		in.named = o.text != ""
 		r.concept(o.coding)
 	}
+	isCoding := a.of.role == saysCoding
 	switch {
-	case o.code != "" && (o.hasSystem || !o.isQuantity && kind != memberCoded):
-		r.coding(str(m, "system"), o.code, o.display != "" || a.named && a.key == "coding" || o.isQuantity && o.unit != "")
-	case a.key == "coding":
+	case o.code != "" && (o.hasSystem || !o.isQuantity && a.of.kind != memberCoded):
+		r.coding(o.system, o.code, o.display != "" || a.named && isCoding || o.isQuantity && o.unit != "")
+	case isCoding:
 	default:
-		r.reference(m, a, &o)
+		r.reference(at, a, &o)
 	}
-	isAttachment := o.contentType != "" || kind == memberAttachment
-	for i := from; i < to; i++ {
-		key, v := r.stack[i].key, r.stack[i].value
-		s, isText := v.(string)
-		r.path = append(r.path, key)
+	isAttachment := o.contentType != "" || a.of.kind == memberAttachment
+	for i, end := r.inside(at); i < end; i = r.all[i].end {
+		if r.isResource(at, i) {
+			continue
+		}
+		n := &r.all[i]
+		s, of := n.text, n.of
+		r.path = append(r.path, of.name)
 		switch {
-		case !isText:
-			in.key = key
-			r.value(v, in)
-		case key == "data" && !o.isSampled || strings.HasSuffix(key, "Base64Binary"):
+		case n.kind != textNode:
+			in.of = of
+			r.value(i, in)
+		case of.role == saysData && !o.isSampled || of.role == saysBytes:
 			if s != "" { // what is in it is not looked at
 				r.unclassified(kindAttachment, "bytes in "+r.where(), "members.csv")
 			}
-		case key == "url" && isAttachment:
+		case of.role == saysURL && isAttachment:
 			r.text(s)
 			r.unclassified(kindAttachment, "a file is named in "+r.where(), "members.csv")
-		case key == "text":
+		case of.role == saysText:
 			r.text(s)
-			r.textMember(m, a.key, in, o.isConcept, s)
-		case key == "display", key == "reference":
+			r.textMember(at, a.of, in, o.isConcept, s)
+		case of.role == saysDisplay, of.role == saysReference:
 			r.text(s)
 		default:
-			in.key = key
+			in.of = of
 			r.text(s)
 			r.prose(s, in)
 		}
 		r.path = r.path[:len(r.path)-1]
 	}
-	clear(r.stack[from:to])
-	r.stack = r.stack[:from]
 }
 
 // inner looks at an object that is a resource: the part's own, or one within it.
-func (r *reader) inner(m map[string]any, a around, typ string) {
+func (r *reader) inner(at int32, a around, typ string) {
 	switch {
 	case len(r.path) == 0:
-		r.coded(m, typ)
-	case a.key == "contained":
-		r.coded(m, typ)
-		if c := r.categoryOf(m); c != payload.Other && c != r.category {
+		r.coded(at, typ)
+	case a.of.name == "contained":
+		r.coded(at, typ)
+		if c := r.categoryOf(at); c != payload.Other && c != r.category {
 			r.unclassified("contained "+typ, typ+" in "+r.where(), "types.csv")
 		}
 	default:
@@ -189,15 +173,17 @@ func (r *reader) inner(m map[string]any, a around, typ string) {
 
 // textMember notes what the member text of an object is: a name, what stands beside
 // codes, a concept without one, or prose.
-func (r *reader) textMember(m map[string]any, key string, in around, isConcept bool, s string) {
-	kind := r.members[key]
+func (r *reader) textMember(at int32, of *memberOf, in around, isConcept bool, s string) {
 	switch {
-	case isConcept || isBlank(s) || kind == memberName || in.names:
-	case kind == memberNote:
+	case isConcept || isBlank(s) || of.kind == memberName || in.names:
+	case of.kind == memberNote:
 		r.unclassified(kindFreeText, "text in "+r.where(), "members.csv")
 	default:
-		for key := range m {
-			if key != "text" && key != "id" && key != "extension" && !strings.HasPrefix(key, "_") {
+		for i, end := r.inside(at); i < end; i = r.all[i].end {
+			if r.isResource(at, i) {
+				continue
+			}
+			if name := r.all[i].of.name; name != "text" && name != "id" && name != "extension" && !strings.HasPrefix(name, "_") {
 				r.unclassified(kindFreeText, "text in "+r.where(), "members.csv")
 				return
 			}
@@ -209,9 +195,9 @@ func (r *reader) textMember(m map[string]any, key string, in around, isConcept b
 }
 
 // concept notes a coding in which there is no code.
-func (r *reader) concept(coding any) {
-	for _, c := range list(coding) {
-		if m, ok := c.(map[string]any); ok && str(m, "code") != "" {
+func (r *reader) concept(coding int32) {
+	for c, end := r.list(coding); c < end; c = r.all[c].end {
+		if r.str(c, "code") != "" {
 			return
 		}
 	}
@@ -219,21 +205,14 @@ func (r *reader) concept(coding any) {
 }
 
 // coded notes that a resource of this type lacks the member that says what it is about.
-func (r *reader) coded(m map[string]any, typ string) {
+func (r *reader) coded(at int32, typ string) {
 	names := r.types[typ].coded
 	if len(names) == 0 {
 		return
 	}
 	for _, name := range names {
-		switch v := m[name].(type) {
-		case map[string]any:
-			if len(v) > 0 {
-				return
-			}
-		case []any:
-			if len(v) > 0 {
-				return
-			}
+		if i := r.get(at, name); (r.is(i, objectNode) || r.is(i, listNode)) && r.all[i].end > i+1 {
+			return
 		}
 	}
 	r.unclassified(kindNoCode, typ+" without "+strings.Join(names, " or "), "types.csv")
@@ -243,6 +222,7 @@ func (r *reader) coded(m map[string]any, typ string) {
 func (r *reader) coding(address, code string, named bool) {
 	sys := r.systems[address]
 	if sys == nil {
+		address = strings.Clone(address)
 		sys = r.system(address)
 		if address == "" {
 			sys = unknown
@@ -282,15 +262,16 @@ func (r *reader) coding(address, code string, named bool) {
 		say(sys.name+" code without a name", "systems.csv")
 	}
 	if !said && len(r.plain) < maxPlain {
+		this.code = strings.Clone(code)
 		r.plain[this] = true
 	}
 }
 
 // extension notes one that is not understood, and returns whether it is and whether its
 // strings are names.
-func (r *reader) extension(m map[string]any, a around) (known, names bool) {
-	address := str(m, "url")
-	if a.key == "modifierExtension" {
+func (r *reader) extension(at int32, a around) (known, names bool) {
+	address := r.str(at, "url")
+	if a.of.name == "modifierExtension" {
 		r.unclassified("modifier extension", address+" in "+r.where(), "")
 		return a.known, false
 	}
