@@ -67,6 +67,7 @@ func unknownText(kind string) string {
 		{"modifier extension", "with an extension that changes the meaning"},
 		{"extension ", "with an extension that we do not know"},
 		{"implicit rules", "under rules that may change their meaning"},
+		{"Bundle's implicit rules", "under rules of the whole file that may change their meaning"},
 		{"yours", "that you marked"},
 	} {
 		if strings.HasPrefix(kind, k.begins) {
@@ -372,6 +373,7 @@ func kept(p *wallet.GrantPlan, kinds int) (first, rest []string) {
 		})
 	}
 	add(health.WhySensitive, "sensitive"+in(1, tally(p, stayingBy(health.WhySensitive, notNamed))))
+	add(health.WhyRules, "under rules of the whole file, which parts do not take along (--whole does)")
 	add(health.WhyUnclassified, "unclassified"+in(2, tally(p, stayingBy(health.WhyUnclassified, unknownOf))))
 	for _, l := range []struct{ why, one, many string }{
 		{wallet.WhyNotSplit, "record of FHIR that was not split", "records of FHIR that were not split"},
@@ -478,6 +480,8 @@ func staysText(j *wallet.JudgedPart) string {
 		return cmp.Or(payload.Listed(j.Sensitive), "sensitive") // a narrative stays since its resource does
 	case health.WhyUnclassified:
 		return strings.TrimSuffix("unclassified: "+payload.Listed(unknownOf(j)), ": ")
+	case health.WhyRules:
+		return "under rules of the whole file, which a part does not take along"
 	case health.WhyCategory:
 		return "other category"
 	case health.WhyDate:

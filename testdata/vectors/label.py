@@ -396,7 +396,7 @@ def label(file, fixes, imported=""):
             continue
         f = facts[i] = Facts(load(b), how, rows)
         if all_ruled:
-            f.kinds.add("implicit rules")
+            f.kinds.add("Bundle's implicit rules")
         f.category = fix[i].get("category") or f.category
         of[entry] = i
         f.own = (f.own | add[i] - {"unclassified"}) - drop[i]

@@ -189,7 +189,7 @@ func (s *selection) say(x *Row, g *wallet.GrantPlan) {
 			for k := range r.Judged {
 				switch j := &r.Judged[k]; {
 				case j.Text:
-				case j.Stays == health.WhyUnclassified:
+				case j.Stays == health.WhyUnclassified, j.Stays == health.WhyRules:
 					unclassified++
 				case j.Stays == health.WhySensitive:
 					for _, one := range j.Sensitive {

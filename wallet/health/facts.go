@@ -15,6 +15,7 @@ const (
 	kindNoCode     = "no code"
 	kindAttachment = "attachment"
 	kindRules      = "implicit rules" // they may change what all else means
+	kindFileRules  = "Bundle's implicit rules"
 	kindYours      = "yours"
 )
 

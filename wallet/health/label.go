@@ -97,7 +97,7 @@ func (t *Tables) Label(c *Cut, fix func(sum crypto.Hash) (Correction, bool)) []L
 			w.name(i, &r.nodes, at)
 		}
 		if c.rules && !p.Text {
-			f.unclassified(kindRules, "those of its Bundle", "")
+			f.unclassified(kindFileRules, "implicitRules of the file", "")
 		}
 		if fix != nil {
 			if correction, ok := fix(p.Sum()); ok {

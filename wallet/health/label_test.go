@@ -280,6 +280,30 @@ func TestLabelCorrectionsOfNewer(t *testing.T) {
 	}
 }
 
+// Threat: a Bundle says that all in it is meant otherwise than it reads. A part does not take that
+// along, and so is given to nobody, whatever is named; what a resource says of itself it takes along.
+func TestLabelRulesOfAll(t *testing.T) {
+	heart := `{"resourceType":"Observation","status":"final","code":` + coded("http://loinc.org", "8867-4", "Heart rate") + `,"valueInteger":70%s}`
+	rules := `,"implicitRules":"http://x.example/in-months"`
+	for file, want := range map[string]string{
+		`{"resourceType":"Bundle","entry":[{"resource":` + fmt.Sprintf(heart, "") + `}]` + rules + `}`: WhyRules,
+		`{"resourceType":"Bundle","entry":[{"resource":` + fmt.Sprintf(heart, rules) + `}]}`:           "",
+	} {
+		c, err := Split([]byte(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := BuiltIn().Label(c, nil)
+		all := Selection{With: []string{string(Unclassified), string(Documents)}}
+		if goes, why := all.Judge(&l[0]); goes != (want == "") || why != want || len(l[0].Unclassified) != 1 {
+			t.Errorf("%s: %t, %q, %+v", file, goes, why, l[0])
+		}
+		if goes, _ := (&Selection{Whole: true}).Judge(&l[0]); !goes {
+			t.Errorf("%s: not even whole", file)
+		}
+	}
+}
+
 // What the owner says comes before what is taken over, and holds for that too.
 func TestLabelCorrections(t *testing.T) {
 	c := cutOf(t, `{"resource":`+observe("1", "Observation/2")+`}`, `{"resource":`+observe("2", "Condition/c1")+`}`,

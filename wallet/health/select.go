@@ -25,6 +25,7 @@ const (
 	WhyDocuments    = "documents"    // a document, and documents were not named
 	WhyDate         = "date"         // outside the dates, without one, or with one that is coarser than the bound
 	WhySensitive    = "sensitive"    // it has a sensitivity that was not named
+	WhyRules        = "rules"        // rules of its Bundle may change what it says, and a part does not take them along
 	WhyUnclassified = "unclassified" // the tables do not understand all of it
 )
 
@@ -73,6 +74,8 @@ func (s *Selection) Judge(l *Label) (goes bool, why string) {
 		return false, WhyDate
 	case slices.ContainsFunc(l.Sensitive, func(one Sensitivity) bool { return !asked(string(one)) }):
 		return false, WhySensitive
+	case slices.Contains(l.Unclassified, kindFileRules): // whoever reads it alone would read something else
+		return false, WhyRules
 	case len(l.Unclassified) > 0 && !asked(string(Unclassified)):
 		return false, WhyUnclassified
 	}

@@ -34,7 +34,7 @@ const (
 )
 
 // rulesVersion counts the changes of LABELS.md that are not changes of tables.
-const rulesVersion = 2
+const rulesVersion = 3
 
 // tableHeader is the first line of every table of codes.
 var tableHeader = []string{"system", "code", "says", "what", "source", "date"}
