@@ -17,6 +17,7 @@ type viewWho struct {
 	born    []string
 	gender  []string
 	urls    []string // under which entries of the file refer to it
+	local   string   // Patient/id, as on the file's server; "" if it is not called so
 	known   bool     // there is a Patient
 	only    *viewWho // of somebody whom the file does not say: its only Patient
 	other   bool     // a Group, a device, an animal's herd: nobody
@@ -75,6 +76,9 @@ func (w *whos) patient(key string, res *entered) *viewWho {
 	}
 	if res.url != "" {
 		who.urls = []string{res.url}
+	}
+	if res.in == nil && res.str("id") != "" {
+		who.local = "Patient/" + res.str("id")
 	}
 	return who
 }
@@ -180,6 +184,9 @@ func (w *whos) named(reference, display string, ids []Identifier) *viewWho {
 	}
 	if reference != "" {
 		who.urls = []string{reference}
+	}
+	if strings.HasPrefix(reference, "Patient/") && len(reference) <= 200 {
+		who.local, _, _ = strings.Cut(reference, "/_history/")
 	}
 	return who
 }
@@ -364,10 +371,31 @@ func alike(groups []*viewGroup, out []ViewPerhaps) []ViewPerhaps {
 			}
 		}
 	}
+	out = append(out, calledAlike(groups)...)
 	slices.SortFunc(out, func(a, b ViewPerhaps) int {
 		return cmp.Or(slices.Compare(a.Persons, b.Persons), cmp.Compare(a.Why, b.Why))
 	})
 	return slices.CompactFunc(out, func(a, b ViewPerhaps) bool { return slices.Equal(a.Persons, b.Persons) && a.Why == b.Why })
+}
+
+// calledAlike are those whom files call the same, Patient/id, of whom at least one file has no
+// Patient: ids are of one server, and which that is a file of one resource does not say.
+func calledAlike(groups []*viewGroup) (out []ViewPerhaps) {
+	called, unknown := map[string][]int{}, map[string]bool{}
+	for i, g := range groups {
+		for _, w := range g.whos {
+			if w.local != "" {
+				called[w.local] = append(called[w.local], i+1)
+				unknown[w.local] = unknown[w.local] || !w.known
+			}
+		}
+	}
+	for local, persons := range called {
+		if persons = uniq(persons); unknown[local] && len(persons) > 1 {
+			out = append(out, ViewPerhaps{persons, "Their sources say " + local + ", which is one person if they come from one server"})
+		}
+	}
+	return out
 }
 
 // order is what persons are sorted by: those who are known first, then by name.

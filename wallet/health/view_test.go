@@ -565,3 +565,35 @@ func FuzzView(f *testing.F) {
 		}
 	})
 }
+
+// Files of one resource each say Patient/p, and no server. Whether that is one person nobody can
+// tell: nothing is put together, and that they may be one is said once.
+func TestOneIDInSeveralFiles(t *testing.T) {
+	patient := viewFile{Source{Name: "patient.json"}, []byte(`{"resourceType":"Patient","id":"p","name":[{"text":"Ada Example"}]}`)}
+	allergy := viewFile{Source{Name: "allergy.json"}, []byte(`{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/p/_history/2"},"code":{"text":"Nuts"}}`)}
+	result := viewFile{Source{Name: "result.json"}, []byte(`{"resourceType":"Observation","status":"final","subject":{"reference":"Patient/p"},"code":{"text":"Sodium"}}`)}
+	other := viewFile{Source{Name: "other.json"}, []byte(`{"resourceType":"Patient","id":"p","name":[{"text":"Ben Other"}]}`)}
+	third := viewFile{Source{Name: "third.json"}, []byte(`{"resourceType":"Observation","status":"final","subject":{"reference":"Patient/q"},"code":{"text":"Potassium"}}`)}
+	for _, c := range []struct {
+		files   []viewFile
+		persons int
+		perhaps string
+	}{
+		{[]viewFile{patient, allergy, result, third}, 4, "[1 2 3]"},
+		{[]viewFile{allergy, result}, 2, "[1 2]"},
+		{[]viewFile{patient, other}, 2, ""}, // each has the name of who it is
+		{[]viewFile{patient, third}, 2, ""},
+	} {
+		v := viewOf(c.files...)
+		got := ""
+		for _, x := range v.Perhaps {
+			got += fmt.Sprint(x.Persons)
+			if !strings.Contains(x.Why, "Patient/p") {
+				t.Error(x.Why)
+			}
+		}
+		if len(v.Persons) != c.persons || got != c.perhaps {
+			t.Errorf("%d files: %d persons, perhaps one: %s; want %d, %s", len(c.files), len(v.Persons), got, c.persons, c.perhaps)
+		}
+	}
+}
