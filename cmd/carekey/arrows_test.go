@@ -66,7 +66,7 @@ func TestLayeringArrows(t *testing.T) {
 // logFiles are those of the log of a ledger in a folder, with what lies below it. It knows
 // nothing of the store and of the keeper beside it, which are in all the other files.
 var logFiles = []string{
-	"append.go", "checkpoint.go", "claim.go", "create.go", "durable.go", "errors.go", "files.go", "founding.go", "index.go", "keys.go",
+	"append.go", "checked.go", "checkpoint.go", "claim.go", "create.go", "durable.go", "errors.go", "files.go", "founding.go", "index.go", "keys.go",
 	"layout.go", "log.go", "proofs.go", "recover.go", "replica.go", "spare.go", "state.go",
 	"tables.go", "tree.go", "verify.go",
 }
