@@ -213,8 +213,11 @@ func (e *Engine) Stop() error {
 
 // power is what the vote of each member weighs. The engine takes the earliest of three
 // votes of weight 1 for the middle one, so that a single clock that is wrong would be the
-// time of a block; what is in the middle of weights that are even is.
-const power = 2
+// time of a block; what is in the middle of weights that are even is. And it takes a member
+// whose weight is at least the third, rounded down, of all for one without which nothing is
+// decided: one of four members of weight 2 is not, but 2 is the third of 8. Such a member begins
+// to vote after a second, whether it has read what the others have decided or not.
+const power = 4
 
 // genesisOf is what the chain of a ledger begins with. Its time is behind all that can be,
 // so that the first block is empty and the second has the time that it is.

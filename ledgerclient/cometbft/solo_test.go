@@ -692,6 +692,25 @@ func TestTimeIsOfThoseWhoAreRight(t *testing.T) {
 	}
 }
 
+// One that was away reads what the others have decided before it votes, unless nothing can be
+// decided without it: the engine goes by the weights, of which it rounds the third down.
+func TestWeights(t *testing.T) {
+	for n := 1; n <= contract.MaxNodes; n++ {
+		document, _ := keysOf(t, n)
+		c, err := chain.New(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total := int64(0)
+		for _, v := range genesisOf(c).Validators {
+			total += v.Power
+		}
+		if alone := power >= total/3; alone != (c.Needed() == n) {
+			t.Errorf("of %d, %d are needed, and the engine takes each for needed: %v", n, c.Needed(), alone)
+		}
+	}
+}
+
 // What a chain begins with follows from the document alone.
 func TestGenesis(t *testing.T) {
 	document, keys := keysOf(t, 4)
