@@ -22,7 +22,7 @@ import (
 )
 
 // BenchmarkBudgetNetwork lets wallets submit entries at the four nodes of a devnet, eight
-// processes on this computer, sixteen at each at one time, as many in a request as a batch has
+// processes on this computer, eight at each at one time, as many in a request as a batch has
 // in one. It prints how many a second they are, and how much that is of what there could be if
 // each of the four nodes verified each signature once, on all cores, and nothing else were done
 // (ratio), in time and in the processor time of the eight (ratio-processor, on Linux), with the
@@ -30,7 +30,7 @@ import (
 //
 // CAREKEY_COMETBFT names the folder with carekey-ledger-cometbft.
 func BenchmarkBudgetNetwork(b *testing.B) {
-	const total, each, wallets = 32_000, 125, 64 // entries; of one request; that submit at one time
+	const total, each, wallets = 32_000, 125, 32 // entries; of one request; that submit at one time
 	engines := os.Getenv(envEngine)
 	if engines == "" {
 		b.Skip(envEngine + " is not set: build ledgerclient/cometbft/carekey-ledger-cometbft, and name its folder")
