@@ -285,6 +285,32 @@ func TestGolden(t *testing.T) {
 
 	checkParts(g, seed, l, author)
 
+	link, linkKey := seed.LinkID(), seed.LinkKey()
+	g.check("link id", link.bytes())
+	g.check("link key", linkKey.bytes())
+	g.checkText("link id text", link.Encode())
+	if got, err := ParseLinkID(g.text("link id text")); err != nil || !got.equal(link.secret32) {
+		t.Error(err)
+	}
+	if got, err := ParseLinkKey(linkKey.Encode()); err != nil || !got.equal(linkKey.secret32) {
+		t.Error(err)
+	}
+	g.check("link root", link.Root().bytes())
+	to := link.Root().Identity().Address()
+	g.check("link S", to.Sign[:])
+	g.check("link V", to.View[:])
+	g.checkKey("link t", linkKey.SealKey())
+	iv := seed.LinkIV(sha256.Sum256(g.bytes("link content")))
+	g.check("link iv", iv[:])
+	if got, err := linkKey.Cipher().Open(nil, iv[:], g.bytes("link ciphertext"), nil); err != nil || !bytes.Equal(got, g.bytes("link content")) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := lock.OpenLinkFile(l, id, g.bytes("link file")); err != nil || string(got) != "a JWE" {
+		t.Errorf("%q, %v", got, err)
+	}
+	name := link.Name(l)
+	g.check("link name", name[:])
+
 	for name := range g.txt {
 		if !g.used[name] {
 			t.Errorf("vector %q is not checked", name)

@@ -56,6 +56,17 @@ const (
 	TagPartCipher Tag = "carekey/v1/part-cipher" // key of a part → AEAD key
 )
 
+// Tags of links.
+const (
+	TagLinkID   Tag = "carekey/v1/link-id"   // seed of the grant → id
+	TagLinkKey  Tag = "carekey/v1/link-key"  // seed of the grant → key
+	TagLinkRoot Tag = "carekey/v1/link-root" // id → root of the link's wallet
+	TagLinkSeal Tag = "carekey/v1/link-seal" // key → what terms and envelope are sealed to
+	TagLinkIV   Tag = "carekey/v1/link-iv"   // seed of the grant, content → nonce of the JWE
+	TagLinkFile Tag = "carekey/v1/link-file" // K → key of what a node keeps of the link
+	TagLinkName Tag = "carekey/v1/link-name" // a node's name for a link
+)
+
 // Tags of what people read to each other.
 const (
 	TagAddress            Tag = "carekey/v1/address"             // signed by S: S and V belong together

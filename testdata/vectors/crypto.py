@@ -8,7 +8,7 @@ ChaCha20-Poly1305 only. What is random in real life is derived from a counter.
 
 import base64, hashlib, hmac, json, os, struct
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VECTORS = []
@@ -376,6 +376,20 @@ some_parts("three parts", parts_seed, own_salts, [b'{"resourceType":"Basic","id"
 some_parts("parts under an issuer's salts", parts_seed, emit("an issuer's salts", rand(32), "given"), [b'{"resourceType":"Basic","id":"one"}'] * 16)
 # Bodies 0 … 299: the number in decimal, a hyphen, and as many x as 37 times the number.
 some_parts("300 parts", parts_seed, own_salts, [b"%d-" % i + b"x" * (37 * i) for i in range(300)])
+
+link_id = emit("link id", derive(seed, "link-id"), "derive(seed, link-id)")
+emit("link id text", base64.urlsafe_b64encode(link_id).rstrip(b"=").decode(), "base64url of the link id, without padding")
+link_key = emit("link key", derive(seed, "link-key"), "derive(seed, link-key)")
+link_root = emit("link root", derive(link_id, "link-root"), "derive(link id, link-root)")
+emit("link S", pub(mul(scalar(link_root, "sign-key"))), "scalar(link root, sign-key)·G")
+emit("link V", pub(mul(scalar(link_root, "view-key"))), "scalar(link root, view-key)·G")
+emit("link t", b32(scalar(link_key, "link-seal")), "scalar(link key, link-seal)")
+content = emit("link content", b"what a link shows", "given; really raw DEFLATE of a Bundle")
+iv = emit("link iv", derive(seed, "link-iv", sha256(content))[:12], "first 12 bytes of derive(seed, link-iv, SHA-256(content))")
+emit("link ciphertext", AESGCM(link_key).encrypt(iv, content, None), "AES-256-GCM(link key, link iv, content), no data; in a JWE its header is the data")
+nonce = rand(24)
+emit("link file", nonce + xchacha20poly1305(derive(K, "link-file"), nonce, b"a JWE", ledger + entry), "nonce ‖ XChaCha20-Poly1305(derive(K, link-file), nonce, 'a JWE'), data ledger ‖ entry id")
+emit("link name", H("link-name", ledger, link_id), "H(link-name, ledger ‖ link id)")
 
 about = ("One value for every step of crypto/FORMAT.md, in its order, made by crypto.py beside this file. "
          "'hex' is bytes, 'text' is text. The keys are public: never use them.")
