@@ -105,6 +105,10 @@ const (
 	TagStateInquiry    Tag = "carekey/v1/state-inquiry"   // signed by a grant's author or counterparty
 	TagInquiryHash     Tag = "carekey/v1/inquiry-hash"    // a whole inquiry, named in its answer
 	TagInquiryAnswer   Tag = "carekey/v1/inquiry-answer"  // signed by a keeper
+	TagLinkDeposit     Tag = "carekey/v1/link-deposit"    // signed by a grant's author
+	TagLinkReceipt     Tag = "carekey/v1/link-receipt"    // signed by a keeper
+	TagLinkInquiry     Tag = "carekey/v1/link-inquiry"    // signed by a grant's author
+	TagLinkAnswer      Tag = "carekey/v1/link-answer"     // signed by a keeper
 	// carekey/v1/submit-token was the hash of a token that one node knew, and is retired.
 	TagToken           Tag = "carekey/v1/token"            // signed by an institution: a submit token
 	TagTokenShown      Tag = "carekey/v1/token-shown"      // signed by a token's key: it is shown to one node

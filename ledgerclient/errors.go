@@ -139,7 +139,7 @@ const (
 	// has nodes to spare could sign two histories. nodes, threshold
 	ErrThreshold fault.Code = "threshold-low"
 	ErrEvidence  fault.Code = "evidence-invalid"  // bytes are no evidence, or prove nothing. what
-	ErrMessage   fault.Code = "malformed/message" // bytes are not the message they should be. message: "deposit", "receipt", "request", "answer", "acknowledgement", "inquiry", "answer to an inquiry"
+	ErrMessage   fault.Code = "malformed/message" // bytes are not the message they should be. message: "deposit", "receipt", "request", "answer", "acknowledgement", "inquiry", "answer to an inquiry", "deposit of a link", "receipt for a link", "answer about a link"
 	// ErrSpent: a ledger's order holds an entry and its log does not, and no rule
 	// refused it there: something else was taken in at its place. The same bytes never
 	// come into the log any more; the same statement, signed anew, does. entry

@@ -45,6 +45,13 @@ func TestMessagesAreTheSameBytes(t *testing.T) {
 	i := Inquiry{Ledger: l, Keeper: keeper, Grant: grant, Nonce: nonce, Signature: sig}
 	refused := Refused{Request: q, Answer: no}
 	all := InquiryAnswer{Inquiry: hash, Size: 18, Root: root, Refused: []Refused{refused, refused}, More: 7, Acks: []Acknowledgement{ack}, Signature: sig}
+	link := LinkDeposit{Ledger: l, Grant: grant, Keeper: keeper, Name: crypto.Hash(root), End: 480_100, Openings: 3, Package: []byte("a package"), File: []byte("a file"), Signature: sig}
+	locked := link
+	locked.Daily, locked.Passcode = true, LinkPasscode{Attempts: 5, Salt: [16]byte(raw), Hash: nonce}
+	kept := LinkReceipt{Ledger: l, Grant: grant, Keeper: keeper, Deposit: crypto.Hash(hash), Hour: 480_001, Signature: sig}
+	became := LinkAnswer{Inquiry: crypto.Hash(hash), State: LinkLocked, Left: 2, Attempts: 1, More: 9, Signature: sig, Events: []LinkEvent{
+		{What: LinkOpened, At: 1_728_000_000, By: "Dr Äther", Reason: "a fall"}, {What: LinkRefused, At: 1_728_000_001},
+	}}
 	for _, c := range []struct {
 		name   string
 		bytes  []byte
@@ -63,6 +70,11 @@ func TestMessagesAreTheSameBytes(t *testing.T) {
 		{"state inquiry", Marshal(&i), digestOf(stateInquiry{&i}), "faef8f7aab9f7698964c6fa71452187ae7eaced7593be19c242c7cc23eb5880f"},
 		{"refused request", refused.Marshal(), crypto.Hash{}, "db1546a7bd9931fdc0498ee2f3d9d40fc047ef5e6236833285aa242c4e23a401"},
 		{"answer to an inquiry", Marshal(&all), digestOf(&all), "1bca584345fdf7eafcebbf1568fe2bf5c2ddb1b296a2e289e30528342f7c74d6"},
+		{"deposit of a link", Marshal(&link), link.Hash(), "273290c2582e78c3ec40966b91e042efb85fcb6fd7030d00b70768b55d21c837"},
+		{"deposit of a link with a passcode", Marshal(&locked), digestOf(&locked), "5b2833c6c78be28adbf110e0991e0c326ecb6c5a6a075073b327961b6c76d19e"},
+		{"receipt for a link", Marshal(&kept), digestOf(&kept), "d0e5695e50df72fd3f84cea95eff98f03e0ab46873c5c31148b09fe73b0149f4"},
+		{"inquiry about a link", Marshal(&i), digestOf(linkInquiry{&i}), "36d2c8a6b2548c062767b953fdc52035e3a2c7050a7b8a0dc383438dfbb710fc"},
+		{"answer about a link", Marshal(&became), digestOf(&became), "9e4416f91ab97b672f28fa17aaca21fd9aa4f552555a0466c06f75cf70ef695f"},
 	} {
 		sum := sha256.Sum256(append(c.bytes, c.digest[:]...))
 		if got := hex.EncodeToString(sum[:]); got != c.want {
