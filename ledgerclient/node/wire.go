@@ -54,6 +54,9 @@ const (
 	PathInquire = Prefix + "keeper/inquire" // POST: ledgerclient.Inquiry → ledgerclient.InquiryAnswer
 
 	PathBulk = Prefix + "bulk" // POST: questions → what is said to each, see Question
+
+	// Of a node that takes links. What anybody opens them with is not this protocol's.
+	PathView = "/view" // GET: the page that opens links in a browser
 )
 
 // Headers and media types.

@@ -60,6 +60,9 @@ func (s *Server) newRoutes() map[string]map[string]route {
 			http.MethodPost: {name: "cosign", peers: true, max: node.MaxNote, do: s.cosigned},
 		}
 	}
+	if s.opt.Links != nil {
+		routes[node.PathView] = get("view", s.viewPage)
+	}
 	return routes
 }
 

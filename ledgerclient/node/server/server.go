@@ -72,6 +72,8 @@ type Options struct {
 	Proxies []netip.Prefix
 	// Witnesses are asked to cosign the ledger's heads.
 	Witnesses []*witness.Witness
+	// Links are what makes the node take links. nil: it takes none.
+	Links *Links
 	// Log gets one line for what goes wrong and, at level debug, for every request.
 	// nil: nothing is logged.
 	Log    *slog.Logger

@@ -1,0 +1,258 @@
+package health
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto/lane"
+)
+
+// script is what a node's page for links makes views with.
+const script = "../../ledgerclient/node/server/page/view.js"
+
+type scriptLine struct {
+	Kind, Name, Text string
+	Trend            []float64
+}
+
+// scriptViews is what the script makes of files.
+func scriptViews(t *testing.T, files [][]byte) (out [][]scriptLine) {
+	t.Helper()
+	if _, err := exec.LookPath("node"); err != nil {
+		if os.Getenv("CAREKEY_NO_SKIP") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	code, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in []map[string]string
+	for _, f := range files {
+		sum := sha256.Sum256(f)
+		in = append(in, map[string]string{"text": string(f), "sum": hex.EncodeToString(sum[:])})
+	}
+	asked, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("node", "-e", `"use strict";`+string(code)+`
+process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(0, "utf8")).map((f) => health.view(f.text, "`+viewDay.Format(time.DateOnly)+`", f.sum))));`)
+	cmd.Stdin = bytes.NewReader(asked)
+	var says bytes.Buffer
+	cmd.Stderr = &says
+	answer, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err, says.String())
+	}
+	if err := json.Unmarshal(answer, &out); err != nil || len(out) != len(files) {
+		t.Fatal(err, len(out))
+	}
+	return out
+}
+
+// shownLines are lines in a form that is compared: what a page says of what was shared, a
+// wallet says of what one has, and of interactions the page says that it did not look.
+func shownLines[L any](lines []L, of func(L) (kind, name, text string, trend []float64)) string {
+	var b strings.Builder
+	skip := false
+	for _, l := range lines {
+		kind, name, text, trend := of(l)
+		if kind == "about" {
+			kind = LineSection
+		}
+		if kind == LineSection || kind == LinePerson {
+			skip = kind == LineSection && name == "Interactions"
+		}
+		if skip {
+			continue
+		}
+		text = strings.ReplaceAll(text, "in what you have", "in what was shared")
+		if before, _, ok := strings.Cut(text, "not read: "); ok {
+			text = before + "not read" // each names the fault in its own words
+		}
+		fmt.Fprintf(&b, "%s|%s|%s", kind, name, text)
+		for _, y := range trend {
+			fmt.Fprintf(&b, "|%g", y)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// sameAsScript holds the script to what the wallet says of each file by itself.
+func sameAsScript(t *testing.T, files [][]byte) {
+	t.Helper()
+	// The page does not know ingredients, and no interactions.
+	old := medicineTable
+	t.Cleanup(func() { medicineTable = old })
+	none := &interactionTable{}
+	medicineTable = func() *interactionTable { return none }
+
+	files = slices.DeleteFunc(files, isLines) // links have one Bundle or resource
+	got := scriptViews(t, files)
+	for i, f := range files {
+		view := viewOf(viewFile{Source{Name: "what was shared"}, f})
+		want := shownLines(view.Lines(ViewWords{Conflicts: true, Sources: true}), func(l ViewLine) (string, string, string, []float64) { return l.Kind, l.Name, l.Text, l.Trend })
+		if got := shownLines(got[i], func(l scriptLine) (string, string, string, []float64) { return l.Kind, l.Name, l.Text, l.Trend }); got != want {
+			t.Fatalf("file %d: %s\nof %.3000s", i, firstDifference(got, want), f)
+		}
+	}
+}
+
+// allFixtures are all files of the fixtures that a view could be made of.
+func allFixtures(t *testing.T, dirs ...string) (out [][]byte) {
+	t.Helper()
+	for _, dir := range dirs {
+		if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != ".json" {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			if bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) && IsFHIR(path, b) {
+				out = append(out, b)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// TestScriptSaysTheSame: who opens a link in a browser reads what the wallet shows.
+func TestScriptSaysTheSame(t *testing.T) {
+	none := `{"coding":[{"system":"http://snomed.info/sct","code":"716186003","display":"No known allergy"}]}`
+	nuts := `{"coding":[{"system":"urn:city","code":"1","display":"Nuts"}]}`
+	sameAsScript(t, append(allFixtures(t, "../../testdata/fhir"),
+		[]byte(`{"resourceType":"AllergyIntolerance","code":[`+none+`,`+nuts+`]}`),
+		[]byte(`{"resourceType":"AllergyIntolerance","code":[`+none+`]}`)))
+}
+
+func TestScriptSaysTheSameOfPublished(t *testing.T) {
+	published(t, "maria/*.json") // or there are none
+	sameAsScript(t, allFixtures(t, filepath.Join(os.Getenv("CAREKEY_TESTDATA"), "data", "fhir")))
+}
+
+// TestScriptSaysTheSameOfOdd: also of files that are not as they should be.
+func TestScriptSaysTheSameOfOdd(t *testing.T) {
+	rng := rand.New(rand.NewPCG(14, 1))
+	var out [][]byte
+	for _, f := range allFixtures(t, "../../testdata/fhir") {
+		if len(f) > 64<<10 {
+			continue
+		}
+		for range lane.Pick(40, 8, 2) {
+			d := json.NewDecoder(bytes.NewReader(f))
+			d.UseNumber()
+			var v any
+			if d.Decode(&v) != nil {
+				break
+			}
+			for range 1 + rng.IntN(6) {
+				disturb(rng, v)
+			}
+			b, err := json.Marshal(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, b)
+		}
+	}
+	if len(out) == 0 {
+		t.Fatal("nothing was disturbed")
+	}
+	sameAsScript(t, out)
+}
+
+// disturb changes something in a tree: it leaves out, doubles, or puts something else there.
+func disturb(rng *rand.Rand, v any) {
+	for {
+		switch at := v.(type) {
+		case map[string]any:
+			if len(at) == 0 {
+				return
+			}
+			keys := slices.Sorted(maps.Keys(at))
+			key := keys[rng.IntN(len(keys))]
+			if rng.IntN(4) > 0 && key != "resourceType" {
+				if inner := at[key]; isContainer(inner) {
+					v = inner
+					continue
+				}
+			}
+			other := keys[rng.IntN(len(keys))]
+			switch rng.IntN(7) {
+			case 0:
+				delete(at, key)
+			case 1:
+				at[key] = []any{json.Number("7.10"), "", "2024-02-30", true, nil, map[string]any{}, []any{}, "active", "entered-in-error"}[rng.IntN(9)]
+			case 2:
+				at[key], at[other] = at[other], at[key]
+			case 3:
+				at["modifierExtension"] = []any{map[string]any{"url": "urn:x"}}
+			case 4:
+				at["status"] = []any{"active", "completed", "stopped", "not-done", "cancelled", "draft"}[rng.IntN(6)]
+			case 5:
+				at[key] = []any{at[key], at[other]} // a list where one should be
+			case 6:
+				if list, ok := at[key].([]any); ok && len(list) > 0 {
+					at[key] = list[0] // one where a list should be
+				}
+			}
+			return
+		case []any:
+			if len(at) == 0 {
+				return
+			}
+			i := rng.IntN(len(at))
+			if rng.IntN(8) == 0 {
+				at[i] = at[rng.IntN(len(at))] // one of them stands twice
+				return
+			}
+			v = at[i]
+		default:
+			return
+		}
+	}
+}
+
+func isContainer(v any) bool {
+	switch v.(type) {
+	case map[string]any, []any:
+		return true
+	}
+	return false
+}
+
+// TestScriptNumbers: numbers are rounded alike.
+func TestScriptNumbers(t *testing.T) {
+	rng := rand.New(rand.NewPCG(14, 2))
+	var all []string
+	for _, s := range []string{"0", "-0", "0.0000", "100.25", "100.75", "1000.5", "1001.5", "999.99", "9999.5", "0.00001234567", "0.00012345678", "-98.63157894", "7.10", "1e3", "1.5e-7", "123456e10", "12.00030", "5.00001", "245678.5", "0.99999", "99999999999999999.5"} {
+		all = append(all, s)
+	}
+	for range lane.Pick(20_000, 2_000, 200) {
+		n := rng.Float64() * []float64{1e-6, 1e-3, 1, 10, 1000, 1e6, 1e16}[rng.IntN(7)]
+		all = append(all, fmt.Sprintf("%.*f", rng.IntN(10), n))
+	}
+	var entries []string
+	for _, s := range all {
+		entries = append(entries, `{"resource":{"resourceType":"Observation","status":"final","code":{"text":"n"},"valueQuantity":{"value":`+s+`,"unit":"x"}}}`)
+	}
+	sameAsScript(t, [][]byte{[]byte(`{"resourceType":"Bundle","type":"collection","entry":[` + strings.Join(entries, ",\n") + `]}`)})
+}
