@@ -29,6 +29,7 @@ type ground struct {
 	shares   *shareFiles
 	payloads *segments
 	filings  *segments
+	links    *segments
 
 	checked checkedEntries
 	unkept  unkept
@@ -42,6 +43,7 @@ func newGround(g *ground) *ground {
 	g.shares = &shareFiles{g: g, of: map[contract.Hour]*shareFile{}}
 	g.payloads = &segments{g: g, elem: []string{"payloads"}, full: segmentSize, least: segmentSize / 16}
 	g.filings = &segments{g: g, elem: []string{"keeper", "filings"}, full: segmentSize, room: filingsRoom}
+	g.links = &segments{g: g, elem: []string{"keeper", "links"}, full: segmentSize, least: segmentSize / 16}
 	return g
 }
 

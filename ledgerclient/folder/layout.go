@@ -20,12 +20,12 @@ var (
 	layoutFolders = layout(
 		`keys`, `tls`,
 		`payloads|contents|uploads`,
-		`keeper(/(shares|filings))?`,
+		`keeper(/(shares|filings|links))?`,
 	)
 	layoutFiles = layout(
 		`format|genesis|leaves|lock|unfinished|checkpoint(\.room)?(\.new)?`,
 		`keys/(node|replica)\.ed25519(\.new)?|keys/(node|keeper)\.k256(\.new)?`,
-		`(payloads|keeper/filings)/{number}(\.new)?`,
+		`(payloads|keeper/(filings|links))/{number}(\.new)?`,
 		`contents/{id}\.{part}`,
 		`uploads/{random}`,
 		`keeper/shares/{end}(\.new)?`,

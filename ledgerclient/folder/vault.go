@@ -22,6 +22,7 @@ import (
 //
 //	shares/<end of the window, hour>   a segment of ledgerclient.Deposit, found by their grants
 //	filings/<number>                   segments of what became of them, see the kinds of filings
+//	links/<number>                     segments of links, see linkVault
 //
 // A share lies in one place only, from the moment it comes. To destroy it, its record is
 // overwritten where it lies with random bytes, and that is made durable; a file of which

@@ -1,0 +1,201 @@
+package folder
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"sync"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+)
+
+// Nodes is how many nodes the ledger has.
+func (f *Folder) Nodes() int { return len(f.config.Nodes) }
+
+// Links are the links that are kept beside the ledger. Only the one process that serves the
+// folder may open them: it remembers what it has counted.
+func (f *Folder) Links(ctx context.Context) (*keeper.Links, error) {
+	rules, err := f.keeper.open()
+	if err != nil {
+		return nil, err
+	}
+	return keeper.NewLinks(ctx, rules, &linkVault{ground: f.ground()})
+}
+
+// linkVault is the folder `keeper/links`: segments of links, of what is behind them, and of
+// the steps of their openings. They only grow, but for what is behind a link, which is
+// overwritten when the link ends. Like shares they are in no copy of the ledger: a link that
+// came back with one would count its openings anew.
+type linkVault struct {
+	*ground
+
+	mu    sync.Mutex
+	queue []*addedStep
+	busy  bool
+}
+
+var _ keeper.LinkVault = (*linkVault)(nil)
+
+// Kinds of records.
+const (
+	keptLink     byte = iota // hash 32 and the deposit without its file, under its grant
+	keptLinkFile             // under underLink
+	keptLinkStep             // under underLink
+)
+
+func underLink(kind byte, grant contract.ID) crypto.Hash {
+	return sha256.Sum256(append([]byte{kind}, grant[:]...))
+}
+
+// allLinks is under what every link is found.
+var allLinks = sha256.Sum256([]byte("links"))
+
+func linkRecord(hour contract.Hour, kind byte, keys []crypto.Hash, body []byte) []byte {
+	return appendRecord(nil, hour, kind, keys, nil, body)
+}
+
+// Keep keeps a link.
+func (v *linkVault) Keep(ctx context.Context, d *ledgerclient.LinkDeposit) error {
+	hash, short := d.Hash(), *d
+	short.File = nil
+	records := linkRecord(v.hour(), keptLinkFile, []crypto.Hash{underLink(keptLinkFile, d.Grant)}, d.File)
+	// Behind its file: what is found was written as a whole.
+	records = append(records, linkRecord(v.hour(), keptLink, []crypto.Hash{allLinks, crypto.Hash(d.Grant)}, append(hash[:], ledgerclient.Marshal(&short)...))...)
+	return v.add(ctx, records)
+}
+
+func (v *linkVault) add(ctx context.Context, records []byte) error {
+	return v.lock.write(ctx, func(snapshot) error {
+		if err := v.links.settle(); err != nil {
+			return err
+		}
+		return v.links.add(records, false)
+	})
+}
+
+// addedStep is a step that waits for the disk.
+type addedStep struct {
+	record []byte
+	err    error
+	done   chan struct{}
+}
+
+// Add takes down a step. Those that come while the disk is waited for go together.
+func (v *linkVault) Add(ctx context.Context, grant contract.ID, step keeper.LinkStep) error {
+	s := &addedStep{done: make(chan struct{}), record: linkRecord(v.hour(), keptLinkStep, []crypto.Hash{underLink(keptLinkStep, grant)}, codec.Append(nil, step.Fields))}
+	v.mu.Lock()
+	v.queue = append(v.queue, s)
+	if v.busy {
+		v.mu.Unlock()
+		<-s.done
+		return s.err
+	}
+	v.busy = true
+	for len(v.queue) > 0 {
+		all := v.queue
+		v.queue = nil
+		v.mu.Unlock()
+		var records []byte
+		for _, s := range all {
+			records = append(records, s.record...)
+		}
+		err := v.add(context.WithoutCancel(ctx), records) // they are others' too
+		for _, s := range all {
+			s.err = err
+			close(s.done)
+		}
+		v.mu.Lock()
+	}
+	v.busy = false
+	v.mu.Unlock()
+	return s.err
+}
+
+// under calls fn with the records under a key, oldest first.
+func (v *linkVault) under(ctx context.Context, key crypto.Hash, fn func(r *found, body []byte) bool) error {
+	return v.lock.read(ctx, func(snapshot) error {
+		if err := v.links.look(); err != nil {
+			return err
+		}
+		all, damaged, err := v.links.find(key)
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			body, ok, err := v.links.body(&all[i])
+			if err != nil {
+				return err
+			}
+			if all[i].mark == markHeld && (!ok || !fn(&all[i], body)) {
+				damaged = all[i].n
+			}
+		}
+		if damaged != 0 {
+			return v.damaged(v.links.path(damaged), notWritten)
+		}
+		return nil
+	})
+}
+
+// Kept calls fn with each link.
+func (v *linkVault) Kept(ctx context.Context, fn func(d ledgerclient.LinkDeposit, hash crypto.Hash, steps []keeper.LinkStep, whole bool)) error {
+	type one struct {
+		d    ledgerclient.LinkDeposit
+		hash crypto.Hash
+	}
+	var all []one
+	err := v.under(ctx, allLinks, func(_ *found, body []byte) bool {
+		if len(body) < 32 {
+			return false
+		}
+		d, err := ledgerclient.Parse[ledgerclient.LinkDeposit](body[32:])
+		if err == nil {
+			all = append(all, one{d, crypto.Hash(body[:32])})
+		}
+		return err == nil
+	})
+	for _, one := range all {
+		steps, serr := v.Steps(ctx, one.d.Grant)
+		fn(one.d, one.hash, steps, serr == nil)
+		err = errors.Join(err, serr)
+	}
+	return err
+}
+
+// Steps are those of one link.
+func (v *linkVault) Steps(ctx context.Context, grant contract.ID) (steps []keeper.LinkStep, err error) {
+	err = v.under(ctx, underLink(keptLinkStep, grant), func(_ *found, body []byte) bool {
+		var s keeper.LinkStep
+		err := codec.Parse(body, s.Fields)
+		steps = append(steps, s)
+		return err == nil
+	})
+	return steps, err
+}
+
+// File is what is behind a link.
+func (v *linkVault) File(ctx context.Context, grant contract.ID) (file []byte, err error) {
+	err = v.under(ctx, underLink(keptLinkFile, grant), func(_ *found, body []byte) bool {
+		file = body
+		return true
+	})
+	return file, err
+}
+
+// Erase overwrites what is behind a link.
+func (v *linkVault) Erase(ctx context.Context, grant contract.ID) error {
+	return v.lock.write(ctx, func(snapshot) error {
+		if err := v.links.settle(); err != nil {
+			return err
+		}
+		all, _, err := v.links.find(underLink(keptLinkFile, grant))
+		if err != nil {
+			return err
+		}
+		return v.links.endAll(all)
+	})
+}
