@@ -144,6 +144,8 @@ const (
 	// refused it there: something else was taken in at its place. The same bytes never
 	// come into the log any more; the same statement, signed anew, does. entry
 	ErrSpent fault.Code = "order-spent"
+	// ErrNoLinks: a node takes no links, since browsers do not trust its certificate. reach
+	ErrNoLinks fault.Code = "links-untaken"
 )
 
 // The codes of the types.

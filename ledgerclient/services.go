@@ -16,6 +16,7 @@ type Services struct {
 	Ledger  Ledger
 	Store   Store
 	Keepers []Keeper // those that can be asked; which of them a consent has says Client.ConfigAt
+	Links   Links    // nil: nobody opens links, as with a folder or with several keepers
 	// Known are the ledger's configurations, see Client.Documents, if they are known from
 	// an earlier time: then Connect asks for none, and the ledger
 	// need not be within reach. nil: they are not.

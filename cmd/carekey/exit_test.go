@@ -130,6 +130,7 @@ var explained = []struct {
 	{&ledgerclient.UnreachableError{Service: "keeper", Err: &ledgerclient.TamperedError{What: "answer of keeper 2 (02345678)"}, Answered: true, Damaged: true}, "answer-tampered", 6},
 	{ledgerclient.ErrTooFew.With("have", 2, "need", 3), "head-undersigned", 6},
 	{ledgerclient.ErrThreshold.With("nodes", 3, "threshold", 2), "threshold-low", 6},
+	{ledgerclient.ErrNoLinks.With("reach", "https://ledger.example"), "links-untaken", 3},
 	{ledgerclient.ErrEvidence.With("what", "root"), "evidence-invalid", 6},
 	{&ledgerclient.TamperedError{What: "consistency proof"}, "proof-tampered", 6},
 	{&ledgerclient.TamperedError{What: "terms of consent ab"}, "terms-tampered", 6},

@@ -96,6 +96,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	cli.ExitRefused: {
 		ui.ErrWordsDiffer:        "these are not the words of this wallet | look for the right paper: without its words nobody can bring this wallet back\nwrite them down anew: carekey words show",
 		errFindings:              "something needs you: see above",
+		ledgerclient.ErrNoLinks:  "the node at {reach} takes no links: whoever opens one has a browser, and browsers do not trust the node's certificate | whoever runs the node gives it one that they do: carekey-node init --tls-cert FILE --tls-key FILE, or tls in node.json",
 		wallet.ErrWalletExists:   "there is a wallet here already | see it with: carekey status\nfor another one, choose a name: carekey --profile NAME init ...",
 		wallet.ErrNameTaken:      "that name already stands for another contact | choose another name, or remove the old one first: carekey contact remove NAME",
 		errDeclinedRest:          "you said no: nothing was given; what you said yes to before stays",

@@ -93,13 +93,13 @@ func properties(url string, operators int) ledgerclient.Properties {
 	}
 }
 
-// Services are the node's three services. Which of several keepers is at this node only that
-// keeper could say: then none is among them. A share that is handed to another's node is
-// known there.
+// Services are the node's three services, and the links that it keeps. Which of several
+// keepers is at this node only that keeper could say: then none is among them, and no links.
+// A share that is handed to another's node is known there.
 func (n *Node) Services() ledgerclient.Services {
 	s := ledgerclient.Services{Ledger: ledger{n}, Store: store{n}, Place: n.place}
 	if keys := n.config.Keepers; len(keys) == 1 {
-		s.Keepers = []ledgerclient.Keeper{keeper{n, keys[0]}}
+		s.Keepers, s.Links = []ledgerclient.Keeper{keeper{n, keys[0]}}, links{n}
 	}
 	return s
 }

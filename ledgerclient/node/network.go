@@ -147,7 +147,7 @@ func (nw *Network) Services() ledgerclient.Services {
 	if len(nw.order) == 1 {
 		return s
 	}
-	s.Ledger, s.Store, s.Keepers = logs{nw}, stores{nw}, nil
+	s.Ledger, s.Store, s.Keepers, s.Links = logs{nw}, stores{nw}, nil, nil
 	for _, key := range nw.first.config.Keepers {
 		site, ok := nw.sites.OfKeeper(key)
 		if !ok {

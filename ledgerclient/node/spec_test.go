@@ -37,6 +37,13 @@ func TestSpecification(t *testing.T) {
 	has("path", "`GET blobs`")
 	has("path", "`POST erase`")
 	has("path", "`POST bulk`")
+	has("path", "| `GET "+strings.TrimPrefix(PathLinks, Prefix)+"`")
+	for _, path := range []string{PathLinks, PathLinkInquire} {
+		has("path", "| `POST "+strings.TrimPrefix(path, Prefix)+"`")
+	}
+	has("path", "`GET "+PathLink)
+	has("path", "`POST "+PathLink)
+	has("path", "`GET "+PathView)
 	for k, p := range problems {
 		has("problem", fmt.Sprintf("| `%s` | %d |", k, p.status))
 		// What cannot have been done is told apart from what may have been.

@@ -55,8 +55,12 @@ const (
 
 	PathBulk = Prefix + "bulk" // POST: questions → what is said to each, see Question
 
-	// Of a node that takes links. What anybody opens them with is not this protocol's.
-	PathView = "/view" // GET: the page that opens links in a browser
+	// Of a node that takes links. /s and /view are for those who have one and know nothing of
+	// this protocol.
+	PathLinks       = Prefix + "links"         // GET: ledgerclient.LinkTerms in JSON. POST: ledgerclient.LinkDeposit → ledgerclient.LinkReceipt
+	PathLinkInquire = Prefix + "links/inquire" // POST: ledgerclient.Inquiry → ledgerclient.LinkAnswer
+	PathLink        = "/s/"                    // behind it the id of a link. GET: a JWE. POST: a manifest
+	PathView        = "/view"                  // GET: the page that opens links in a browser
 )
 
 // Headers and media types.
@@ -80,6 +84,7 @@ const (
 const (
 	MaxEntries  = 4096                 // entries, deposits or revocations in one request
 	MaxPuts     = 4096                 // payloads in one request
+	MaxLinkURL  = 82                   // bytes of what is before /s/ in a link: it may have 128 in all
 	MaxBlob     = 65 << 20             // bytes of one small payload
 	MaxPackage  = 8258                 // bytes of the package behind a commitment: a grant with 255 shares
 	MaxPutsSize = 66 << 20             // bytes of a request with payloads

@@ -110,7 +110,7 @@ func (s *Server) newQuestions() map[node.Asked]question {
 	return map[node.Asked]question{
 		node.AskPayload: s.beginning,
 		node.AskState:   asked(s, ledgerclient.Parse[ledgerclient.Inquiry], 1, nil, s.keeper.State, node.KeeperStateForm.Marshal),
-		node.AskRelease: asked(s, ledgerclient.Parse[ledgerclient.Request], 2, s.beforeRelease, s.release, func(a ledgerclient.Answer) []byte { return ledgerclient.Marshal(&a) }),
+		node.AskRelease: asked(s, ledgerclient.Parse[ledgerclient.Request], 2, s.beforeRelease, s.releaseAsked, func(a ledgerclient.Answer) []byte { return ledgerclient.Marshal(&a) }),
 		node.AskInquiry: asked(s, ledgerclient.Parse[ledgerclient.Inquiry], 1, nil, s.keeper.Inquire, func(a ledgerclient.InquiryAnswer) []byte { return ledgerclient.Marshal(&a) }),
 	}
 }
@@ -127,6 +127,16 @@ func (s *Server) alone(what node.Asked) func(*request) error {
 		}
 		return q.answer(node.TypeBinary, raw)
 	}
+}
+
+// releaseAsked is release for who asks from outside. The share of a link's grant goes to
+// nobody: whoever has the link has the keys that could ask for it, and would be asked for no
+// passcode and counted by nobody.
+func (s *Server) releaseAsked(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
+	if s.links != nil && s.links.Of(r.Access.Subject) != nil {
+		return ledgerclient.Answer{}, &ledgerclient.KeeperError{Grant: r.Access.Subject, Code: ledgerclient.BadRequest}
+	}
+	return s.release(ctx, r)
 }
 
 func (s *Server) release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {

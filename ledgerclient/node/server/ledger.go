@@ -60,8 +60,8 @@ func (s *Server) newRoutes() map[string]map[string]route {
 			http.MethodPost: {name: "cosign", peers: true, max: node.MaxNote, do: s.cosigned},
 		}
 	}
-	if s.opt.Links != nil {
-		routes[node.PathView] = get("view", s.viewPage)
+	if s.takesLinks() {
+		s.linkRoutes(routes)
 	}
 	return routes
 }

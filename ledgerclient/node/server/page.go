@@ -30,11 +30,6 @@ var (
 	pageScript string
 )
 
-// Links say how a node takes links.
-type Links struct {
-	URL string // what is before /s/ and /view in them, such as https://ledger.example:8443
-}
-
 // viewPage is the page as it is served, and its policy.
 var viewPage, viewPolicy = makePage()
 

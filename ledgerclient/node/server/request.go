@@ -194,6 +194,10 @@ func (s *Server) serve(q *request) (err error) {
 	if strings.HasPrefix(path, node.PathTile) {
 		path = node.PathTile
 	}
+	if s.takesLinks() && strings.HasPrefix(path, node.PathLink) {
+		path = node.PathLink
+		h.Set("Access-Control-Allow-Origin", "*") // also with what is refused
+	}
 	methods := s.routes[path]
 	method := q.Method
 	if method == http.MethodHead {

@@ -191,6 +191,7 @@ type Server struct {
 	metrics  *metrics
 	timed    timedCheckpoint
 	cosign   *cosigner // nil: there is no other node
+	links    *links    // nil: they cannot be read
 
 	witnesses witnesses
 
@@ -257,6 +258,7 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	if err := s.joinNodes(ctx); err != nil {
 		return nil, err
 	}
+	s.startLinks(ctx)
 	s.routes, s.questions = s.newRoutes(), s.newQuestions()
 	if err := s.look(ctx); err != nil {
 		return nil, err
@@ -298,6 +300,7 @@ func (s *Server) begin(run context.Context) {
 		if err := s.look(run); err != nil && run.Err() == nil {
 			s.log.Warn("clock", "cause", cause(err))
 		}
+		s.sweepLinks(run)
 		s.uploads.places.dropIdle(uploadIdle)
 		s.buckets.dropFull()
 	})
