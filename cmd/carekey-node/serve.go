@@ -135,6 +135,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if opt.Witnesses, err = cfg.witnesses(); err != nil {
 		return err // readConfig has read them
 	}
+	opt.Links = cfg.links(f)
 	backend, err := a.joinOrder(ctx, cfg, f)
 	if err != nil {
 		return err
