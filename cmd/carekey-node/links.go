@@ -38,7 +38,7 @@ func (c *config) linkURL() string {
 func linkNote(nodes int) func(server.LinkNote) ([]byte, int) {
 	return func(n server.LinkNote) ([]byte, int) {
 		note := payload.Access{V: payload.Version, Ledger: n.Ledger, Grant: n.Grant, Author: n.Author, From: n.From,
-			By: fitting(n.By, payload.ByFits), Reason: fitting(n.Reason, payload.ReasonFits), Checkpoint: n.Checkpoint}
+			By: fitting(n.By, payload.ByFits), Link: true, Reason: fitting(n.Reason, payload.ReasonFits), Checkpoint: n.Checkpoint}
 		return payload.Marshal(&note), payload.AccessRoom(nodes)
 	}
 }

@@ -140,7 +140,7 @@ for name, kind, written, value in (
     ("a letter alone", "terms", False, insert(dict(terms, records=[]), "records", letter={"kind": "deny", "body": "no"})),
     ("envelope", "envelope", True, envelope), ("envelope of vouched records", "envelope", False, vouched), ("envelope of parts", "envelope", True, partial),
     ("envelope of parts and a whole record", "envelope", True, mixed), ("envelope of vouched parts", "envelope", False, dict(partial, parts=[dict(part, vouched=VOUCHED)])), ("envelope of a delivery", "envelope", False, delivery),
-    ("access", "access", True, access), ("access with who looked", "access", True, insert(access, "from", by="Nurse \"Ada\" <\u2028>")), ("access by link", "access", False, largest_access(1)),
+    ("access", "access", True, access), ("access with who looked", "access", True, insert(access, "from", by="Nurse \"Ada\" <\u2028>")), ("access by a link", "access", True, insert(access, "from", by="Dr Smith", link=True)), ("access with all that is to come", "access", False, largest_access(1)),
 ):
     out["payloads"].append({"name": name, "kind": kind, "written": written, "text": text(value)})
 for n, m in ((1, 1), (3, 3), (4, 4), (5, 5), (7, 7), (16, 16)):

@@ -121,7 +121,8 @@ type Access struct {
 	Grant      contract.ID     `json:"grant"`
 	Author     crypto.PubKey   `json:"author"` // P_sig
 	From       crypto.Address  `json:"from"`
-	By         string          `json:"by,omitempty"` // who looked, in the recipient's words
+	By         string          `json:"by,omitempty"`   // who looked, in the recipient's words
+	Link       bool            `json:"link,omitempty"` // a node opened it for whoever had the link: nobody checked what they said
 	Reason     string          `json:"reason"`
 	Checkpoint string          `json:"checkpoint"`
 }
