@@ -29,6 +29,17 @@ func (s Seed) LinkID() LinkID { return LinkID{newSecret32(derive(s.bytes(), TagL
 // LinkKey returns the key of the link that is the grant of that seed.
 func (s Seed) LinkKey() LinkKey { return LinkKey{newSecret32(derive(s.bytes(), TagLinkKey))} }
 
+// LinkAddress returns the address that the link's grant is for.
+func (s Seed) LinkAddress() Address {
+	id := s.LinkID()
+	defer id.Wipe()
+	root := id.Root()
+	defer root.Wipe()
+	keys := root.Identity()
+	defer keys.Wipe()
+	return keys.Address()
+}
+
 // LinkIV returns the nonce with which the link's key encrypts the one content with that
 // SHA-256: another content has another one.
 func (s Seed) LinkIV(content Hash) [12]byte {

@@ -37,8 +37,9 @@ type Event struct {
 	What    What            `json:"what"`
 	Ledger  crypto.LedgerID `json:"ledger"` // that the consent is on
 	Consent contract.ID     `json:"consent"`
-	Who     string          `json:"-"` // the contact's name; "" if the address is no contact or not known
-	Address crypto.Address  `json:"-"` // of the recipient; zero if not known
+	Who     string          `json:"-"`              // the contact's name; "" if the address is no contact or not known
+	Address crypto.Address  `json:"-"`              // of the recipient; zero if not known
+	Link    bool            `json:"link,omitempty"` // the consent is a link: what was said with an opening is what somebody typed
 	Records []ConsentRecord `json:"records"`
 	Purpose payload.Purpose `json:"-"`
 	// Reason is what the recipient said; HasReason is false where the store does
@@ -172,7 +173,7 @@ type said struct {
 // with is what was said with its accesses.
 func (a Audit) events(t *view.Thread, told *inquired, with map[contract.ID]said) (_ []Event, damaged, err error) {
 	c := a.w.Consents().of(t)
-	base := Event{Ledger: c.Ledger, AsOf: c.AsOf, Consent: t.ID, Who: c.To, Address: c.Address, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock, KeepersAsOf: Hour(told.asOf)}
+	base := Event{Ledger: c.Ledger, AsOf: c.AsOf, Consent: t.ID, Who: c.To, Address: c.Address, Link: c.Link, Records: c.Records, Purpose: c.Purpose, Verified: true, Clock: c.Clock, KeepersAsOf: Hour(told.asOf)}
 	if told.err != nil && !a.w.view.DoWithout(told.err) {
 		return nil, nil, told.err
 	}

@@ -41,6 +41,7 @@ const (
 	WhyNotSplit = "not-split" // it is FHIR, and could not be split
 	WhyEarlier  = "earlier"   // it may be FHIR, and was added before carekey looked
 	WhyMissing  = "missing"   // the store has lost its description or its content
+	WhyNoFHIR   = "no-fhir"   // a link holds FHIR alone
 )
 
 // goes reports whether anything of the record does.

@@ -52,6 +52,7 @@ type Consent struct {
 	Seen
 	ID         contract.ID `json:"consent"`
 	To         string      `json:"-"`                 // the contact's name; "" if the address is no contact
+	Link       bool        `json:"link,omitempty"`    // it is for whoever has a link, see Links
 	NotBefore  Hour        `json:"from,omitzero"`     // 0 = from the start
 	Revoked    Hour        `json:"revoked,omitzero"`  // 0 = not revoked
 	Over       bool        `json:"-"`                 // the exact end has passed, and the ledger's has not: it is still active there
@@ -142,6 +143,7 @@ func (cs Consents) of(t *view.Thread) Consent {
 		}
 	}
 	c.To = cs.w.Contacts().known(c.Address).Name
+	c.Link = c.To == "" && cs.w.Links().has(t)
 	if config := cs.w.keepersOf(t); len(config.Keepers) > 1 {
 		c.Keepers, c.Release, c.Liars = len(config.Keepers), int(config.Release), ledgerclient.Liars(config)
 		c.Unheld, c.Final = cs.w.unheldOf(t), cs.w.final(t, 0)
@@ -211,7 +213,7 @@ func (cs Consents) pendingOf(c *outbox.Change) Consent {
 	e, err := effectOf[consentEffect](c)
 	if out.Missing = err != nil; err == nil {
 		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, cs.withTitles(consentRecords(e.Terms.Records)), e.Terms.Purpose, Hour(e.Terms.End())
-		out.Scope = e.Terms.Scope
+		out.Scope, out.Link = e.Terms.Scope, e.Link != nil
 	}
 	out.To = cs.w.Contacts().known(out.Address).Name
 	if cs.w.view.OpenHour() >= c.Entry.NotAfter {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -38,6 +39,8 @@ type GrantRequest struct {
 	NotAfter   contract.Hour   // the end on the ledger; 0 = LedgerEnd(Until)
 	Purpose    payload.Purpose // "" = the first one of Select's role, else Treatment
 	BeyondRole bool            // days and purposes of Select's role do not bind
+
+	link *linkMaking // it is to be a link: there is no recipient
 }
 
 // GrantPlan is a grant that was checked and can be shown before it is signed.
@@ -57,7 +60,8 @@ type GrantPlan struct {
 	Missed    []Missed     // what stays, and who treats the patient might need
 	Naming    *Naming      // who reads what goes, without the patient's own resource or for research, reads whose it is; nil if neither is so
 
-	from *origin // where the consent is moved from
+	from *origin     // where the consent is moved from
+	link *linkMaking // nil if it is for somebody's wallet
 }
 
 // Warning is something that looks wrong in a plan and is for a person to judge.
@@ -87,13 +91,17 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.New != nil {
+	switch {
+	case r.link != nil:
+	case r.New != nil:
 		to = *r.New
 		if to.Name, err = CheckContact(to.Name); err != nil {
 			return nil, err
 		}
-	} else if to, err = gs.w.Contacts().Named(r.To); err != nil {
-		return nil, err
+	default:
+		if to, err = gs.w.Contacts().Named(r.To); err != nil {
+			return nil, err
+		}
 	}
 	p := &GrantPlan{To: to, New: r.New != nil, Purpose: r.Purpose, NotBefore: r.NotBefore, Until: r.Until, NotAfter: r.NotAfter, Gate: gs.w.client.Ledger.Properties().Gate}
 	role, err := gs.role(r, p)
@@ -131,9 +139,13 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 	if p.Scope != nil {
 		p.Scope.Beyond = beyond
 	}
-	p.Warnings = gs.warnings(p, now)
-	if !gs.met()[to.Address] {
-		p.Warnings = append(p.Warnings, Warning{Kind: "unseen"})
+	if r.link == nil {
+		p.Warnings = gs.warnings(p, now)
+		if !gs.met()[to.Address] {
+			p.Warnings = append(p.Warnings, Warning{Kind: "unseen"})
+		}
+	} else if gs.long(p, now) {
+		p.Warnings = append(p.Warnings, Warning{Kind: "long"})
 	}
 	for _, k := range r.Select.Categories {
 		if !p.Has(k) {
@@ -207,6 +219,11 @@ func (p *GrantPlan) Has(k payload.Category) bool {
 // longGrant is a window of which a person should be asked whether it is meant.
 const longGrant = 366 * 24 // hours
 
+// long reports whether a plan is for more than a year.
+func (gs Grants) long(p *GrantPlan, now contract.Hour) bool {
+	return p.Until-max(now, p.NotBefore) > longGrant
+}
+
 func (gs Grants) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	var out []Warning
 	if !p.To.Verified {
@@ -215,7 +232,7 @@ func (gs Grants) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	if p.To.Address == gs.w.Address() {
 		out = append(out, Warning{Kind: "self"})
 	}
-	if p.Until-max(now, p.NotBefore) > longGrant {
+	if gs.long(p, now) {
 		out = append(out, Warning{Kind: "long"})
 	}
 	if p.New {
@@ -461,14 +478,21 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	}
 	key := seed.Key()
 	author := key.Public()
-	offsets, err := crypto.NewOffsets(ledger, key, p.To.Address)
+	to := p.To.Address
+	if p.link != nil {
+		to = seed.LinkAddress()
+	}
+	offsets, err := crypto.NewOffsets(ledger, key, to)
 	if err != nil {
 		return nil, err
 	}
 	both := []crypto.PubKey{offsets.Seal, gs.w.keys.Self()}
+	if p.link != nil { // the node of a link can compute P_seal
+		both[0] = seed.LinkKey().SealKey().Public()
+	}
 
 	env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author}
-	tr := payload.Terms{V: payload.Version, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: gs.w.Address(), Name: gs.w.Name(), To: p.To.Address,
+	tr := payload.Terms{V: payload.Version, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: gs.w.Address(), Name: gs.w.Name(), To: to,
 		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Purpose: p.Purpose, Checkpoint: g.checkpoint}
 	if p.Until < p.NotAfter {
 		tr.Until = p.Until
@@ -517,7 +541,13 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	put := func(part ledgerclient.Part, blob []byte) outbox.Put {
 		return outbox.Put{Part: part, Blob: blob, Locators: []crypto.Locator{seed.Locator(id, byte(part)), offsets.Locator(id, byte(part))}}
 	}
-	return gs.w.Changes().prepare(Granting, e, pkg.Marshal(), &consentEffect{Terms: &tr, Origin: p.from}, put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
+	effect := &consentEffect{Terms: &tr, Origin: p.from}
+	if p.link != nil {
+		if effect.Link, err = p.link.seal(seed, key, id, pkg.Marshal()); err != nil {
+			return nil, err
+		}
+	}
+	return gs.w.Changes().prepare(Granting, e, pkg.Marshal(), effect, put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
 }
 
 // fill says in envelope and terms what of a plan's records goes.
@@ -541,6 +571,7 @@ func (g *grantGround) fill(p *GrantPlan, env *payload.Envelope, tr *payload.Term
 type consentEffect struct {
 	Terms  *payload.Terms `json:"terms"`
 	Origin *origin        `json:"origin,omitempty"` // where it was moved from
+	Link   []byte         `json:"link,omitempty"`   // what a node is to be handed, if it is a link
 }
 
 // entered takes up the terms of a consent that came onto the ledger.
@@ -551,6 +582,12 @@ func (gs Grants) entered(c *outbox.Change) error {
 	}
 	if t := gs.w.view.Thread(c.ID); t.Terms == nil {
 		if err := gs.w.view.NoteTerms(t, e.Terms); err != nil {
+			return err
+		}
+	}
+	if e.Link != nil {
+		name := gs.w.Links().waiting(c.ID)
+		if err := gs.w.home.Write(name, gs.w.home.Key.Seal(filepath.ToSlash(name), e.Link)); err != nil {
 			return err
 		}
 	}

@@ -49,6 +49,7 @@ type StayReason string
 const (
 	StayReceived   StayReason = "received"   // consents given to this wallet: only who gave them can give them elsewhere
 	StayEnded      StayReason = "ended"      // consents that are over, with the history of their openings
+	StayLink       StayReason = "link"       // links, which lead to the node of this ledger
 	StayUnreadable StayReason = "unreadable" // a record version, or a consent to one, that the store does not hold or that is not what was signed
 )
 
@@ -249,6 +250,8 @@ func (mv Moves) begin(ctx context.Context, to *Wallet) (*move, error) {
 				m.stay(StayEnded)
 			case c.Missing:
 				m.stays = append(m.stays, Staying{What: StayUnreadable, ID: c.ID, Number: 1})
+			case c.Link:
+				m.stay(StayLink)
 			default:
 				given, err := mv.w.Consents().given(ctx, t)
 				if isMissing(err) || isTampered(err) {

@@ -55,9 +55,10 @@ type Wallet struct {
 	client   *ledgerclient.Client
 	keys     *crypto.Keys
 
-	view  *view.View
-	notes *notes                              // of the ledger, kept with its state
-	shown map[*view.RecordSet][]ConsentRecord // see shownRecords
+	view   *view.View
+	notes  *notes                              // of the ledger, kept with its state
+	shown  map[*view.RecordSet][]ConsentRecord // see shownRecords
+	linkAt map[crypto.Address]bool             // see Links.has
 
 	outbox  *outbox.Outbox
 	signing chan struct{} // closed once all grants are signed that were to be; nil: none was
@@ -104,7 +105,7 @@ func assemble(opt Options, s Settings, client *ledgerclient.Client, k *crypto.Ke
 		opt.Now = time.Now
 	}
 	client.AnyAge = opt.Revoking
-	w := &Wallet{opt: opt, settings: s, client: client, keys: k, notes: &notes{}, shown: map[*view.RecordSet][]ConsentRecord{}}
+	w := &Wallet{opt: opt, settings: s, client: client, keys: k, notes: &notes{}, shown: map[*view.RecordSet][]ConsentRecord{}, linkAt: map[crypto.Address]bool{}}
 	w.opt.Wait = cmp.Or(opt.Wait, patience)
 	w.home = home.Folder{Dir: opt.Dir, Ledger: home.LedgerFolder(client.ID()), Key: k.LocalKey()}
 	w.view = view.New(view.Options{Home: w.home, Client: client, Keys: k, Now: opt.Now, AcceptClock: opt.AcceptClock, Revoking: opt.Revoking, Notes: w.notes})

@@ -47,12 +47,14 @@ const (
 	ErrVersion fault.Code = "link-version"
 )
 
+// MaxLabel is how long a label is at most, in characters.
+const MaxLabel = 80
+
 const (
-	scheme   = "shlink:/"
-	maxText  = 8 << 10 // characters behind the scheme
-	maxURL   = 128
-	maxLabel = 80
-	keyText  = 43
+	scheme  = "shlink:/"
+	maxText = 8 << 10 // characters behind the scheme
+	maxURL  = 128
+	keyText = 43
 	// latest is the last second that can be an end; milliseconds are beyond it.
 	latest = 1 << 36
 )
@@ -136,8 +138,8 @@ func Parse(text string) (*Link, error) {
 	if l.Has('U') && l.Has('P') {
 		return nil, badLink("it has the flags U and P, which exclude each other")
 	}
-	if utf8.RuneCountInString(l.Label) > maxLabel {
-		return nil, badLink(fmt.Sprintf("its label is longer than %d characters", maxLabel))
+	if utf8.RuneCountInString(l.Label) > MaxLabel {
+		return nil, badLink(fmt.Sprintf("its label is longer than %d characters", MaxLabel))
 	}
 	if raw, ok := payload["exp"]; ok {
 		var exp float64

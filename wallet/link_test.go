@@ -1,0 +1,270 @@
+package wallet_test
+
+import (
+	"bytes"
+	"compress/flate"
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
+	"github.com/carekey/carekey/ledgerclient/keeper"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/shlink"
+)
+
+// linkShelf is the keeper's side of a node, without the network before it.
+type linkShelf struct {
+	links *keeper.Links
+	away  error // why it does not take a deposit
+}
+
+func (s *linkShelf) LinkTerms(context.Context) (ledgerclient.LinkTerms, error) {
+	return ledgerclient.LinkTerms{URL: "https://ledger.example", Limit: 1 << 20, Hours: 24 * 365, Openings: 100}, nil
+}
+
+func (s *linkShelf) DepositLink(ctx context.Context, d ledgerclient.LinkDeposit) (ledgerclient.LinkReceipt, error) {
+	if s.away != nil {
+		return ledgerclient.LinkReceipt{}, s.away
+	}
+	return s.links.Deposit(ctx, &d)
+}
+
+func (s *linkShelf) InquireLink(ctx context.Context, q ledgerclient.Inquiry) (ledgerclient.LinkAnswer, error) {
+	return s.links.Inquire(ctx, q, uint64(noon.Unix()))
+}
+
+// withLinks opens a person's wallet where a node takes links.
+func (tn *town) withLinks(t testing.TB, name string) (*wallet.Wallet, *linkShelf) {
+	t.Helper()
+	opt, shelf := tn.linkOptions(t, name)
+	return must(wallet.Open(t.Context(), opt))(t), shelf
+}
+
+func (tn *town) linkOptions(t testing.TB, name string) (wallet.Options, *linkShelf) {
+	t.Helper()
+	f, err := folder.Open(tn.ledgerDir(), folder.Options{Clock: tn.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	shelf := &linkShelf{links: must(f.Links(t.Context()))(t)}
+	opt := tn.options(name)
+	opt.Services = f.Services()
+	opt.Services.Links = shelf
+	return opt, shelf
+}
+
+// halves are the two secrets of a link's text.
+func halves(t testing.TB, text string) (crypto.LinkID, crypto.LinkKey) {
+	t.Helper()
+	payload := must(base64.RawURLEncoding.DecodeString(strings.TrimPrefix(text, "shlink:/")))(t)
+	_, rest, ok := bytes.Cut(payload, []byte(`"key":"`))
+	if !ok || len(rest) < 43 {
+		t.Fatalf("%s", payload)
+	}
+	at := must(url.Parse(must(shlink.Parse(text))(t).URL()))(t)
+	return must(crypto.ParseLinkID(strings.TrimPrefix(at.Path, "/s/")))(t), must(crypto.ParseLinkKey(string(rest[:43])))(t)
+}
+
+// Promise: a link holds what a consent for the same would give, and nothing of its grant but
+// the text of the link leads to it. Threat: the node, which is told the id, reads the terms,
+// or what the link holds.
+func TestLink(t *testing.T) {
+	p := newPartTown(t, canaryFile(0))
+	w, shelf := p.withLinks(t, "Maria")
+	ctx := t.Context()
+	plan, err := w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}, Openings: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := w.Links().Give(ctx, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := w.Links().Show(ctx, id.String(), "for the ward")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := must(shlink.Parse(s.Text))(t)
+	if l.Flags != "U" || l.Host() != "ledger.example" || l.Label != "for the ward" || !l.Until.Equal(wallet.HourTime(contract.Hour(s.Until))) || s.Said.Left != 2 || s.Waits {
+		t.Errorf("%q %q %q %v, %d left", l.Flags, l.Host(), l.Label, l.Until, s.Said.Left)
+	}
+
+	// As the node: the id is told, and K is had.
+	lid, key := halves(t, s.Text)
+	ledger, _ := w.Ledger()
+	kept := shelf.links.Find(lid.Name(ledger))
+	if kept == nil || kept.Deposit.Grant != id || kept.Deposit.Openings != 2 {
+		t.Fatalf("%+v", kept)
+	}
+	f := must(folder.Open(p.ledgerDir(), folder.Options{Clock: p.clock}))(t)
+	defer f.Close()
+	e := entryOf(t, f, id)
+	mine := &clinic{Identity: lid.Root().Identity(), tn: p.town, ledger: ledger}
+	keys, ok, err := mine.Recognize(ledger, e.Author, e.Counterparty)
+	if err != nil || !ok {
+		t.Fatal("the grant is not for the link's wallet:", err)
+	}
+	d := must(ledgerclient.Parse[ledgerclient.Deposit](must(must(foldertest.Share(p.ledgerDir(), id.String()))(t).Read())(t)))(t)
+	lock := must(crypto.CombineShares([]crypto.Share{d.Share}, 1))(t)
+	jwe := must(lock.OpenLinkFile(ledger, crypto.Hash(id), must(shelf.links.File(ctx, kept))(t)))(t)
+	terms := must(crypto.OpenBlob(mine.blob(t, keys.Locator(id, byte(ledgerclient.PartTerms)))))(t)
+	sc := crypto.SealContext{Ledger: ledger, Part: byte(ledgerclient.PartTerms), Author: e.Author}
+	if _, err := keys.Open(sc, terms); !errors.Is(err, crypto.ErrNotForKey) {
+		t.Errorf("the node opens the terms: %v", err)
+	}
+	if b, err := crypto.OpenPayload(sc, key.SealKey(), terms); err != nil || !bytes.Contains(b, []byte(w.Address().String())) {
+		t.Errorf("who has the link does not: %v", err)
+	}
+	for i := range 9 {
+		if bytes.Contains(jwe, []byte(canary(i))) {
+			t.Errorf("the node reads part %d", i)
+		}
+	}
+
+	// As whoever has the link.
+	pieces := strings.Split(string(jwe), ".")
+	raw := func(i int) []byte { return must(base64.RawURLEncoding.DecodeString(pieces[i]))(t) }
+	deflated, err := key.Cipher().Open(nil, raw(2), append(raw(3), raw(4)...), []byte(pieces[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := must(io.ReadAll(flate.NewReader(bytes.NewReader(deflated))))(t)
+	if !bytes.Contains(file, []byte(`"SUBSETTED"`)) || !bytes.Contains(file, []byte(canary(1))) || bytes.Contains(file, []byte(canary(99))) {
+		t.Errorf("%s", file)
+	}
+
+	// It is a consent as any: listed, restored, revoked.
+	all := must(w.Links().List(ctx))(t)
+	if len(all) != 1 || all[0].ID != id || all[0].To != "" {
+		t.Errorf("%+v", all)
+	}
+	again, _ := p.withLinks(t, "Maria")
+	if s2, err := again.Links().Show(ctx, id.String(), "for the ward"); err != nil || s2.Text != s.Text {
+		t.Errorf("shown again it is another one: %v", err)
+	}
+	if _, err := w.Consents().Revoke(ctx, []contract.ID{id}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := w.Links().Show(ctx, id.String(), ""); err != nil || s.Text != "" || s.Said.State != ledgerclient.LinkEnded {
+		t.Errorf("after its end: %q, %v, %v", s.Text, s.Said.State, err)
+	}
+}
+
+// Promise: nothing half-done. A node that is away when a link is given is handed it later.
+func TestLinkHandedOverLater(t *testing.T) {
+	p := newPartTown(t, canaryFile(0))
+	w, shelf := p.withLinks(t, "Maria")
+	ctx := t.Context()
+	shelf.away = &ledgerclient.UnreachableError{Service: "keeper", Err: io.EOF}
+	plan := must(w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}, Passcode: "1234"}))(t)
+	id, err := w.Links().Give(ctx, plan)
+	if ledgerclient.Unreachable(err) == nil || id == (contract.ID{}) {
+		t.Fatal(id, err)
+	}
+	again, shelf := p.withLinks(t, "Maria")
+	if all := must(again.Links().List(ctx))(t); len(all) != 1 || !all[0].Waits {
+		t.Fatalf("%+v", all)
+	}
+	if err := again.Links().HandOver(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s := must(again.Links().Show(ctx, id.String(), ""))(t)
+	if l := must(shlink.Parse(s.Text))(t); s.Waits || l.Flags != "P" || s.Said.Left != 3 || s.Said.Attempts != 5 || shelf.links.Of(id) == nil {
+		t.Errorf("%+v", s.Said)
+	}
+	if left, _ := filepath.Glob(filepath.Join(p.dir, "home of Maria", "ledgers", "*", "link-*")); len(left) != 0 {
+		t.Errorf("%v are left", left)
+	}
+}
+
+// On a ledger without a node there are no links, and the wallet says why.
+func TestNoLinksInAFolder(t *testing.T) {
+	p := newPartTown(t, canaryFile(0))
+	if _, err := p.patient.Links().Plan(t.Context(), wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}); !errors.Is(err, wallet.ErrNoNode) {
+		t.Error(err)
+	}
+	w, _ := p.withLinks(t, "Maria")
+	for _, r := range []wallet.LinkRequest{{Openings: 101}, {Passcode: "123"}, {Passcode: strings.Repeat("x", 65)}} {
+		r.All, r.NotAfter = true, endOf(1)
+		if _, err := w.Links().Plan(t.Context(), r); !errors.Is(err, wallet.ErrInput) {
+			t.Errorf("%d openings, passcode of %d: %v", r.Openings, len(r.Passcode), err)
+		}
+	}
+}
+
+// Promise 2. Threat: who reads the ledger and the sizes in its store tells a link from a
+// consent for somebody's address, or links two links of one patient.
+func TestLinkLooksLikeAnyConsent(t *testing.T) {
+	p := newPartTown(t, canaryFile(0))
+	p.to(t, "Dr Smith")
+	ctx := t.Context()
+	opt, _ := p.linkOptions(t, "Maria")
+	store := weighingStore{opt.Services.Store, map[ledgerclient.Part]map[int]bool{}}
+	opt.Services.Store = store
+	w := must(wallet.Open(ctx, opt))(t)
+	r := wallet.GrantRequest{All: true, NotAfter: endOf(1)}
+	var ids []contract.ID
+	for range 2 {
+		ids = append(ids, must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: r, Passcode: "1234"}))(t)))(t))
+	}
+	r.To = "Dr Smith"
+	c, _, err := w.Grants().Give(ctx, must(w.Grants().Plan(ctx, r))(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids = append(ids, c.ID)
+	for _, part := range []ledgerclient.Part{ledgerclient.PartTerms, ledgerclient.PartEnvelope} {
+		if len(store.sizes[part]) != 1 {
+			t.Errorf("part %d is of the sizes %v", part, store.sizes[part])
+		}
+	}
+	f := must(folder.Open(p.ledgerDir(), folder.Options{Clock: p.clock}))(t)
+	defer f.Close()
+	seen := map[string]bool{}
+	first := entryOf(t, f, ids[0])
+	for _, id := range ids {
+		e := entryOf(t, f, id)
+		if e.Kind != first.Kind || e.Flags != first.Flags || e.NotBefore != first.NotBefore || e.NotAfter != first.NotAfter || e.Subject != first.Subject {
+			t.Errorf("%+v is not like %+v", e, first)
+		}
+		for _, field := range []string{string(e.Author[:]), string(e.Counterparty[:]), string(e.SelfTag[:]), string(e.Commitment[:])} {
+			if seen[field] {
+				t.Errorf("%x is in two of them", field)
+			}
+			seen[field] = true
+		}
+	}
+}
+
+// A move leaves links where they are, and open: they lead to the node of their ledger.
+func TestMoveLeavesLinks(t *testing.T) {
+	p := newPartTown(t, canaryFile(0))
+	w, shelf := p.withLinks(t, "Maria")
+	ctx := t.Context()
+	id := must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}))(t)))(t)
+	other := newTown(t)
+	opt := p.options("Maria")
+	opt.Services = other.services()
+	if _, _, err := wallet.Join(ctx, opt, "there"); err != nil {
+		t.Fatal(err)
+	}
+	far := must(w.On(ctx, other.services(), must(wallet.ReadSettings(opt.Dir))(t).Ledgers[1].ID))(t)
+	m := must(w.Moves().Run(ctx, far, nil))(t)
+	if len(m.Consents) != 0 || len(m.Revoked) != 0 || len(m.Stays) != 1 || m.Stays[0].What != wallet.StayLink {
+		t.Errorf("%+v", m)
+	}
+	if s := must(w.Links().Show(ctx, id.String(), ""))(t); s.Text == "" || shelf.links.Of(id) == nil {
+		t.Error("the link is over")
+	}
+}
