@@ -1,14 +1,25 @@
-// SMART Health Links as they are made by a program that is not ours: npm kill-the-clipboard.
+// SMART Health Links as they are made and opened by a program that is not ours: npm
+// kill-the-clipboard.
 //
+//   open LINK RECIPIENT [PASSCODE]   prints the FHIR resources that a link holds; a server's
+//                                    certificate is trusted that NODE_EXTRA_CA_CERTS names
 //   make BASE   prints {"direct": {link, file}, "manifest": {link, files, manifest}}: two links
 //               below that URL that hold a FHIR resource, the latter twice, once compressed
 //               and embedded, once at a location that files has by its path
 //
 // Started in a folder with the packages of package.json: node --input-type=module - ARGS < shl.mjs
-import { SHL, SHLManifestBuilder, encryptSHLFile } from "kill-the-clipboard";
+import { SHL, SHLManifestBuilder, SHLViewer, encryptSHLFile } from "kill-the-clipboard";
+
+const [what, ...args] = process.argv.slice(2);
+if (what === "open") {
+  const [shlinkURI, recipient, passcode] = args;
+  const { fhirResources } = await new SHLViewer({ shlinkURI }).resolveSHL({ recipient, passcode });
+  console.log(JSON.stringify(fhirResources));
+  process.exit(0);
+}
 
 const resource = { resourceType: "Patient", id: "p", name: [{ text: "Ann Example" }], text: { status: "generated", div: "x".repeat(5000) } };
-const [base] = process.argv.slice(3);
+const [base] = args;
 const expirationDate = new Date(Date.UTC(2099, 0, 1));
 
 const direct = SHL.generate({ baseManifestURL: base, manifestPath: "f", flag: "U", label: "One file", expirationDate });
