@@ -1,6 +1,6 @@
 // Package qr draws QR codes, on a terminal and as pictures, and reads them from pictures.
-// Codes are written in capitals, which take fewer bits: what people hand to each other
-// reads the same in them.
+// What begins with carekey reads the same in capitals, which take fewer bits: it is written
+// in them. Anything else, such as a link, is written as it is.
 package qr
 
 import (
@@ -42,4 +42,9 @@ func PNG(text string) ([]byte, error) {
 	return code.PNG(), nil
 }
 
-func encode(text string) (*rsc.Code, error) { return rsc.Encode(strings.ToUpper(text), rsc.L) }
+func encode(text string) (*rsc.Code, error) {
+	if strings.HasPrefix(text, "carekey") {
+		text = strings.ToUpper(text)
+	}
+	return rsc.Encode(text, rsc.L)
+}
