@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -38,6 +39,7 @@ type Node struct {
 	http   *http.Server
 	now    func() time.Time
 	order  order.Backend // nil: the folder itself
+	links  *server.Links // nil: none are taken
 
 	mu    sync.Mutex
 	lie   string
@@ -85,7 +87,7 @@ func (n *Node) serve(address string) (err error) {
 		return err
 	}
 	none := server.Rate{PerSecond: -1}
-	opt := server.Options{Clock: n.now, Limits: server.Limits{Rate: none, Order: none, Bytes: none, Checks: none}}
+	opt := server.Options{Clock: n.now, Limits: server.Limits{Rate: none, Order: none, Bytes: none, Checks: none}, Links: n.links}
 	if n.order != nil {
 		opt.Ledger = order.NewLedger(n.order, n.folder, n.now)
 	}
@@ -109,8 +111,13 @@ func (n *Node) serve(address string) (err error) {
 // Listen listens at an address or, without one, at a free port that no connection of this
 // machine gets while the node is stopped: systems give them ports above 32,767.
 func Listen(address string) (net.Listener, error) {
-	if address != "" {
-		return net.Listen("tcp", address)
+	for try := 0; address != ""; try++ {
+		l, err := net.Listen("tcp", address)
+		// A program that is just being started beside has what was open here until it runs.
+		if err == nil || try == 1000 || !errors.Is(err, syscall.EADDRINUSE) {
+			return l, err
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 	for try := 0; ; try++ {
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(22_000))))
@@ -136,6 +143,12 @@ func (n *Node) Token() (secret string, err error) {
 	}
 	t := node.GiveToken(n.folder.ID(), keys.Node().Key, keys, contract.Hour(n.now().Unix()/3600)+365*24, 1_000_000)
 	return t.Secret(), n.server.SetClosed(true)
+}
+
+// TakeLinks begins again at the same address, with a node that takes links.
+func (n *Node) TakeLinks(links server.Links) error {
+	n.links = &links
+	return n.Restart()
 }
 
 // Stop ends the node until Restart: who asks it finds nobody.
