@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -32,6 +34,11 @@ The keepers are asked about open consents each time. Of one that has ended, and 
 share they destroyed, what they filed is kept in your wallet and shown as of the hour in
 which they were asked; attempts that they refused since are not in it. With --all they
 are asked again, and the store for what was said with each opening.
+
+Of a link the ledger shows the hours with an opening, and what the first who opened it
+in each has typed. How often it was opened says its node alone: that stands below, in
+its words. It is asked about links that are open, or ended within 30 days; with --all
+about all of them.
 
 How far an opening leaves an entry that you see depends on the ledger:
 ` + openingsInHelp,
@@ -91,13 +98,36 @@ func (a events) audit(ctx context.Context, f filter, again bool) error {
 	})
 	failed = worse(worse(failed, tamperedIn(es)), missingIn(a.all, es))
 	es = newest(a.session, &x, es)
+	operators, unsaid, err := a.operators(ctx, es, again)
+	if err != nil {
+		return err
+	}
+	failed = worse(failed, unsaid)
 	if a.flags.json {
-		err = a.result(list(es, eventOf))
+		err = a.result(list(es, func(e wallet.Event) eventJSON {
+			j := eventOf(e)
+			if said, ok := operators[e.Consent]; ok && e.What == wallet.Granted {
+				j.Operator = new(linkSaidJSON)
+				*j.Operator = linkSaidOf(said)
+			}
+			return j
+		}))
 	} else {
 		err = a.table(es)
 	}
 	if err != nil {
 		return err
+	}
+	for _, e := range es {
+		if said, ok := operators[e.Consent]; ok && e.What == wallet.Granted && !a.flags.json {
+			name := ""
+			for _, o := range a.all {
+				if o.id() == e.Ledger {
+					name = o.w.LedgerName()
+				}
+			}
+			a.print("\nLink %s, %s.\n%s", short(e.Consent), titles(e.Records), operatorSays(name, said))
+		}
 	}
 	if kept := keptIn(es); kept != "" {
 		a.say("%s", kept)
@@ -119,6 +149,42 @@ func (a events) audit(ctx context.Context, f filter, again bool) error {
 	}
 	a.say("Verified: %s: %s.\n%s", events, leastOf(a.all).says(allShown), limits(a.all))
 	return nil
+}
+
+// operators are what the nodes of links among events say of them; unsaid is why one says
+// nothing. all asks about links that ended long ago, too.
+func (a events) operators(ctx context.Context, es []wallet.Event, all bool) (said map[contract.ID]ledgerclient.LinkAnswer, unsaid, err error) {
+	said = map[contract.ID]ledgerclient.LinkAnswer{}
+	for _, o := range a.all {
+		over := map[contract.ID]wallet.Hour{}
+		var ids []contract.ID
+		for _, e := range es {
+			if e.Ledger != o.id() || !e.Link {
+				continue
+			}
+			if e.What == wallet.Granted {
+				ids = append(ids, e.Consent)
+			}
+			over[e.Consent] = max(over[e.Consent], e.KeepersAsOf)
+		}
+		now := wallet.Hour(a.now().Unix() / 3600)
+		ids = slices.DeleteFunc(ids, func(id contract.ID) bool { return !all && over[id] != 0 && over[id]+30*24 < now })
+		if len(ids) == 0 {
+			continue
+		}
+		answers, errs, err := o.w.Links().Said(ctx, ids)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, id := range ids {
+			if errs[i] == nil {
+				said[id] = answers[i]
+			} else if !errors.Is(errs[i], wallet.ErrLinkLost) || over[id] == 0 {
+				unsaid = worse(unsaid, a.onLedger(o.id(), errs[i]))
+			}
+		}
+	}
+	return said, unsaid, nil
 }
 
 // keptIn says of which consents the keepers were not asked now; "" if they were of all.
@@ -227,8 +293,11 @@ func reasonOf(e wallet.Event) (said, quiet string) {
 
 // looked is who opened it: whom the consent names, and what is said of who that was.
 func looked(e wallet.Event) string {
-	name := person(e.Who, e.Address)
-	if e.By != "" {
+	name := receiver(e.Who, e.Address, e.Link)
+	switch {
+	case e.By != "" && e.Link:
+		name = "by link (typed: " + e.By + ")"
+	case e.By != "":
 		name += " (says: " + e.By + ")"
 	}
 	return name
@@ -238,7 +307,7 @@ func (a events) table(es []wallet.Event) error {
 	t := a.onLedgers(ui.Word("time"), ui.Word("what"), ui.Text("who"), ui.Text("records"), ui.Word("for"), ui.Text("reason"), ui.Key("consent"))
 	when := datesOn(a.out, a.now)
 	for _, e := range es {
-		what, reason, name := string(e.What), "", person(e.Who, e.Address)
+		what, reason, name := string(e.What), "", receiver(e.Who, e.Address, e.Link)
 		switch e.What {
 		case wallet.Opened:
 			name = looked(e)

@@ -208,7 +208,11 @@ func (a events) bundle(es []wallet.Event) *health.Bundle {
 
 func disclosureOf(e wallet.Event) disclosureJSON {
 	says, _ := reasonOf(e)
-	d := disclosureJSON{Time: e.Hour, To: who(e.Who, e.Address), Address: addressText(e.Address), Records: list(e.Records, same),
+	to := who(e.Who, e.Address)
+	if e.Link {
+		to = receiver("", e.Address, true)
+	}
+	d := disclosureJSON{Time: e.Hour, To: to, Address: addressText(e.Address), Records: list(e.Records, same),
 		Purpose: e.Purpose.Word(), By: e.By, Says: says, Ledger: e.Ledger, Consent: e.Consent}
 	if e.Address.IsZero() {
 		d.Missing = append(d.Missing, "terms")

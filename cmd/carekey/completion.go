@@ -202,7 +202,7 @@ func (o offers) consents(ctx context.Context, open bool) (out []string) {
 			return open && c.Status != wallet.StatusActive && c.Status != wallet.StatusUpcoming
 		})
 		out = append(out, offered(n.Given, func(c wallet.Consent) (string, string) {
-			return short(c.ID), person(c.To, c.Address) + ": " + titles(c.Records) + " (" + string(c.Status) + ")"
+			return short(c.ID), receiver(c.To, c.Address, c.Link) + ": " + titles(c.Records) + " (" + string(c.Status) + ")"
 		})...)
 	}
 	return out

@@ -147,7 +147,7 @@ func (a consents) show(ctx context.Context, args []string) error {
 	if title := a.titles[c.Ledger]; title != "" {
 		rows.Add("ledger", title)
 	}
-	rows.Add("to", cli.Clean(person(c.To, c.Address)))
+	rows.Add("to", cli.Clean(receiver(c.To, c.Address, c.Link)))
 	rows.Add("may open", strings.Join(records, "\n"))
 	if c.Scope != nil {
 		rows.Add("parts", cli.Clean(c.Scope.Words()))
@@ -202,7 +202,7 @@ func (a consents) explain(ctx context.Context, query, to string, ask func(*walle
 	}
 	name, j := to, explanationJSON{Explanation: x}
 	if x.Consent != nil {
-		name = person(x.Consent.To, x.Consent.Address)
+		name = receiver(x.Consent.To, x.Consent.Address, x.Consent.Link)
 		j.consentJSON, j.Ledger, j.Consent = consentOf(*x.Consent), x.Consent.Ledger.String(), x.Consent.ID.String()
 	} else {
 		j.consentJSON.Records, j.To = []wallet.ConsentRecord{}, to
@@ -287,7 +287,7 @@ func (a consents) table(cs []wallet.Consent) error {
 			records = lost(c.Damaged)
 		}
 		opened := openedText(c.Openings, when.day(c.LastOpened))
-		cells := []string{short(c.ID), person(c.To, c.Address), records, c.Purpose.Word(), when.near(c.Until), statusText(c, when), opened}
+		cells := []string{short(c.ID), receiver(c.To, c.Address, c.Link), records, c.Purpose.Word(), when.near(c.Until), statusText(c, when), opened}
 		t.Add(a.withTitle(cells, a.titles[c.Ledger])...)
 	}
 	return a.session.table(t)

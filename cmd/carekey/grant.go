@@ -34,6 +34,16 @@ func newGrant(a *app) *cobra.Command {
 	}
 	s := c.Flags()
 	s.StringVar(&g.to, "to", "", "whom: a contact's `NAME`, or a card (CARD or @FILE), which becomes a contact")
+	g.chooses(c)
+	s.StringVar(&g.length, "for", "", "how long it lasts, `TIME`: 12h, 30d or 6w")
+	s.StringVar(&g.from, "from", "", "the first day, `DATE` (default: at once)")
+	acceptClock(a, c)
+	return c
+}
+
+// chooses gives a command the flags for what goes, what it is for, and until when.
+func (g *grants) chooses(c *cobra.Command) {
+	s := c.Flags()
 	s.StringVar(&g.role, "role", "", "what a `ROLE` gets: carekey role list")
 	s.StringSliceVar(&g.records, "record", nil, "a record's `ID`, or its first 6 characters or more")
 	s.StringSliceVar(&g.categories, "category", nil, "what is of `CATEGORY`")
@@ -44,9 +54,7 @@ func newGrant(a *app) *cobra.Command {
 	s.BoolVar(&g.whole, "whole", false, "records as they are, with all that is in them")
 	s.BoolVar(&g.beyond, "beyond-role", false, "for longer than the role is for, or for something else")
 	s.BoolVar(&g.list, "list", false, "list what would go and what would stay, part by part, and give nothing")
-	s.StringVar(&g.length, "for", "", "how long it lasts, `TIME`: 12h, 30d or 6w")
 	s.StringVar(&g.until, "until", "", "the last day, `DATE`: 2030-12-31")
-	s.StringVar(&g.from, "from", "", "the first day, `DATE` (default: at once)")
 	s.StringVar(&g.purpose, "purpose", "", "`PURPOSE`, one of those above (default: the role's, or treatment)")
 	c.RegisterFlagCompletionFunc("category", cobra.FixedCompletions(categoryNames(), cobra.ShellCompDirectiveNoFileComp))
 	c.RegisterFlagCompletionFunc("purpose", cobra.FixedCompletions(wallet.Purposes(), cobra.ShellCompDirectiveNoFileComp))
@@ -54,8 +62,6 @@ func newGrant(a *app) *cobra.Command {
 	byName := append(sensitivityNames(), string(health.Documents))
 	c.RegisterFlagCompletionFunc("with", cobra.FixedCompletions(byName, cobra.ShellCompDirectiveNoFileComp))
 	c.RegisterFlagCompletionFunc("without", cobra.FixedCompletions(append(byName, categoryNames()...), cobra.ShellCompDirectiveNoFileComp))
-	acceptClock(a, c)
-	return c
 }
 
 // grants is the giving of a consent: its questions and its words.
@@ -199,7 +205,7 @@ func (a *grants) grant(ctx context.Context, w, from *wallet.Wallet) error {
 	if err != nil {
 		return err
 	}
-	plan, err := a.plan(ctx, w, r)
+	plan, err := a.plan(ctx, r, w.Grants().Plan)
 	if a.list && plan != nil { // also of one that gives nothing: why each part stays
 		return errors.Join(a.showPlan(plan), err)
 	}
@@ -210,7 +216,7 @@ func (a *grants) grant(ctx context.Context, w, from *wallet.Wallet) error {
 	if err != nil && a.role != "" {
 		return err
 	}
-	preview, all := a.asked(plan, &role.Role, groundOf(w), columnsOf(cli.Width(a.err)))
+	preview, all := a.asked(plan, nil, &role.Role, groundOf(w), columnsOf(cli.Width(a.err)))
 	if err := a.confirm(ctx, preview, "Give this consent?", "", all); err != nil {
 		return err
 	}
@@ -312,8 +318,8 @@ func recordsOn(ctx context.Context, w *wallet.Wallet, named []string) (here, els
 
 // plan makes the plan of a request. A person is asked what is to become of what carekey
 // does not understand.
-func (a *grants) plan(ctx context.Context, w *wallet.Wallet, r wallet.GrantRequest) (*wallet.GrantPlan, error) {
-	plan, err := w.Grants().Plan(ctx, r)
+func (a *grants) plan(ctx context.Context, r wallet.GrantRequest, ask func(context.Context, wallet.GrantRequest) (*wallet.GrantPlan, error)) (*wallet.GrantPlan, error) {
+	plan, err := ask(ctx, r)
 	nothing := errors.Is(err, wallet.ErrEmpty) && plan != nil
 	if err != nil && !nothing {
 		return nil, err
@@ -324,7 +330,7 @@ func (a *grants) plan(ctx context.Context, w *wallet.Wallet, r wallet.GrantReque
 			return nil, aerr
 		}
 		if r.Kinds = given; len(given) > 0 {
-			plan, err = w.Grants().Plan(ctx, r)
+			plan, err = ask(ctx, r)
 			nothing = errors.Is(err, wallet.ErrEmpty) && plan != nil
 		}
 	}
@@ -371,6 +377,48 @@ func (a *grants) askUnknown(ctx context.Context, p *wallet.GrantPlan) (kinds []s
 
 // request reads the flags, and asks for what is missing.
 func (a *grants) request(ctx context.Context, w *wallet.Wallet) (wallet.GrantRequest, error) {
+	r, err := a.chosen()
+	if err != nil {
+		return r, err
+	}
+	if a.card != nil {
+		to, known, err := cards{a.app}.meant(w, *a.card, "")
+		if err != nil {
+			return r, err
+		}
+		if known {
+			r.To = to.Name
+		} else {
+			r.New = &to
+		}
+	} else if r.To == "" {
+		if r.To, err = a.chooseContact(ctx, w); err != nil {
+			return r, err
+		}
+	} else if _, err := w.Contacts().Named(r.To); err != nil {
+		return r, err
+	}
+	return a.missing(ctx, w, r)
+}
+
+// missing asks for what the flags do not say of what goes, and until when.
+func (a *grants) missing(ctx context.Context, w *wallet.Wallet, r wallet.GrantRequest) (_ wallet.GrantRequest, err error) {
+	if len(r.Records) == 0 && len(r.Select.Categories) == 0 && a.role == "" && !r.All {
+		if r.Records, err = a.chooseRecords(ctx, w); err != nil {
+			return r, err
+		}
+	}
+	if r.Until, err = a.chooseEnd(ctx); err != nil {
+		return r, err
+	}
+	if wallet.InHours(a.length) { // hours are the same on the ledger
+		r.NotAfter = r.Until
+	}
+	return r, nil
+}
+
+// chosen reads the flags.
+func (a *grants) chosen() (wallet.GrantRequest, error) {
 	r := wallet.GrantRequest{To: a.to, Records: a.records, All: a.all, BeyondRole: a.beyond}
 	r.Select = health.Selection{Role: a.role, With: a.with, Without: a.without, Whole: a.whole}
 	var err error
@@ -402,34 +450,6 @@ func (a *grants) request(ctx context.Context, w *wallet.Wallet) (wallet.GrantReq
 	}
 	if a.length != "" && a.until != "" {
 		return r, usage("--for and --until both say when it ends", "use one of them")
-	}
-	if a.card != nil {
-		to, known, err := cards{a.app}.meant(w, *a.card, "")
-		if err != nil {
-			return r, err
-		}
-		if known {
-			r.To = to.Name
-		} else {
-			r.New = &to
-		}
-	} else if r.To == "" {
-		if r.To, err = a.chooseContact(ctx, w); err != nil {
-			return r, err
-		}
-	} else if _, err := w.Contacts().Named(r.To); err != nil {
-		return r, err
-	}
-	if len(r.Records) == 0 && len(r.Select.Categories) == 0 && a.role == "" && !r.All {
-		if r.Records, err = a.chooseRecords(ctx, w); err != nil {
-			return r, err
-		}
-	}
-	if r.Until, err = a.chooseEnd(ctx); err != nil {
-		return r, err
-	}
-	if wallet.InHours(a.length) { // hours are the same on the ledger
-		r.NotAfter = r.Until
 	}
 	return r, nil
 }

@@ -128,9 +128,11 @@ const fitsPreview = 20
 // asked is what a person reads before she signs a plan, and what she can ask for besides.
 // Where a screen does not hold it with the question, what matters most stands once more
 // right above that.
-func (a *grants) asked(p *wallet.GrantPlan, role *health.Role, g ground, columns int) (preview, all string) {
-	preview, all = previewGrant(p, role, g, columns), sections(p, nil, cli.Prose(a.err))
-	again := "\n\nIn short:\n" + space{columns, 1, 1}.inShort(p).Text("  ")
+//
+// l is the plan as that of a link, nil if it is for somebody's wallet.
+func (a *grants) asked(p *wallet.GrantPlan, l *wallet.LinkPlan, role *health.Role, g ground, columns int) (preview, all string) {
+	preview, all = previewGrant(p, l, role, g, columns), sections(p, nil, cli.Prose(a.err))
+	again := "\n\nIn short:\n" + space{columns, 1, 1}.inShort(p, l).Text("  ")
 	if !a.flags.yes && strings.Count(cli.Wrap(a.asProfile(preview), columns), "\n") >= fitsPreview {
 		preview += again
 	}
@@ -141,15 +143,15 @@ func (a *grants) asked(p *wallet.GrantPlan, role *health.Role, g ground, columns
 // it is, the fewer records are named one by one: what is left out is listed on demand. It
 // has so many columns; with fewer than 80 what fits on no screen is scrolled, and leaves out
 // no more than is easy to read.
-func previewGrant(p *wallet.GrantPlan, role *health.Role, g ground, columns int) (text string) {
+func previewGrant(p *wallet.GrantPlan, l *wallet.LinkPlan, role *health.Role, g ground, columns int) (text string) {
 	for _, most := range []struct{ records, lines int }{{6, 4}, {3, 3}, {2, 2}, {1, 2}, {1, 1}} {
-		text = space{columns, most.records, most.lines}.preview(p, role, g)
+		text = space{columns, most.records, most.lines}.preview(p, l, role, g)
 		if strings.Count(cli.Wrap(text, columns), "\n") < fitsPreview {
 			return text
 		}
 	}
 	if columns < 80 {
-		return space{columns, 3, 3}.preview(p, role, g)
+		return space{columns, 3, 3}.preview(p, l, role, g)
 	}
 	return text
 }
@@ -162,15 +164,68 @@ type space struct{ columns, records, lines int }
 func (s space) beside() int { return s.columns - 14 }
 
 // inShort is to whom, what, what of that is sensitive, and until when.
-func (s space) inShort(p *wallet.GrantPlan) cli.Rows {
+func (s space) inShort(p *wallet.GrantPlan, l *wallet.LinkPlan) cli.Rows {
 	who := cli.Clean(p.To.Name)
-	if p.New || !p.To.Verified {
+	if l != nil {
+		who = "WHOEVER HAS THE LINK, " + opensText(l.Openings, l.Daily)
+	} else if p.New || !p.To.Verified {
 		who += ", NOT VERIFIED"
 	}
 	return cli.Rows{{"who", cli.Wrap(who, s.beside())}, {"may open", s.given(p)}, {"until", cli.Wrap(both(p.Until), s.beside())}}
 }
 
-func (s space) preview(p *wallet.GrantPlan, role *health.Role, g ground) string {
+func (s space) preview(p *wallet.GrantPlan, l *wallet.LinkPlan, role *health.Role, g ground) string {
+	called := cli.Clean(p.To.Name)
+	if utf8.RuneCountInString(called) > 24 {
+		called = "the recipient"
+	}
+	var rows cli.Rows
+	if l == nil {
+		rows.Add("who", s.whom(p))
+	} else {
+		called = "whoever has the link"
+		rows.Add("who", cli.Wrap("WHOEVER HAS THE LINK: the name that they type is not checked", s.beside()))
+		rows.Add("opens", cli.Wrap(opensText(l.Openings, l.Daily)+passcodeText(l.Passcode), s.beside()))
+	}
+	if role.Name != "" {
+		rows.Add("role", s.inLines(roleText(role, p), s.lines))
+	}
+	rows.Add("may open", s.given(p))
+	if stays := s.kept(p); stays != "" {
+		rows.Add("stays", stays)
+	}
+	why := p.Purpose.Word()
+	if p.NotBefore != 0 {
+		why += ", from " + both(p.NotBefore)
+	}
+	rows.Add("for", cli.Wrap(why, s.beside()))
+	holds := called + "'s carekey keeps to it"
+	if l != nil {
+		holds = "the node of the link keeps to it"
+	}
+	rows.Add("until", cli.Wrap(untilText(p.Until, p.NotAfter, holds, s.columns), s.beside()))
+	what := plural(len(p.Records), "record", "records")
+	if n := len(slices.DeleteFunc(slices.Clone(p.Records), func(r wallet.RecordPlan) bool { return r.Whole })); n == len(p.Records) {
+		what = "parts of " + what
+	} else if n > 0 {
+		what += ", of " + thousands(n) + " to parts only"
+	}
+	after := "You can revoke it at any time. That takes back nothing that was read until then."
+	if s.lines > 3 {
+		after += "\nLater versions of a record need a new grant."
+	}
+	if l != nil {
+		after = "You can revoke it at any time. " + linkHolds
+	}
+	text := cli.Wrap("You are about to give "+called+" access to "+what+".", s.columns) + "\n\n" + rows.Text("  ") + "\n" + cli.Wrap(after+"\n"+g.gateLine(), s.columns)
+	for _, w := range cautions(p, called, s.columns) {
+		text += "\n" + w
+	}
+	return text
+}
+
+// whom is who a consent is for, and whether that is sure.
+func (s space) whom(p *wallet.GrantPlan) string {
 	name := cli.Clean(p.To.Name)
 	verified := ", check words compared"
 	if p.New {
@@ -187,39 +242,7 @@ func (s space) preview(p *wallet.GrantPlan, role *health.Role, g ground) string 
 		half := p.To.Address.Words()
 		words = strings.Join(half[:4], " ") + "\n" + strings.Join(half[4:], " ")
 	}
-	rows := cli.Rows{{"who", cli.Wrap(name+verified, s.beside()) + "\n" + words}}
-	if role.Name != "" {
-		rows.Add("role", s.inLines(roleText(role, p), s.lines))
-	}
-	rows.Add("may open", s.given(p))
-	if stays := s.kept(p); stays != "" {
-		rows.Add("stays", stays)
-	}
-	why := p.Purpose.Word()
-	if p.NotBefore != 0 {
-		why += ", from " + both(p.NotBefore)
-	}
-	rows.Add("for", cli.Wrap(why, s.beside()))
-	called := name
-	if utf8.RuneCountInString(name) > 24 {
-		called = "the recipient"
-	}
-	rows.Add("until", cli.Wrap(untilText(p.Until, p.NotAfter, called+"'s carekey keeps to it", s.columns), s.beside()))
-	what := plural(len(p.Records), "record", "records")
-	if n := len(slices.DeleteFunc(slices.Clone(p.Records), func(r wallet.RecordPlan) bool { return r.Whole })); n == len(p.Records) {
-		what = "parts of " + what
-	} else if n > 0 {
-		what += ", of " + thousands(n) + " to parts only"
-	}
-	after := "You can revoke it at any time. That takes back nothing that was read until then."
-	if s.lines > 3 {
-		after += "\nLater versions of a record need a new grant."
-	}
-	text := cli.Wrap("You are about to give "+called+" access to "+what+".", s.columns) + "\n\n" + rows.Text("  ") + "\n" + cli.Wrap(after+"\n"+g.gateLine(), s.columns)
-	for _, w := range cautions(p, called, s.columns) {
-		text += "\n" + w
-	}
-	return text
+	return cli.Wrap(name+verified, s.beside()) + "\n" + words
 }
 
 // inLines is a text in at most so many lines of a row.

@@ -19,7 +19,7 @@ func newLedgerMove(a *app) *cobra.Command {
 		Long: `Enter your records on another ledger that this wallet is on, encrypted anew, give
 your open consents there again, and revoke the old ones, each once the new one holds.
 Recipients must be on the other ledger too and need the new fetch codes, which are
-printed. What cannot be moved is said: consents that others gave you, consents that
+printed. What cannot be moved is said: consents that others gave you, links, consents that
 are over, and the history of openings, which stays where it is. The old records stay
 as well; carekey --ledger LEDGER record remove ends them.
 
@@ -96,7 +96,7 @@ func previewMove(p wallet.MovePlan, from, to, gate string) string {
 	}
 	var consents []string
 	for _, c := range append(p.Consents, p.Revoke...) {
-		to, what := cli.Clean(person(c.To, c.Address)), cli.Clean(titles(c.Records))
+		to, what := cli.Clean(receiver(c.To, c.Address, c.Link)), cli.Clean(titles(c.Records))
 		consents = append(consents, fmt.Sprintf("%s: %s, until %s  %s", to, what, day(c.Until), short(c.ID)))
 	}
 	rows := cli.Rows{{"from", from}, {"to", to}}
@@ -120,6 +120,8 @@ func stayText(s wallet.Staying) string {
 	switch s.What {
 	case wallet.StayReceived:
 		return plural(s.Number, "consent that was given to you: only its sender can give it there", "consents that were given to you: only their senders can give them there")
+	case wallet.StayLink:
+		return plural(s.Number, "link, which leads to this ledger's node: make another one there", "links, which lead to this ledger's node: make others there")
 	case wallet.StayEnded:
 		return plural(s.Number, "consent that is over", "consents that are over")
 	}

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/pem"
 	"fmt"
 	"maps"
+	"net/http/httptest"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +13,8 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/ledgerclient/node/nodetest"
+	"github.com/carekey/carekey/ledgerclient/node/server"
+	"github.com/carekey/carekey/wallet/payload"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -60,6 +65,8 @@ func (s *scriptNode) clock() time.Time {
 //	ledgernode restart         the same ledger, at the same address, with the clock of the script
 //	ledgernode token TOKEN     takes entries only with it from now on; $INVITATION has it
 //	ledgernode requests MOST   since the last time it was asked no more than so many came; without MOST it is only asked
+//	ledgernode links           takes links from now on, at https://127.0.0.1:PORT ($LINKS), whose
+//	                           certificate is in a file that $SSL_CERT_FILE names
 //	ledgernode stop
 //	ledgernode remember        keep what the lies about the past show
 //	ledgernode lie NAME [PATH] see package nodetest
@@ -112,6 +119,18 @@ func ledgerNode(ts *testscript.TestScript, neg bool, args []string) {
 				ts.Fatalf("more than %s requests", args[1])
 			}
 		}
+	case "links":
+		front := httptest.NewTLSServer(s.n)
+		ts.Defer(front.Close)
+		cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
+		ts.Check(os.WriteFile(ts.MkAbs("authority.pem"), cert, 0o600))
+		ts.Setenv("SSL_CERT_FILE", ts.MkAbs("authority.pem"))
+		ts.Setenv("LINKS", front.URL)
+		tell()
+		ts.Check(s.n.TakeLinks(server.Links{URL: front.URL, Note: func(n server.LinkNote) ([]byte, int) {
+			note := payload.Access{V: payload.Version, Ledger: n.Ledger, Grant: n.Grant, Author: n.Author, From: n.From, By: n.By, Link: true, Reason: n.Reason, Checkpoint: n.Checkpoint}
+			return payload.Marshal(&note), payload.AccessRoom(1)
+		}}))
 	case "stop":
 		s.n.Stop()
 	case "remember":

@@ -106,6 +106,8 @@ type eventJSON struct {
 	Who     string `json:"who"` // contact, else address
 	Purpose string `json:"purpose"`
 	Because string `json:"because,omitempty"` // why a keeper refused
+	// Operator is, of the event that a link was given, what its node says of its openings.
+	Operator *linkSaidJSON `json:"operator,omitempty"`
 	// Of what a keeper tells: its number in the document of the consent, from 1, and its key.
 	Keeper int           `json:"keeper,omitempty"`
 	Key    crypto.PubKey `json:"keeperKey,omitzero"`
@@ -150,6 +152,14 @@ func person(name string, a crypto.Address) string {
 		return "(not known)"
 	}
 	return "unknown " + a.String()[:16]
+}
+
+// receiver is whom a consent is for: link says that it is whoever has a link.
+func receiver(name string, a crypto.Address, link bool) string {
+	if link {
+		return "a link"
+	}
+	return person(name, a)
 }
 
 // sender is who gave a consent, with one's own reference to that contact: a stranger is

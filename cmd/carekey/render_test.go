@@ -97,7 +97,7 @@ func TestPreviewGrant(t *testing.T) {
 		Warnings:  []wallet.Warning{{Kind: "unverified"}, {Kind: "self"}, {Kind: "long"}, {Kind: "overlap", Detail: strings.Repeat("ef", 32), Purpose: wallet.Treatment, Until: hourOf(t, "2026-11-24T00:00:00Z")}},
 		NotBefore: hourOf(t, "2026-12-01T05:00:00Z"),
 	}
-	text := previewGrant(p, &health.Role{}, ground{Properties: ledgerclient.Properties{Gate: p.Gate}}, 80)
+	text := previewGrant(p, nil, &health.Role{}, ground{Properties: ledgerclient.Properties{Gate: p.Gate}}, 80)
 	words := address.Words()
 	for _, want := range []string{
 		"give Dr Smith access to 1 record.", "NOT VERIFIED", strings.Join(words[:], " "), `Blood \x1b[31mcount, version 2 (labs, 2026-05-04)  abcdef01`,
@@ -117,7 +117,7 @@ func TestPreviewGrant(t *testing.T) {
 		}
 	}
 	p.To.Verified = true
-	if text := previewGrant(p, &health.Role{}, ground{Properties: ledgerclient.Properties{Gate: p.Gate}}, 80); strings.Contains(text, "NOT VERIFIED") {
+	if text := previewGrant(p, nil, &health.Role{}, ground{Properties: ledgerclient.Properties{Gate: p.Gate}}, 80); strings.Contains(text, "NOT VERIFIED") {
 		t.Error("a verified contact is shown as not verified")
 	}
 }
@@ -167,11 +167,11 @@ func TestPreviewFits(t *testing.T) {
 	}
 	check := func(what string, most int) {
 		t.Helper()
-		text := cli.CleanText(previewGrant(p, &role, ground{Properties: ledgerclient.Properties{Gate: p.Gate}}, 80))
+		text := cli.CleanText(previewGrant(p, nil, &role, ground{Properties: ledgerclient.Properties{Gate: p.Gate}}, 80))
 		for _, columns := range []int{60, 70, 120} { // on a terminal it is broken once, where that one ends
 			q := *p
 			q.To.Name, q.Warnings = "Dr Smith", nil // what has no spaces goes over any end, and what is one line is broken at the end
-			if narrow := previewGrant(&q, &role, ground{}, columns); cli.Wrap(narrow, columns) != narrow {
+			if narrow := previewGrant(&q, nil, &role, ground{}, columns); cli.Wrap(narrow, columns) != narrow {
 				t.Errorf("%s, %d columns: broken twice:\n%s\n%s", what, columns, narrow, cli.Wrap(narrow, columns))
 			}
 		}
@@ -204,7 +204,7 @@ func TestPreviewFits(t *testing.T) {
 	// However short it is: each sensitivity that goes has its word, and a record of which
 	// nobody knows what is in it is said to stay.
 	p.Left = p.Left[:1]
-	short := strings.Join(strings.Fields(space{80, 1, 1}.preview(p, &role, ground{})), " ")
+	short := strings.Join(strings.Fields(space{80, 1, 1}.preview(p, nil, &role, ground{})), " ")
 	for _, s := range health.Sensitivities() {
 		if !strings.Contains(short[:strings.Index(short, "stays")], " 21 "+string(s)) {
 			t.Errorf("%s goes, and is not named:\n%s", s, short)
@@ -239,7 +239,7 @@ func TestPreviewOfParts(t *testing.T) {
 		Scope:   &payload.Scope{Role: "nurse"},
 		Missed:  []wallet.Missed{{Category: "medications", Says: "lithium", Why: health.WhySensitive}},
 	}
-	text := cli.CleanText(previewGrant(p, &role, ground{}, 80))
+	text := cli.CleanText(previewGrant(p, nil, &role, ground{}, 80))
 	for _, want := range []string{
 		"You are about to give Dr Smith access to parts of 1 record.\n",
 		"  role      nurse: allergies, immunizations, medications, problems, vitals;\n            nothing sensitive; at most 30 days, for treatment\n",
@@ -255,7 +255,7 @@ func TestPreviewOfParts(t *testing.T) {
 	for i := range p.Records[0].Judged {
 		p.Records[0].Judged[i].Stays = ""
 	}
-	text = previewGrant(p, &health.Role{}, ground{}, 80)
+	text = previewGrant(p, nil, &health.Role{}, ground{}, 80)
 	for _, want := range []string{"access to 1 record.\n", "Record, version 1, WHOLE  04", "SENSITIVE: 1 mental-health\n", "NOT UNDERSTOOD: 1 whose code"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in:\n%s", want, text)

@@ -114,7 +114,7 @@ func (a revoking) revoke(ctx context.Context, r wallet.RevokeRequest) error {
 func previewRevoke(cs []wallet.Consent) string {
 	var b strings.Builder
 	for _, c := range cs {
-		fmt.Fprintf(&b, "  %s  %s: %s, until %s\n", short(c.ID), cli.Clean(person(c.To, c.Address)), cli.Clean(titles(c.Records)), day(c.Until))
+		fmt.Fprintf(&b, "  %s  %s: %s, until %s\n", short(c.ID), cli.Clean(receiver(c.To, c.Address, c.Link)), cli.Clean(titles(c.Records)), day(c.Until))
 	}
 	return b.String()
 }
@@ -169,7 +169,7 @@ func (a revoking) revoked(on []*opened, rs []wallet.Revocation, failed error) er
 
 func revocationText(r wallet.Revocation, now time.Time) string {
 	c := r.Consent
-	name := cli.Clean(person(c.To, c.Address))
+	name := cli.Clean(receiver(c.To, c.Address, c.Link))
 	head := "Revoked"
 	if r.Already {
 		head = "Was revoked before"
@@ -198,9 +198,13 @@ func revocationText(r wallet.Revocation, now time.Time) string {
 		v.Version = 1 // of which a title does not say it
 		names = append(names, cli.Clean(fmt.Sprintf("%s, version %d", titleOf(v), version)))
 	}
+	knows := name
+	if c.Link {
+		knows = "who opened it"
+	}
 	exposure := [2]string{"opened", openedText(0, "") + ": " + strings.Join(names, "\n")}
 	if c.Openings > 0 {
-		exposure = [2]string{"known to " + name, strings.Join(names, "\n") + "\n(opened " + openedText(c.Openings, day(c.LastOpened)) + "; this stays known)"}
+		exposure = [2]string{"known to " + knows, strings.Join(names, "\n") + "\n(opened " + openedText(c.Openings, day(c.LastOpened)) + "; this stays known)"}
 	}
 	if c.Missing {
 		exposure = [2]string{"concerns", lost(c.Damaged)}

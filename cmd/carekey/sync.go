@@ -49,6 +49,7 @@ func (a syncing) sync(ctx context.Context, _ []string) error {
 		s, err := o.w.Changes().Sync(ctx)
 		if err == nil {
 			again, err = o.w.Recovery().FinishGrants(ctx)
+			err = worse(err, o.w.Links().HandOver(ctx))
 		} else if ctx.Err() != nil {
 			return ctx.Err()
 		}

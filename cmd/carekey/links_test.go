@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"html"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/cmd/qr"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/health"
+	"github.com/carekey/carekey/wallet/payload"
+)
+
+const someLink = "https://ledger.example/view#shlink:/eyJ1cmwiOiJodHRwczovL2V4YW1wbGUub3JnL3MvQSIsImtleSI6IkFBRUNBd1FGQmdjSUNRb0xEQTBPRHhBUkVoTVVGUllYR0JrYUd4d2RIaDgifQ"
+
+// Promise: what is said of a link before it is signed, in its help and on paper is no more
+// than what holds: whoever has it opens it, and its node can go on giving what is in it.
+func TestLinkWords(t *testing.T) {
+	p := &wallet.GrantPlan{Records: []wallet.RecordPlan{{Record: wallet.Record{Title: "Labs", Version: 1, Category: "labs"}, Whole: true}},
+		Purpose: payload.Treatment, Until: 480_000, NotAfter: 480_000, Gate: ledgerclient.Enforced}
+	for _, columns := range []int{40, 80, 120} {
+		text := previewGrant(p, &wallet.LinkPlan{GrantPlan: p, Openings: 3, Passcode: true}, &health.Role{}, ground{Properties: ledgerclient.Properties{Gate: p.Gate}}, columns)
+		if cli.Wrap(text, columns) != text {
+			t.Errorf("more than %d columns:\n%s", columns, text)
+		}
+		for _, want := range []string{"WHOEVER HAS THE LINK", "is not checked", "3 times", "with a passcode", "as far as it keeps the rules", "without an entry", "after a revocation", "You can revoke it"} {
+			if !strings.Contains(plain(text), want) {
+				t.Errorf("%d columns: %q is not in\n%s", columns, want, text)
+			}
+		}
+		if strings.Contains(text, "NOT VERIFIED") || strings.Contains(text, "carekey keeps to it") {
+			t.Errorf("words of a consent for somebody:\n%s", text)
+		}
+	}
+	if help := plain(linking{newApp()}.newCreate().Long); !strings.Contains(help, linkHolds) {
+		t.Errorf("not in the help: %s", help)
+	}
+	for _, text := range []string{linkHolds, emergencyHolds(10)} {
+		if m := unfounded.FindString(text); m != "" {
+			t.Errorf("%q promises: %s", m, text)
+		}
+	}
+}
+
+// A sheet is whole: its picture is the link, nothing in it is loaded or run, and what is put
+// into it is text.
+func TestLinkSheet(t *testing.T) {
+	s := wallet.Shown{Said: ledgerclient.LinkAnswer{Attempts: 5}}
+	s.Granted, s.Until = 480_000, 480_000+180*24
+	b, err := linkSheet(someLink, s, `<b onload="x">`, "City & <ledger>", time.Unix(1.7e9, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(b)
+	m := regexp.MustCompile(`src="data:image/png;base64,([^"]+)"`).FindStringSubmatch(page)
+	if m == nil {
+		t.Fatal("no picture")
+	}
+	picture, err := base64.StdEncoding.DecodeString(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := qr.Read(bytes.NewReader(picture)); err != nil || len(got) != 1 || got[0] != someLink {
+		t.Errorf("%q, %v", got, err)
+	}
+	if strings.Contains(page, "<b onload") || strings.Contains(page, "<ledger>") {
+		t.Error("what is put in is no text")
+	}
+	if other := regexp.MustCompile(`(?i)<script|<link|<iframe|<form|@import|url\(|(src|href)="(http|//|data:text)`).FindString(page); other != "" {
+		t.Errorf("it holds %q", other)
+	}
+	said := html.UnescapeString(page)
+	for _, want := range []string{someLink, "as far as it keeps the rules", "after a revocation", "whoever finds this sheet", "The passcode is not on this sheet"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not on it", want)
+		}
+	}
+	short := s
+	short.Until, short.Said.Attempts = s.Granted+24, 0
+	if b, err := linkSheet(someLink[strings.Index(someLink, "shlink"):], short, "", "City", time.Unix(1.7e9, 0)); err != nil || bytes.Contains(b, []byte("whoever finds")) || bytes.Contains(b, []byte("passcode is not")) || !bytes.Contains(b, []byte("a viewer of SMART Health Links")) {
+		t.Errorf("%s, %v", b, err)
+	}
+}
