@@ -87,7 +87,7 @@ func (x *examination) jobs() (jobs []func(context.Context) error, err error) {
 		*segments
 		damaged *findings
 		look    func(ctx context.Context, n uint64) error
-	}{{v.filings, &x.inKeeper, x.filingsIn}, {x.payloads, &x.inStore, x.payloadsIn}} {
+	}{{v.filings, &x.inKeeper, x.filingsIn}, {v.links, &x.inKeeper, x.linksIn}, {x.payloads, &x.inStore, x.payloadsIn}} {
 		all, err := of.list()
 		if err = of.damaged.addError(err); err != nil {
 			return nil, err

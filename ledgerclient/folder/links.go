@@ -149,14 +149,11 @@ func (v *linkVault) Kept(ctx context.Context, fn func(d ledgerclient.LinkDeposit
 	}
 	var all []one
 	err := v.under(ctx, allLinks, func(_ *found, body []byte) bool {
-		if len(body) < 32 {
-			return false
+		d, hash, ok := parseLink(body)
+		if ok {
+			all = append(all, one{d, hash})
 		}
-		d, err := ledgerclient.Parse[ledgerclient.LinkDeposit](body[32:])
-		if err == nil {
-			all = append(all, one{d, crypto.Hash(body[:32])})
-		}
-		return err == nil
+		return ok
 	})
 	for _, one := range all {
 		steps, serr := v.Steps(ctx, one.d.Grant)
@@ -164,6 +161,15 @@ func (v *linkVault) Kept(ctx context.Context, fn func(d ledgerclient.LinkDeposit
 		err = errors.Join(err, serr)
 	}
 	return err
+}
+
+// parseLink reads a link without its file, and the hash of its deposit.
+func parseLink(body []byte) (d ledgerclient.LinkDeposit, hash crypto.Hash, ok bool) {
+	if len(body) < len(hash) {
+		return d, hash, false
+	}
+	d, err := ledgerclient.Parse[ledgerclient.LinkDeposit](body[len(hash):])
+	return d, crypto.Hash(body[:len(hash)]), err == nil
 }
 
 // Steps are those of one link.

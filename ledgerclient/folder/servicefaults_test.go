@@ -256,6 +256,10 @@ func TestVerifyServices(t *testing.T) {
 	p.must(err)
 	p.must(f.store.PutBlobs(ctx, []ledgerclient.Put{put}))
 	mustAppend(t, f, []contract.Entry{access})
+	link := newLinkScript(t, f)
+	if had, kept := link.live(f); had != linkPlaces || !kept {
+		t.Fatalf("%d had what is behind the link", had)
+	}
 	mustVerify(t, f)
 
 	kinds := map[string]int{}
@@ -306,7 +310,7 @@ func TestVerifyServices(t *testing.T) {
 		}
 		try("cut off", good[:end-1])
 		try("emptied", []byte{})
-		if kind != "payloads" && kind != "shares" && kind != "filings" { // there it is what a killed process was writing
+		if kind != "payloads" && kind != "shares" && kind != "filings" && kind != "links" { // there it is what a killed process was writing
 			try("longer", append(bytes.Clone(good), '\n'))
 		}
 		if top == "contents" { // of a grant a store may have nothing
@@ -314,7 +318,7 @@ func TestVerifyServices(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{
-		"payloads", "contents", "filings", "shares",
+		"payloads", "contents", "filings", "shares", "links",
 	} {
 		if kinds[kind] == 0 {
 			t.Errorf("no file of %s was changed", kind)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/codec"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/keeper"
@@ -29,6 +30,14 @@ func (x *examination) sharesUntil(ctx context.Context, v vault, end contract.Hou
 func (x *examination) filingsIn(ctx context.Context, n uint64) error {
 	return x.keeperRecords(ctx, x.filings.path(n), "filings", func(r *segRecord, e entryAt, body []byte) (string, error) {
 		return filingDamage(ctx, x.f, r, e, body)
+	})
+}
+
+// linksIn checks the links in a segment, with the signatures of their deposits, and what
+// counts their openings.
+func (x *examination) linksIn(ctx context.Context, n uint64) error {
+	return x.keeperRecords(ctx, x.links.path(n), "links", func(r *segRecord, _ entryAt, body []byte) (string, error) {
+		return linkDamage(ctx, x.f, r, body)
 	})
 }
 
@@ -57,6 +66,35 @@ func (x *examination) keeperRecords(ctx context.Context, path, in string, check 
 		return "", nil
 	})
 	return err
+}
+
+// linkDamage says what is wrong with a record of links.
+func linkDamage(ctx context.Context, f *Folder, r *segRecord, body []byte) (what string, err error) {
+	switch r.kind {
+	case keptLink:
+		d, hash, ok := parseLink(body)
+		if !ok || len(r.keys) != 2 || r.keys[0] != allLinks || r.keys[1] != crypto.Hash(d.Grant) {
+			break
+		}
+		of, err := f.entries(ctx, d.Grant)
+		if err != nil {
+			return "", err
+		}
+		// What is behind it is looked at where it lies, and may be erased.
+		if !of[0].isGrant() || !of[0].Author.Verify(hash, d.Signature) {
+			return "not a link that a grant's author deposited", nil
+		}
+		return "", nil
+	case keptLinkFile:
+		if len(body) > 0 {
+			return "", nil
+		}
+	case keptLinkStep:
+		if codec.Parse(body, new(keeper.LinkStep).Fields) == nil {
+			return "", nil
+		}
+	}
+	return notWritten, nil
 }
 
 // filingDamage says what is wrong with a filing.
