@@ -48,7 +48,7 @@ type LinkStep struct {
 	At     uint64 // seconds since 1970: when the place was taken
 	By     string // what was typed; of LinkTaken and LinkTurnedAway
 	Reason string
-	Access []contract.Entry // at most one: that was made for it; of LinkTaken
+	Access []contract.Entry // at most one: that was made for it; of LinkTaken and LinkEntered
 }
 
 // LinkStepKind says what a LinkStep is.
@@ -60,6 +60,7 @@ const (
 	LinkGivenBack                      // nothing was given: place and try are as before
 	LinkWrong                          // passcode: the try is used, the place is not
 	LinkTurnedAway                     // it could not be opened
+	LinkEntered                        // the passcode was right, and it is opened by an access that was made for it
 )
 
 // maxTurnedAway is how many who were turned away are taken down of a link: nobody fills the
@@ -69,7 +70,7 @@ const maxTurnedAway = 200
 // Fields are what 1, number 4, seconds 8, who 1 + n, why 2 + n, accesses 1 (0, 1), access 222.
 func (s *LinkStep) Fields(c *codec.Codec) {
 	codec.Int(c, &s.What)
-	c.Check(s.What <= LinkTurnedAway)
+	c.Check(s.What <= LinkEntered)
 	codec.Int(c, &s.Number)
 	codec.Int(c, &s.At)
 	codec.Sized[uint8](c, &s.By, ledgerclient.MaxLinkBy)
@@ -96,7 +97,6 @@ type Link struct {
 
 	mu       sync.Mutex
 	count    linkCount
-	access   contract.Entry // the last that was made for it
 	erased   bool
 	damaged  bool // how often it was opened is not known
 	checking bool // a passcode
@@ -105,12 +105,13 @@ type Link struct {
 // linkCount counts the places and tries of a link.
 type linkCount struct {
 	daily, locked bool
-	last          uint32 // number of the last place
-	day           uint64 // of used, if daily
-	used          int    // places
-	wrong         int    // tries, those included of which nothing is known
-	accesses      uint32 // that were made
-	away          int    // turned away
+	last          uint32         // number of the last place
+	day           uint64         // of used, if daily
+	used          int            // places
+	wrong         int            // tries, those included of which nothing is known
+	access        contract.Entry // the last that was made
+	accesses      uint32         // that were made
+	away          int            // turned away
 }
 
 const secondsOfDay = 86_400
@@ -133,12 +134,15 @@ func (c *linkCount) step(s *LinkStep) {
 			c.wrong = max(0, c.wrong-1)
 		}
 	}
+	if len(s.Access) > 0 {
+		c.access = s.Access[0]
+		c.accesses++
+	}
 	switch s.What {
 	case LinkTaken:
 		c.roll(s.At)
 		c.last = max(c.last, s.Number)
 		c.used++
-		c.accesses += uint32(len(s.Access))
 		if c.locked {
 			c.wrong++
 		}
@@ -168,9 +172,6 @@ func NewLinks(ctx context.Context, k *Keeper, v LinkVault) (*Links, error) {
 		n.damaged = !whole
 		for i := range steps {
 			n.count.step(&steps[i])
-			if len(steps[i].Access) > 0 {
-				n.access = steps[i].Access[0]
-			}
 		}
 		l.byName[d.Name], l.byGrant[d.Grant] = n, n
 	})
@@ -322,24 +323,35 @@ func (n *Link) Older(g *LinkGrant) bool {
 	return n.older(g)
 }
 
-// Access is the last access that was made for a link, and whether a place could be taken.
-func (n *Link) Access(g *LinkGrant, at uint64) (last contract.Entry, active bool) {
+// Active reports whether a place could be taken.
+func (n *Link) Active(g *LinkGrant, at uint64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.access, n.state(g, at) == ledgerclient.LinkActive
+	return n.state(g, at) == ledgerclient.LinkActive
+}
+
+// Locked reports whether a link has a passcode.
+func (n *Link) Locked() bool { return n.Deposit.Passcode.Attempts > 0 }
+
+// LastAccess is the last access that was made for a link; zero: there was none.
+func (n *Link) LastAccess() contract.Entry {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.count.access
 }
 
 // Place is a place that was taken.
 type Place struct {
-	Access contract.Entry // by which it is opened
+	Access contract.Entry // by which it is opened; with a passcode once it was said
 	links  *Links
 	link   *Link
 	step   LinkStep
 }
 
 // Take takes a place, durably. access is the one to open it by, unless another one of the
-// same hours was made for somebody else meanwhile. With a passcode it takes a try too, and the link is busy until what became of it was
-// said. Whoever comes when there is none is taken down, and told [ErrLink].
+// same hours was made for somebody else meanwhile. With a passcode it takes a try too, and
+// the link is busy until what became of it was said; access is then nothing, and said with
+// [Place.Enter]. Whoever comes when there is none is taken down, and told [ErrLink].
 func (l *Links) Take(ctx context.Context, n *Link, g *LinkGrant, at uint64, by, reason string, access contract.Entry) (*Place, error) {
 	step := LinkStep{What: LinkTaken, At: at, By: ledgerclient.CutText(by, ledgerclient.MaxLinkBy), Reason: ledgerclient.CutText(reason, ledgerclient.MaxLinkReason)}
 	n.mu.Lock()
@@ -347,7 +359,7 @@ func (l *Links) Take(ctx context.Context, n *Link, g *LinkGrant, at uint64, by, 
 		n.mu.Unlock()
 		return nil, ErrLinkBusy
 	}
-	if n.state(g, at) != ledgerclient.LinkActive {
+	if n.state(g, at) != ledgerclient.LinkActive || !n.count.locked && access.Author == (crypto.PubKey{}) {
 		away := n.count.away < maxTurnedAway
 		step.What = LinkTurnedAway
 		if away {
@@ -361,19 +373,35 @@ func (l *Links) Take(ctx context.Context, n *Link, g *LinkGrant, at uint64, by, 
 		}
 		return nil, ErrLink
 	}
-	if n.access.Author != access.Author || n.access.NotBefore < access.NotBefore {
-		n.access, step.Access = access, []contract.Entry{access}
+	if !n.count.locked && (n.count.access.Author != access.Author || n.count.access.NotBefore < access.NotBefore) {
+		step.Access = []contract.Entry{access}
 	}
 	step.Number = n.count.last + 1
 	n.count.step(&step) // before it is durable: nobody else gets it meanwhile
 	n.checking = n.count.locked
-	p := &Place{n.access, l, n, step}
+	p := &Place{n.count.access, l, n, step}
 	n.mu.Unlock()
 	if err := l.vault.Add(ctx, n.Deposit.Grant, step); err != nil {
 		p.done() // whether it is on the disk is not known: it stays counted
 		return nil, err
 	}
 	return p, nil
+}
+
+// Enter takes down, durably, by which access a link with a passcode is opened, once that was
+// right: of those who did not know it no words come onto the ledger.
+func (p *Place) Enter(ctx context.Context, access contract.Entry) error {
+	if p.Access = access; p.link.LastAccess() == access {
+		return nil
+	}
+	step := LinkStep{What: LinkEntered, Number: p.step.Number, At: p.step.At, Access: []contract.Entry{access}}
+	if err := p.links.vault.Add(ctx, p.link.Deposit.Grant, step); err != nil {
+		return err
+	}
+	p.link.mu.Lock()
+	defer p.link.mu.Unlock()
+	p.link.count.step(&step)
+	return nil
 }
 
 func (p *Place) done() {

@@ -3,7 +3,6 @@ package server
 import (
 	"bufio"
 	"bytes"
-	"compress/flate"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -25,7 +24,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 )
 
@@ -204,24 +202,6 @@ func (b *browser) visit(address string) {
 	}
 }
 
-// sealJWE makes what a link gives.
-func sealJWE(t *testing.T, key crypto.LinkKey, file []byte) string {
-	t.Helper()
-	var packed bytes.Buffer
-	z, err := flate.NewWriter(&packed, 9)
-	if err != nil {
-		t.Fatal(err)
-	}
-	z.Write(file)
-	z.Close()
-	head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"dir","enc":"A256GCM","cty":"application/fhir+json","zip":"DEF"}`))
-	iv := make([]byte, 12)
-	rand.Read(iv)
-	sealed := key.Cipher().Seal(nil, iv, packed.Bytes(), []byte(head))
-	n := len(sealed) - 16
-	return strings.Join([]string{head, "", base64.RawURLEncoding.EncodeToString(iv), base64.RawURLEncoding.EncodeToString(sealed[:n]), base64.RawURLEncoding.EncodeToString(sealed[n:])}, ".")
-}
-
 // TestBrowser opens a link as anybody would: in a browser, under the page's own policy, at
 // a server whose certificate an authority vouches for. Nothing is sent before the form is,
 // nothing to anybody else, nothing is kept; what is shown can be used by who does not see it
@@ -238,18 +218,13 @@ func TestBrowser(t *testing.T) {
 
 	file, err := os.ReadFile("../../../testdata/fhir/maria-example.json")
 	w.must(err)
-	seed := w.root.Seed(w.ledger, crypto.NewNonce())
-	key := seed.LinkKey()
 	l := w.link(withPasscode("right", 5))
-	l.deposit.File = l.lock.SealLinkFile(w.ledger, crypto.Hash(l.given.id), []byte(sealJWE(t, key, file)))
-	ledgerclient.Sign(&l.deposit, l.key)
+	w.fill(l, file)
 	w.keep(l)
-	payload, err := json.Marshal(map[string]any{"url": secure.URL + l.path(), "flag": "P", "key": key.Encode(), "exp": w.clock.now().Add(time.Hour).Unix(), "label": "For\u202e you"})
-	w.must(err)
-	fragment := "#shlink:/" + base64.RawURLEncoding.EncodeToString(payload)
+	page := secure.URL + "/view#" + l.text(secure.URL, map[string]any{"flag": "P", "exp": w.clock.now().Add(time.Hour).Unix(), "label": "For\u202e you"})
 
 	b.ask("Emulation.setDeviceMetricsOverride", map[string]any{"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true})
-	b.visit(secure.URL + "/view" + fragment)
+	b.visit(page)
 	if b.run(`document.getElementById("form").hidden`) != false || b.run(`document.getElementById("label").textContent`) != "For\ufffd you" {
 		t.Fatalf("no form: %v", b.run(`document.body.innerText`))
 	}

@@ -57,9 +57,6 @@ const (
 	argonPasses, argonKiB, argonAtOnce = 2, 19_456, 3
 )
 
-// linkRate is how often one link may be asked for, whoever asks.
-var linkRate = Rate{1, 30}
-
 // links is what a server needs for links.
 type links struct {
 	*keeper.Links
@@ -166,6 +163,9 @@ func (s *Server) linkAsked(q *request) (id crypto.LinkID, n *keeper.Link, file s
 		return id, nil, "", refuse(node.KindMethod)
 	}
 	text, file, _ := strings.Cut(strings.TrimPrefix(q.URL.Path, node.PathLink), "/")
+	if wait, ok := s.buckets.take(q.address, "links", s.limits.Links, 1); !ok { // guesses too
+		return id, nil, "", refuseFor(node.KindTooMany, wait)
+	}
 	if id, err = crypto.ParseLinkID(text); err != nil {
 		return id, nil, "", notFound("page")
 	}
@@ -173,7 +173,7 @@ func (s *Server) linkAsked(q *request) (id crypto.LinkID, n *keeper.Link, file s
 	if n = s.links.Find(name); n == nil {
 		return id, nil, "", notFound("page")
 	}
-	if wait, ok := s.buckets.take(clientOf('l', string(name[:])), "link", linkRate, 1); !ok {
+	if wait, ok := s.buckets.take(clientOf('l', string(name[:])), "link", s.limits.Link, 1); !ok {
 		return id, nil, "", refuseFor(node.KindTooMany, wait)
 	}
 	return id, n, file, nil
@@ -193,7 +193,7 @@ func (s *Server) openPlain(q *request) error {
 		}
 		return q.answer("application/jose", jwe)
 	}
-	if n.Deposit.Passcode.Attempts > 0 {
+	if n.Locked() {
 		return notFound("page")
 	}
 	query := q.URL.Query()
@@ -201,8 +201,11 @@ func (s *Server) openPlain(q *request) error {
 	if by == "" { // scanners of mail and messages say none
 		return refuse(node.KindMalformed)
 	}
-	jwe, err := s.openLink(q, id, n, by, query.Get("reason"), "")
-	if err != nil {
+	var jwe []byte
+	if err := s.openLink(q, id, n, by, query.Get("reason"), "", func(opened []byte) error {
+		jwe = opened
+		return nil
+	}); err != nil {
 		return err
 	}
 	return q.answer("application/jose", jwe)
@@ -237,13 +240,25 @@ func (s *Server) openManifest(q *request) error {
 		return refuse(node.KindMalformed)
 	}
 	by := strings.TrimSpace(asked.Recipient)
-	if file != "" || n.Deposit.Passcode.Attempts == 0 {
+	if file != "" || !n.Locked() {
 		return notFound("page")
 	}
 	if by == "" {
 		return refuse(node.KindMalformed)
 	}
-	jwe, err := s.openLink(q, id, n, by, asked.Reason, asked.Passcode)
+	out := manifestFile{ContentType: "application/fhir+json"}
+	err = s.openLink(q, id, n, by, asked.Reason, asked.Passcode, func(jwe []byte) error {
+		if asked.Embedded == nil || int64(len(jwe)) <= *asked.Embedded {
+			out.Embedded = string(jwe)
+			return nil
+		}
+		name := s.links.wait(jwe, n.Deposit.Name, s.clock.uptime())
+		if name == "" {
+			return refuseFor(node.KindBusy, linkTime)
+		}
+		out.Location = s.opt.Links.URL + node.PathLink + id.Encode() + "/" + name
+		return nil
+	})
 	if wrong := (wrongPasscode{}); errors.As(err, &wrong) {
 		body := []byte(`{"remainingAttempts":` + strconv.Itoa(wrong.left) + `}`)
 		q.w.Header().Set("Content-Type", "application/json")
@@ -254,14 +269,6 @@ func (s *Server) openManifest(q *request) error {
 	}
 	if err != nil {
 		return err
-	}
-	out := manifestFile{ContentType: "application/fhir+json"}
-	if asked.Embedded == nil || int64(len(jwe)) <= *asked.Embedded {
-		out.Embedded = string(jwe)
-	} else if out.Location = s.links.wait(jwe, n.Deposit.Name, s.clock.uptime()); out.Location == "" {
-		return refuseFor(node.KindBusy, linkTime)
-	} else {
-		out.Location = s.opt.Links.URL + node.PathLink + id.Encode() + "/" + out.Location
 	}
 	b, err := json.Marshal(manifest{[]manifestFile{out}})
 	if err != nil {
@@ -275,65 +282,85 @@ type wrongPasscode struct{ left int }
 
 func (wrongPasscode) Error() string { return "wrong passcode" }
 
-// openLink opens a link and returns what it gives: a JWE. A place is taken, durably, before
-// anything else is done, and given back if nothing was given.
-func (s *Server) openLink(q *request, id crypto.LinkID, n *keeper.Link, by, reason, passcode string) (jwe []byte, err error) {
+// openLink opens a link and hands what it gives, a JWE, to give. A place is taken, durably,
+// before anything else is done, and given back if nothing was given.
+func (s *Server) openLink(q *request, id crypto.LinkID, n *keeper.Link, by, reason, passcode string, give func(jwe []byte) error) (err error) {
 	ctx := q.Context()
+	// For the entry and for what is taken down of the opening. As entries do, it leaves room
+	// for revocations.
+	free, ok := s.disk.takeTo(2, spaceOfEntries(1))
+	if !ok {
+		return refuse(node.KindFull)
+	}
+	defer free()
 	if s.opt.Ledger != nil { // whether it was revoked
 		if err := q.at(&s.follow, func() error { return s.opt.Ledger.Follow(ctx) }); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	g, err := s.links.Grant(ctx, n)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if n.Older(&g) {
 		s.log.Error("links: what counts openings is older than the ledger: this link opens no more")
 	}
-	at := uint64(s.opt.Clock().Unix())
-	o, err := s.newOpening(q, id, n, &g, at, by, reason)
+	o, err := s.newOpening(id, n, &g, by, reason)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer o.wipe()
-	place, err := s.links.Take(ctx, n, &g, at, by, reason, o.access)
+	defer o.identity.Wipe()
+	access := contract.Entry{} // of one with a passcode it is made when that was right
+	if !n.Locked() && n.Active(&g, o.at) {
+		if access, err = s.linkAccess(q, o); err != nil {
+			return err
+		}
+	}
+	place, err := s.links.Take(ctx, n, &g, o.at, by, reason, access)
 	if err != nil {
-		return nil, s.linkError(err)
+		return s.linkError(err)
 	}
 	became := keeper.LinkGivenBack
 	defer func() {
 		// It is said whether who asked is still there or not.
 		if serr := place.Say(context.WithoutCancel(ctx), became); serr != nil && err == nil {
 			err = serr // it stays counted as given
-			jwe = nil
 		}
 	}()
-	if n.Deposit.Passcode.Attempts > 0 {
+	if n.Locked() {
 		right, err := s.passcode(ctx, q, place, n, passcode)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if !right {
 			became = keeper.LinkWrong
-			return nil, wrongPasscode{n.AttemptsLeft()}
+			return wrongPasscode{n.AttemptsLeft()}
+		}
+		if access, err = s.linkAccess(q, o); err != nil {
+			return err
+		}
+		if err := place.Enter(ctx, access); err != nil {
+			return err
 		}
 	}
-	o.access = place.Access
-	lock, err := s.unlockLink(q, n, &g, o)
+	lock, err := s.unlockLink(q, o, place.Access)
 	if err != nil {
-		return nil, s.linkError(err)
+		return s.linkError(err)
 	}
 	file, err := s.links.File(ctx, n)
 	if err != nil {
-		return nil, s.linkError(err)
+		return s.linkError(err)
 	}
 	q.place.count(2 * int64(len(file)))
-	if jwe, err = lock.OpenLinkFile(s.folder.ID(), crypto.Hash(n.Deposit.Grant), file); err != nil {
-		return nil, err
+	jwe, err := lock.OpenLinkFile(s.folder.ID(), crypto.Hash(n.Deposit.Grant), file)
+	if err != nil {
+		return err
+	}
+	if err := give(jwe); err != nil {
+		return err
 	}
 	became = keeper.LinkGiven
-	return jwe, nil
+	return nil
 }
 
 // linkError is what whoever opens a link is told: that there is none tells no more than the
@@ -380,81 +407,74 @@ func (s *Server) passcode(ctx context.Context, q *request, place *keeper.Place, 
 	return place.Right([32]byte(hash)), nil
 }
 
-// opening is the wallet of a link, for as long as it is opened.
+// opening is what somebody who opens a link says, and the wallet of the link, for as long as
+// that takes.
 type opening struct {
-	identity *crypto.Identity
-	keys     *crypto.OneTimeKeys
-	access   contract.Entry
+	link       *keeper.Link
+	grant      *keeper.LinkGrant
+	at         uint64 // seconds since 1970
+	by, reason string
+	root       crypto.Root
+	identity   *crypto.Identity
+	keys       *crypto.OneTimeKeys
 }
 
-func (o *opening) wipe() { o.identity.Wipe() }
-
-// newOpening makes the wallet of a link, and its access if there is none of this hour. What
-// is sealed with that is stored before a place is taken: an access is never there without.
-func (s *Server) newOpening(q *request, id crypto.LinkID, n *keeper.Link, g *keeper.LinkGrant, at uint64, by, reason string) (*opening, error) {
-	ctx, ledger := q.Context(), s.folder.ID()
-	root := id.Root()
-	o := &opening{identity: root.Identity()}
-	keys, ok, err := o.identity.Recognize(ledger, g.Author, g.Counterparty)
+// newOpening makes the wallet of a link; its identity is to be wiped.
+func (s *Server) newOpening(id crypto.LinkID, n *keeper.Link, g *keeper.LinkGrant, by, reason string) (*opening, error) {
+	o := &opening{link: n, grant: g, at: uint64(s.opt.Clock().Unix()), root: id.Root(),
+		by: ledgerclient.CutText(by, ledgerclient.MaxLinkBy), reason: ledgerclient.CutText(reason, ledgerclient.MaxLinkReason)}
+	o.identity = o.root.Identity()
+	keys, ok, err := o.identity.Recognize(s.folder.ID(), g.Author, g.Counterparty)
 	if err != nil || !ok {
-		o.wipe()
+		o.identity.Wipe()
 		return nil, s.linkError(errors.Join(keeper.ErrLink, err))
 	}
 	o.keys = keys
-	from, to := contract.Acceptance(contract.Hour(at / 3600))
-	last, active := n.Access(g, at)
-	if !active || last.Author == keys.Sig && (last.NotBefore >= from || g.LastAccess == g.Hour) {
-		o.access = last // of this hour
-		return o, nil
+	return o, nil
+}
+
+// linkAccess is the link's access of this hour, or a new one. What is sealed with that is
+// stored before it is taken down: an access is never there without.
+func (s *Server) linkAccess(q *request, o *opening) (e contract.Entry, err error) {
+	ctx, ledger, keys := q.Context(), s.folder.ID(), o.keys
+	from, to := contract.Acceptance(contract.Hour(o.at / 3600))
+	if last := o.link.LastAccess(); last.Author == keys.Sig && (last.NotBefore >= from || o.grant.LastAccess == o.grant.Hour) {
+		return last, nil
 	}
 	checkpoint, err := s.shown(ctx)
 	if err != nil {
-		o.wipe()
-		return nil, err
+		return e, err
 	}
-	self := root.SelfKey()
+	self := o.root.SelfKey()
 	defer self.Wipe()
-	by, reason = ledgerclient.CutText(by, ledgerclient.MaxLinkBy), ledgerclient.CutText(reason, ledgerclient.MaxLinkReason)
-	note, room := s.opt.Links.Note(LinkNote{Ledger: ledger, Grant: n.Deposit.Grant, Author: keys.Sig, From: o.identity.Address(), By: by, Reason: reason, Checkpoint: string(checkpoint)})
-	sealed, err := crypto.SealPayload(crypto.SealContext{Ledger: ledger, Part: byte(ledgerclient.PartAccess), Author: keys.Sig}, note, room, g.Author, self.Public())
+	note, room := s.opt.Links.Note(LinkNote{Ledger: ledger, Grant: o.link.Deposit.Grant, Author: keys.Sig, From: o.identity.Address(), By: o.by, Reason: o.reason, Checkpoint: string(checkpoint)})
+	sealed, err := crypto.SealPayload(crypto.SealContext{Ledger: ledger, Part: byte(ledgerclient.PartAccess), Author: keys.Sig}, note, room, o.grant.Author, self.Public())
 	if err != nil {
-		o.wipe()
-		return nil, err
+		return e, err
 	}
 	blob := crypto.Blob(crypto.NewSalt(), sealed)
 	nonce := crypto.NewNonce()
-	e := contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: n.Deposit.Grant,
-		SelfTag: root.Tagger(ledger).Tag(nonce), Commitment: contract.AccessCommitment(crypto.BlobHash(blob))}
-	e.NotBefore, e.NotAfter = from, to
+	e = contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: o.link.Deposit.Grant,
+		SelfTag: o.root.Tagger(ledger).Tag(nonce), NotBefore: from, NotAfter: to, Commitment: contract.AccessCommitment(crypto.BlobHash(blob))}
 	e.Signature = keys.Sign(e.ID(ledger))
-	o.access = e
 	part := byte(ledgerclient.PartAccess)
 	put := ledgerclient.Put{Entry: e, Part: ledgerclient.PartAccess, Blob: blob, Locators: []crypto.Locator{
-		root.Seed(ledger, nonce).Locator(e.ID(ledger), part), keys.Locator(e.ID(ledger), part),
+		o.root.Seed(ledger, nonce).Locator(e.ID(ledger), part), keys.Locator(e.ID(ledger), part),
 	}}
 	free, ok := s.disk.take(spaceOf([]ledgerclient.Put{put}))
 	if !ok {
-		o.wipe()
-		return nil, refuse(node.KindFull)
+		return e, refuse(node.KindFull)
 	}
 	defer free()
-	if _, err := s.put(q, folder.Putting{Puts: []ledgerclient.Put{put}}); err != nil {
-		o.wipe()
-		return nil, err
-	}
-	return o, nil
+	_, err = s.put(q, folder.Putting{Puts: []ledgerclient.Put{put}})
+	return e, err
 }
 
 // unlockLink enters the access, asks the keeper and returns the key of what is kept. The
 // error is a *ledgerclient.KeeperError where that is refused.
-func (s *Server) unlockLink(q *request, n *keeper.Link, g *keeper.LinkGrant, o *opening) (lock crypto.LockKey, err error) {
-	ledger, grant := s.folder.ID(), n.Deposit.Grant
-	free, ok := s.disk.takeTo(2, spaceOfEntries(1))
-	if !ok {
-		return lock, refuse(node.KindFull)
-	}
-	defer free()
-	outcomes, err := queued(q, s.orders, []contract.Entry{o.access}) // again: it may not have got there
+func (s *Server) unlockLink(q *request, o *opening, access contract.Entry) (lock crypto.LockKey, err error) {
+	ledger, grant := s.folder.ID(), o.link.Deposit.Grant
+	outcomes, err := queued(q, s.orders, []contract.Entry{access}) // again: it may not have got there
 	if err != nil {
 		return lock, err
 	}
@@ -472,7 +492,7 @@ func (s *Server) unlockLink(q *request, n *keeper.Link, g *keeper.LinkGrant, o *
 	}
 	response := crypto.GenerateKey()
 	defer response.Wipe()
-	r := ledgerclient.Request{Ledger: ledger, Keeper: s.keeper.Key(), Access: o.access, Response: response.Public()}
+	r := ledgerclient.Request{Ledger: ledger, Keeper: s.keeper.Key(), Access: access, Response: response.Public()}
 	ledgerclient.Sign(&r, o.keys)
 	var a ledgerclient.Answer
 	if err := q.at(&s.desk, func() (err error) {
@@ -484,7 +504,7 @@ func (s *Server) unlockLink(q *request, n *keeper.Link, g *keeper.LinkGrant, o *
 	if a.Code != ledgerclient.Released {
 		return lock, &ledgerclient.KeeperError{Grant: grant, Code: a.Code}
 	}
-	share, err := crypto.OpenShare(crypto.ShareContext{Ledger: ledger, Grant: grant, Keeper: r.Keeper, Access: o.access.ID(ledger)}, response, a.Sealed)
+	share, err := crypto.OpenShare(crypto.ShareContext{Ledger: ledger, Grant: grant, Keeper: r.Keeper, Access: access.ID(ledger)}, response, a.Sealed)
 	if err != nil {
 		return lock, err
 	}
@@ -492,8 +512,8 @@ func (s *Server) unlockLink(q *request, n *keeper.Link, g *keeper.LinkGrant, o *
 	if lock, err = crypto.CombineShares([]crypto.Share{share}, 1); err != nil {
 		return lock, err
 	}
-	p, err := contract.ParseGrantPackage(n.Deposit.Package)
-	if err != nil || lock.Hash(ledger, g.Author) != p.Lock {
+	p, err := contract.ParseGrantPackage(o.link.Deposit.Package)
+	if err != nil || lock.Hash(ledger, o.grant.Author) != p.Lock {
 		return lock, &ledgerclient.KeeperError{Grant: grant, Code: ledgerclient.BadRequest}
 	}
 	return lock, nil

@@ -2,13 +2,17 @@ package server
 
 import (
 	"bytes"
+	"compress/flate"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,6 +22,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -44,10 +49,17 @@ func takesLinks(notes *[]LinkNote) func(*Options) {
 	}
 }
 
+// takesCrowds is takesLinks without limits of how often.
+func takesCrowds(o *Options) {
+	takesLinks(nil)(o)
+	o.Limits.Links, o.Limits.Link = Rate{-1, 0}, Rate{-1, 0}
+}
+
 // linked is a link with all that was made for it.
 type linked struct {
 	*given
 	id      crypto.LinkID
+	secret  crypto.LinkKey
 	jwe     string
 	deposit ledgerclient.LinkDeposit
 }
@@ -58,7 +70,8 @@ func (l *linked) path() string { return node.PathLink + l.id.Encode() }
 // nil; its deposit is signed again.
 func (w *world) link(change func(*ledgerclient.LinkDeposit)) *linked {
 	w.t.Helper()
-	l := &linked{id: w.root.Seed(w.ledger, crypto.NewNonce()).LinkID()}
+	seed := w.root.Seed(w.ledger, crypto.NewNonce())
+	l := &linked{id: seed.LinkID(), secret: seed.LinkKey()}
 	clinic := w.clinic
 	w.clinic = l.id.Root().Identity()
 	l.given = w.grant()
@@ -73,6 +86,41 @@ func (w *world) link(change func(*ledgerclient.LinkDeposit)) *linked {
 	}
 	ledgerclient.Sign(&l.deposit, l.key)
 	return l
+}
+
+// sealJWE makes what a link gives.
+func sealJWE(key crypto.LinkKey, file []byte) string {
+	var packed bytes.Buffer
+	z, err := flate.NewWriter(&packed, 9)
+	if err != nil {
+		panic(err) // can't happen: the level is one
+	}
+	z.Write(file)
+	z.Close()
+	head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"dir","enc":"A256GCM","cty":"application/fhir+json","zip":"DEF"}`))
+	iv := make([]byte, 12)
+	rand.Read(iv)
+	sealed := key.Cipher().Seal(nil, iv, packed.Bytes(), []byte(head))
+	n := len(sealed) - 16
+	return strings.Join([]string{head, "", base64.RawURLEncoding.EncodeToString(iv), base64.RawURLEncoding.EncodeToString(sealed[:n]), base64.RawURLEncoding.EncodeToString(sealed[n:])}, ".")
+}
+
+// fill puts a file behind a link that is not deposited yet.
+func (w *world) fill(l *linked, file []byte) {
+	l.jwe = sealJWE(l.secret, file)
+	l.deposit.File = l.lock.SealLinkFile(w.ledger, crypto.Hash(l.given.id), []byte(l.jwe))
+	ledgerclient.Sign(&l.deposit, l.key)
+}
+
+// text is the link as it is handed on: below a site, with what else its payload says.
+func (l *linked) text(site string, more map[string]any) string {
+	payload := map[string]any{"url": site + l.path(), "key": l.secret.Encode()}
+	maps.Copy(payload, more)
+	raw, err := json.Marshal(payload)
+	if err != nil {
+		panic(err) // can't happen: texts and numbers
+	}
+	return "shlink:/" + base64.RawURLEncoding.EncodeToString(raw)
 }
 
 // keep gives a link's grant and deposits it.
@@ -117,7 +165,7 @@ func (w *world) became(l *linked) ledgerclient.LinkAnswer {
 	return a
 }
 
-// told compares what the node says of a link.
+// says compares what the node says of a link.
 func (w *world) says(what string, l *linked, state ledgerclient.LinkState, left, attempts int, events ...string) {
 	w.t.Helper()
 	a := w.became(l)
@@ -208,10 +256,7 @@ func TestLinkNeedsSomebody(t *testing.T) {
 
 // TestLinkPlaces: of a hundred at once as many get in as there are places.
 func TestLinkPlaces(t *testing.T) {
-	old := linkRate
-	linkRate = Rate{-1, 0}
-	t.Cleanup(func() { linkRate = old })
-	w := newWorld(t, takesLinks(nil))
+	w := newWorld(t, takesCrowds)
 	l := w.link(nil)
 	w.keep(l)
 	var mu sync.Mutex
@@ -300,10 +345,7 @@ func TestLinkPasscode(t *testing.T) {
 
 // TestLinkPasscodeCrowd: who tries many at once gets no more tries.
 func TestLinkPasscodeCrowd(t *testing.T) {
-	old := linkRate
-	linkRate = Rate{-1, 0}
-	t.Cleanup(func() { linkRate = old })
-	w := newWorld(t, takesLinks(nil))
+	w := newWorld(t, takesCrowds)
 	l := w.link(withPasscode("right", 5))
 	w.keep(l)
 	var mu sync.Mutex
@@ -325,6 +367,148 @@ func TestLinkPasscodeCrowd(t *testing.T) {
 	all.Wait()
 	if got[http.StatusUnauthorized] < 1 || got[http.StatusUnauthorized] > 5 || got[http.StatusOK] > 0 || got[http.StatusUnauthorized]+got[http.StatusNotFound]+got[http.StatusServiceUnavailable] != 40 {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestLinkWords: those of somebody who did not know the passcode do not come onto the ledger
+// with an opening of somebody who did.
+func TestLinkWords(t *testing.T) {
+	var notes []LinkNote
+	w := newWorld(t, takesLinks(&notes))
+	l := w.link(withPasscode("right", 5))
+	w.keep(l)
+	try := func(by, passcode string, status int) {
+		t.Helper()
+		if r := w.post(l.path(), []byte(`{"recipient":"`+by+`","passcode":"`+passcode+`"}`), "Content-Type", "application/json"); r.status != status {
+			t.Errorf("%s: %d %s", by, r.status, r.body)
+		}
+	}
+	try("Mallory", "guess", http.StatusUnauthorized)
+	if len(notes) != 0 || w.accesses() != 0 {
+		t.Errorf("for a wrong passcode: %+v", notes)
+	}
+	try("Dr A", "right", http.StatusOK)
+	try("Mallory", "guess", http.StatusUnauthorized)
+	w.restart(takesLinks(&notes))
+	try("Dr B", "right", http.StatusOK)
+	if len(notes) != 1 || notes[0].By != "Dr A" || w.accesses() != 1 {
+		t.Errorf("%d accesses, %+v", w.accesses(), notes)
+	}
+	w.clock.pass(time.Hour)
+	try("Dr C", "right", http.StatusOK)
+	if len(notes) != 2 || notes[1].By != "Dr C" || w.accesses() != 2 {
+		t.Errorf("%d accesses, %+v", w.accesses(), notes)
+	}
+	w.says("all of them", l, ledgerclient.LinkExhausted, 0, 3,
+		"wrong-passcode Mallory ", "opened Dr A ", "wrong-passcode Mallory ", "opened Dr B ", "opened Dr C ")
+}
+
+// TestLinkRoom: where there is no room for what was opened, or on the disk, nothing is given
+// and no place is used.
+func TestLinkRoom(t *testing.T) {
+	w := newWorld(t, takesLinks(nil))
+	l := w.link(withPasscode("x", 5))
+	w.keep(l)
+	w.server.links.bytes = linkRoom // others' files wait
+	r := w.manifest(l, `,"passcode":"x","embeddedLengthMax":100`)
+	w.refused("no room to wait in", r, node.KindBusy)
+	w.says("no room to wait in", l, ledgerclient.LinkActive, 3, 5)
+	w.server.links.bytes = 0
+	w.ok(w.manifest(l, `,"passcode":"x","embeddedLengthMax":100`))
+
+	free := w.server.disk.free
+	w.server.disk.free = func(string) (free, all space, ok bool) { return space{1 << 20, 1 << 20}, space{1 << 40, 1 << 20}, true }
+	w.refused("a full disk", w.manifest(l, `,"passcode":"x"`), node.KindFull)
+	w.server.disk.free = free
+	w.says("a full disk", l, ledgerclient.LinkActive, 2, 5, "opened Dr A ")
+}
+
+// TestLinkRates: how often one address asks for links, those too that there are not, and how
+// often one link is asked for.
+func TestLinkRates(t *testing.T) {
+	w := newWorld(t, func(o *Options) {
+		takesLinks(nil)(o)
+		o.Limits.Links, o.Limits.Link = Rate{0.001, 5}, Rate{0.001, 3}
+		o.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	})
+	l := w.link(func(d *ledgerclient.LinkDeposit) { d.Openings = 10 })
+	w.keep(l)
+	tooMany := func(what string, r reply) {
+		t.Helper()
+		if w.refused(what, r, node.KindTooMany); r.header.Get("Access-Control-Allow-Origin") != "*" || r.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %v", what, r.header)
+		}
+	}
+	w.asks = "198.51.100.1"
+	for range 5 {
+		w.shut("a guess", w.get(node.PathLink+crypto.NewEntropy().Root().Seed(w.ledger, crypto.NewNonce()).LinkID().Encode()+"?recipient=x"))
+	}
+	tooMany("another guess", w.visit(l, "Dr A", ""))
+	w.ok(w.get(node.PathCheckpoint)) // all else it may
+	for i := range 3 {
+		w.asks = fmt.Sprintf("198.51.100.%d", i+2)
+		w.opens("one of each address", l, w.visit(l, "Dr A", ""))
+	}
+	w.asks = "198.51.100.9"
+	tooMany("the link", w.visit(l, "Dr A", ""))
+	other := w.link(nil)
+	w.keep(other)
+	w.opens("another link", other, w.visit(other, "Dr A", ""))
+}
+
+// TestLinkReplay: nothing that was sent before brings a place back, or the link.
+func TestLinkReplay(t *testing.T) {
+	w := newWorld(t, takesLinks(nil))
+	l, locked, revoked := w.link(nil), w.link(withPasscode("right", 1)), w.link(nil)
+	for _, l := range []*linked{l, locked, revoked} {
+		w.keep(l)
+	}
+	for range 3 {
+		w.opens("the same once more", l, w.visit(l, "Dr A", ""))
+	}
+	w.shut("the same too often", w.visit(l, "Dr A", ""))
+	w.manifest(locked, `,"passcode":"wrong"`)
+	w.order(w.revocation(revoked.given))
+	for range 2 {
+		for _, l := range []*linked{l, locked} {
+			w.ok(w.post(node.PathLinks, ledgerclient.Marshal(&l.deposit)))
+		}
+		w.refused("a deposit of what was revoked", w.post(node.PathLinks, ledgerclient.Marshal(&revoked.deposit)), node.KindKeeper)
+		w.shut("after its deposit once more", w.visit(l, "Dr A", ""))
+		w.shut("after its deposit once more, with a passcode", w.manifest(locked, `,"passcode":"right"`))
+		w.shut("revoked", w.visit(revoked, "Dr A", ""))
+		w.server.sweepLinks(ctx)
+	}
+	if w.onDisk(locked.deposit.File) || w.onDisk(revoked.deposit.File) {
+		t.Error("a deposit brought back what was erased")
+	}
+}
+
+// TestLinkOrigins: pages of others may ask what is behind /s/, and nothing else.
+func TestLinkOrigins(t *testing.T) {
+	w := newWorld(t, takesLinks(nil))
+	asked := 0
+	for path := range w.server.routes {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions, http.MethodDelete} {
+			r := w.ask(method, path, nil, "Origin", "https://viewer.example", "Access-Control-Request-Method", "POST")
+			for name := range r.header {
+				if may := strings.HasPrefix(name, "Access-Control-"); may && path != node.PathLink {
+					t.Errorf("%s %s: %s", method, path, name)
+				}
+			}
+			if path == node.PathLink && r.header.Get("Access-Control-Allow-Origin") != "*" {
+				t.Errorf("%s %s: %v", method, path, r.header)
+			}
+			asked++
+		}
+	}
+	if asked < 80 {
+		t.Errorf("%d were asked", asked)
+	}
+	for _, path := range []string{"/s", "/", "/view/", "/sx", "//s/x"} {
+		if r := w.get(path); r.status != http.StatusNotFound || r.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: %d %v", path, r.status, r.header)
+		}
 	}
 }
 
@@ -576,6 +760,12 @@ func TestLinkAtRest(t *testing.T) {
 	w.manifest(l, `,"passcode":"another"`)
 	w.get(l.path() + "?recipient=somebody")
 	w.get(node.PathLink + l.id.Encode()[:42] + "?recipient=somebody")
+	kept := filepath.Join(w.dir, "keeper", "links")
+	w.must(os.Rename(kept, kept+".away"))
+	w.must(os.WriteFile(kept, nil, 0o600)) // nothing more can be taken down
+	w.refused("no place can be taken", w.manifest(l, `,"passcode":"a passcode","reason":"why it is opened"`), node.KindFailed)
+	w.must(os.Remove(kept))
+	w.must(os.Rename(kept+".away", kept))
 	id := l.id.Encode()
 	raw, err := base64.RawURLEncoding.DecodeString(id)
 	w.must(err)
@@ -598,8 +788,62 @@ func TestLinkAtRest(t *testing.T) {
 			t.Errorf("%q is in the log or in the metrics", secret)
 		}
 	}
-	if !strings.Contains(logged.String(), "route=link") {
-		t.Error("nothing was logged")
+	for _, wrote := range []string{"route=link ", "level=ERROR"} {
+		if !strings.Contains(logged.String(), wrote) {
+			t.Errorf("%s was not logged", wrote)
+		}
+	}
+}
+
+// TestLinkDisk: whoever has the node's disk, its keeper's shares among what is there, gets a
+// file out of it that is still locked. No 32 bytes on the disk are the link's key, or its id.
+func TestLinkDisk(t *testing.T) {
+	w := newWorld(t, takesLinks(nil))
+	l := w.link(withPasscode("a passcode", 5))
+	w.fill(l, []byte(`{"resourceType":"Basic"}`))
+	w.keep(l)
+	w.ok(w.manifest(l, `,"passcode":"a passcode"`))
+	jwe, err := l.lock.OpenLinkFile(w.ledger, crypto.Hash(l.given.id), l.deposit.File)
+	if err != nil || string(jwe) != l.jwe {
+		t.Fatal("the lock's key does not open what the node keeps", err)
+	}
+	parts := strings.Split(l.jwe, ".")
+	raw := func(s string) []byte {
+		b, err := base64.RawURLEncoding.DecodeString(s)
+		w.must(err)
+		return b
+	}
+	iv, sealed := raw(parts[2]), append(raw(parts[3]), raw(parts[4])...)
+	opens := func(key [32]byte) bool {
+		text := base64.RawURLEncoding.EncodeToString(key[:])
+		k, err := crypto.ParseLinkKey(text)
+		w.must(err)
+		id, err := crypto.ParseLinkID(text)
+		w.must(err)
+		_, err = k.Cipher().Open(nil, iv, sealed, []byte(parts[0]))
+		return err == nil || id.Name(w.ledger) == l.deposit.Name
+	}
+	if !opens([32]byte(raw(l.secret.Encode()))) || !opens([32]byte(raw(l.id.Encode()))) {
+		t.Fatal("what opens the link does not")
+	}
+	tried := map[[32]byte]bool{}
+	w.must(filepath.WalkDir(w.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for at := 0; at+32 <= len(b); at += lane.Pick(1, 1, 8) {
+			if key := [32]byte(b[at:]); !tried[key] {
+				tried[key] = true
+				if opens(key) {
+					t.Fatalf("%s has what opens the link", path)
+				}
+			}
+		}
+		return err
+	}))
+	if len(tried) < 500 {
+		t.Errorf("%d were tried", len(tried))
 	}
 }
 

@@ -114,6 +114,10 @@ type Limits struct {
 	// Checks are signatures that are checked for one token or address; 1,000 a second,
 	// 200,000 at once. Revocations have as much for themselves.
 	Checks Rate `json:"check_rate,omitzero"`
+	// Links are links that are asked for from one address, those too that there are not; 5 a
+	// second, 300 at once. Link is one link, whoever asks for it; 1 a second, 30 at once.
+	Links Rate `json:"links_rate,omitzero"`
+	Link  Rate `json:"link_rate,omitzero"`
 }
 
 // Rate is how much anybody may use, as a bucket that fills steadily.
@@ -153,6 +157,8 @@ func (l Limits) withDefaults() Limits {
 	rate(&l.Order, Rate{100, 20_000})
 	rate(&l.Bytes, Rate{1 << 20, 64 << 30})
 	rate(&l.Checks, Rate{1000, 200_000})
+	rate(&l.Links, Rate{5, 300})
+	rate(&l.Link, Rate{1, 30})
 	return l
 }
 
