@@ -3,6 +3,9 @@
 //
 //   open LINK RECIPIENT [PASSCODE]   prints the FHIR resources that a link holds; a server's
 //                                    certificate is trusted that NODE_EXTRA_CA_CERTS names
+//   visit SITE AT OPENINGS           opens links, one after the other, and asks AT for what is at
+//               SITE; OPENINGS is [{link, recipient, passcode, embeddedLengthMax}]. Prints of each
+//               {resources, embedded: which files of the manifest were} or {error: its code}
 //   make BASE   prints {"direct": {link, file}, "manifest": {link, files, manifest}}: two links
 //               below that URL that hold a FHIR resource, the latter twice, once compressed
 //               and embedded, once at a location that files has by its path
@@ -15,6 +18,20 @@ if (what === "open") {
   const [shlinkURI, recipient, passcode] = args;
   const { fhirResources } = await new SHLViewer({ shlinkURI }).resolveSHL({ recipient, passcode });
   console.log(JSON.stringify(fhirResources));
+  process.exit(0);
+}
+if (what === "visit") {
+  const [site, at, openings] = args, said = [];
+  const ask = (url, how) => fetch(String(url).replace(site, at), how);
+  for (const { link, ...how } of JSON.parse(openings)) {
+    try {
+      const { fhirResources, manifest } = await new SHLViewer({ shlinkURI: link, fetch: ask }).resolveSHL(how);
+      said.push({ resources: fhirResources, embedded: manifest?.files.map((f) => "embedded" in f) });
+    } catch (e) {
+      said.push({ error: e.code ?? String(e) });
+    }
+  }
+  console.log(JSON.stringify(said));
   process.exit(0);
 }
 
