@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/carekey/carekey/crypto/lane"
 )
@@ -177,6 +178,90 @@ func TestScriptSaysTheSameOfOdd(t *testing.T) {
 		t.Fatal("nothing was disturbed")
 	}
 	sameAsScript(t, out)
+}
+
+// TestScriptSaysTheSameOfRaw: also of what is hardly JSON, and of names that mean something
+// in a script.
+func TestScriptSaysTheSameOfRaw(t *testing.T) {
+	one := `{"resourceType":"AllergyIntolerance","id":"a","code":{"text":"Nuts"}}`
+	in := func(entry string) string {
+		return `{"resourceType":"Bundle","type":"collection","entry":[` + entry + `]}`
+	}
+	whole := in(`{"fullUrl":"urn:uuid:1","resource":` + one + `}`)
+	deep := func(n int) string {
+		return `{"resourceType":"Basic","extension":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}`
+	}
+	raw := []string{
+		"\ufeff" + one, "\ufeff\ufeff" + one, one + "\n", one + "x", one + one, one + "\u00a0", " \t\r\n" + one, "\v" + one,
+		`{"resourceType":"Bundle"}`, in(""), in("null"), in("1"), in("{}"), in(`{"resource":null}`), in(`{"resource":[]}`), in(`{"resource":{"resourceType":1}}`), in(`{"resource":{"resourceType":"` + strings.Repeat("A", 65) + `"}}`),
+		`{"resourceType":"Bundle","entry":{"resource":` + one + `}}`, in(whole), in(`{"resource":` + whole + `}`),
+		strings.Replace(one, `"id"`, `"resourceType"`, 1), strings.Replace(one, `"id"`, `"RESOURCETYPE"`, 1), strings.Replace(one, `"id"`, `"\u0069d"`, 1), strings.Replace(one, `"id"`, `"\u017Fd"`, 1), strings.Replace(one, `"id"`, `"\u00efd"`, 1), strings.Replace(one, `"id"`, `""`, 1),
+		strings.Replace(one, "Nuts", `N\u0000uts`, 1), strings.Replace(one, "Nuts", "N\x01uts", 1), strings.Replace(one, "Nuts", `\ud800`, 1), strings.Replace(one, "Nuts", `\ud83e\udd5c`, 1), strings.Replace(one, "Nuts", `\udd5c\ud83e`, 1), strings.Replace(one, "Nuts", `N\uts`, 1), strings.Replace(one, "Nuts", `\x`, 1),
+		strings.Replace(one, "Nuts", "\u202eNuts\u2028\u0085", 1), strings.Replace(one, "Nuts", "<img src=x onerror=alert(1)>&amp;", 1), strings.Replace(one, "Nuts", strings.Repeat("n", 100_000), 1),
+		deep(62), deep(63), deep(64), deep(65),
+		strings.Replace(one, `"a"`, "01", 1), strings.Replace(one, `"a"`, "1.", 1), strings.Replace(one, `"a"`, "-", 1), strings.Replace(one, `"a"`, "1e5", 1), strings.Replace(one, `"a"`, "+1", 1), strings.Replace(one, `"a"`, "tru", 1), strings.Replace(one, `"a"`, "nullx", 1), strings.Replace(one, `"a"`, "[1,]", 1), strings.Replace(one, `"a"`, "[,1]", 1), strings.Replace(one, `,"code"`, `,,"code"`, 1), strings.Replace(one, `}}`, `},}`, 1),
+		`{"resourceType":"AllergyIntolerance","code":{"text":"x","coding":[{"system":"__proto__","code":"constructor"}]},"__proto__":{"status":"entered-in-error"},"constructor":"toString"}`,
+		in(`{"fullUrl":"__proto__","resource":{"resourceType":"Patient","id":"__proto__","name":[{"text":"constructor"}]}},{"resource":{"resourceType":"Condition","subject":{"reference":"__proto__"},"code":{"text":"hasOwnProperty"}}}`),
+		in(`{"resource":{"resourceType":"constructor"}},{"resource":{"resourceType":"toString","subject":{"reference":"Patient/x"}}}`),
+		"{", `"x"`, "{}", `{"resourceType":"Patient"`,
+	}
+	var members []string
+	for i := range 257 {
+		members = append(members, fmt.Sprintf(`"m%d":0`, i))
+	}
+	raw = append(raw, `{"resourceType":"Basic",`+strings.Join(members[:255], ",")+"}", `{"resourceType":"Basic",`+strings.Join(members, ",")+"}")
+	var files [][]byte
+	for _, s := range raw {
+		files = append(files, []byte(s))
+	}
+	// And of any file with some of its bytes changed.
+	rng := rand.New(rand.NewPCG(14, 3))
+	marks := []byte(`{}[]",:\ 0e.-nt`)
+	for _, f := range allFixtures(t, "../../testdata/fhir") {
+		if len(f) > 16<<10 {
+			continue
+		}
+		for range lane.Pick(60, 12, 3) {
+			b := bytes.Clone(f)
+			for range 1 + rng.IntN(3) {
+				at := rng.IntN(len(b))
+				switch mark := marks[rng.IntN(len(marks))]; rng.IntN(3) {
+				case 0:
+					b[at] = mark
+				case 1:
+					b = slices.Insert(b, at, mark)
+				case 2:
+					b = slices.Delete(b, at, min(at+1+rng.IntN(4), len(b)))
+				}
+			}
+			if utf8.Valid(b) {
+				files = append(files, b)
+			}
+		}
+	}
+	sameAsScript(t, files)
+}
+
+// TestScriptSaysTheSameOfLarge: both read no file, no entry and no number of parts that is too
+// large, by bytes.
+func TestScriptSaysTheSameOfLarge(t *testing.T) {
+	lane.OneGoroutine(t)
+	entry := func(note string) string {
+		return `{"resource":{"resourceType":"Condition","code":{"text":"x"},"note":[{"text":"` + note + `"}]}}`
+	}
+	in := func(entries ...string) []byte {
+		return []byte(`{"resourceType":"Bundle","type":"collection","entry":[` + strings.Join(entries, ",") + `]}`)
+	}
+	wide := func(bytes int) string { return strings.Repeat("€", bytes/3) }
+	files := [][]byte{
+		in(entry(wide(MaxEntry))), in(entry(wide(MaxSplit/2)), entry(wide(MaxSplit/2))),
+		in(slices.Repeat([]string{`{"resource":{"resourceType":"Basic"}}`}, MaxParts+1)...),
+		in(slices.Repeat([]string{`{"resource":{"resourceType":"Basic","text":1}}`}, MaxParts/2+1)...),
+	}
+	if lane.Pick(true, false, false) { // and what is just not too large
+		files = append(files, in(entry(wide(MaxEntry-1000))), in(slices.Repeat([]string{`{"resource":{"resourceType":"Basic","text":1}}`}, MaxParts/2)...))
+	}
+	sameAsScript(t, files)
 }
 
 // disturb changes something in a tree: it leaves out, doubles, or puts something else there.

@@ -7,10 +7,13 @@ const health = (() => {
 
 class Num { constructor(text) { this.text = text; } }
 
-const maxDepth = 64, maxMembers = 256, maxFile = 32 << 20;
+const maxDepth = 64, maxMembers = 256, maxFile = 32 << 20, maxEntry = 16 << 20, maxParts = 65000;
 
+// parse returns the value, how many arrays and objects are in each other at most, and where
+// the whole and the entries of a Bundle stand.
 function parse(text) {
-  let at = 0, depth = 0;
+  let at = 0, depth = 0, deepest = 0;
+  const places = new Map();
   const fail = (why) => { throw new Error(why); };
   const space = () => { while (at < text.length && " \n\r\t".includes(text[at])) at++; };
   const string = () => {
@@ -27,14 +30,15 @@ function parse(text) {
     return s;
   };
   const enter = () => {
-    if (++depth > maxDepth) fail("too many arrays and objects are in each other");
+    deepest = Math.max(deepest, ++depth);
+    if (depth > maxDepth) fail("too many arrays and objects are in each other");
     at++;
     space();
   };
   const value = () => {
     const c = text[at];
     if (c === "{") {
-      const out = Object.create(null), names = new Set();
+      const out = Object.create(null), names = new Set(), from = at;
       enter();
       while (text[at] !== "}") {
         if (names.size > 0) {
@@ -57,6 +61,7 @@ function parse(text) {
         space();
       }
       at++;
+      if (depth === 1 || depth === 3) places.set(out, [from, at]);
       depth--;
       return out;
     }
@@ -91,7 +96,7 @@ function parse(text) {
   const v = value();
   space();
   if (at < text.length) fail("more follows where it should end");
-  return v;
+  return { whole: v, deepest, places };
 }
 
 function wellFormed(s) { return !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(s); }
@@ -359,8 +364,11 @@ function interpretation(c) {
 // The file: its entries, and what references in it name.
 
 class File {
-  constructor(whole) {
+  constructor(text) {
+    const { whole, deepest, places } = parse(text);
+    if (!isObject(whole)) throw new Error("it is no object");
     this.all = [];
+    this.parts = 0;
     this.byURL = new Map();
     this.byName = new Map();
     this.said = [];
@@ -373,7 +381,12 @@ class File {
     const bundle = str(whole, "resourceType") === "Bundle";
     const entries = bundle ? whole.entry : [{ resource: whole }];
     if (!Array.isArray(entries) || entries.length === 0) throw new Error("a Bundle without an entry");
-    entries.forEach((e, i) => this.entry(e, i + 1));
+    if (!bundle && deepest > maxDepth - 3) throw new Error("too many arrays and objects are in each other"); // so that it can stand in a Bundle
+    entries.forEach((e, i) => {
+      const [from, to] = places.get(bundle ? e : whole) || [0, 0];
+      if (to - from > maxEntry / 3 && byteLength(text.slice(from, to)) > maxEntry) throw new Error("entry " + (i + 1) + ": it is larger than 16 MiB");
+      this.entry(e, i + 1);
+    });
     for (const same of this.byName.values()) {
       for (const a of same) {
         const at = pointOf(str(obj(a.tree, "meta"), "lastUpdated"));
@@ -394,6 +407,8 @@ class File {
     if (!isObject(e) || !isObject(e.resource)) throw new Error("entry " + n + ": it has no resource");
     const tree = e.resource, type = tree.resourceType;
     if (typeof type !== "string" || !/^[A-Za-z0-9]{1,64}$/.test(type)) throw new Error("entry " + n + ": a resource has no resourceType");
+    this.parts += tree.text === undefined ? 1 : 2;
+    if (this.parts > maxParts) throw new Error("it has more than 65000 parts");
     delete tree.text; // its own narrative is never read
     const outer = Object.assign(Object.create(null), e);
     delete outer.resource;
@@ -1468,10 +1483,8 @@ function view(text, today, sum) {
   const out = [], line = (kind, name, text, trend = []) => out.push({ kind, name, text, trend }), note = (text) => line("note", "", text);
   let file = null, why = "";
   try {
-    if (text.length > maxFile) throw new Error("it is larger than 32 MiB");
-    const whole = parse(text.replace(/^\ufeff/, ""));
-    if (!isObject(whole)) throw new Error("it is no object");
-    file = new File(whole);
+    if (byteLength(text) > maxFile) throw new Error("it is larger than 32 MiB");
+    file = new File(text.replace(/^\ufeff/, ""));
   } catch (e) { why = e.message; }
   note(noAdvice);
   if (!file) {
