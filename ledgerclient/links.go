@@ -25,13 +25,23 @@ const (
 // Links is the place where links are kept: one node. It opens each for anybody who has it,
 // as often as its deposit says.
 type Links interface {
-	// LinkTerms says what links may be like; *NotFoundError if the place takes none.
+	// LinkTerms says what links may be like; ErrNoLinks if the place takes none.
 	LinkTerms(ctx context.Context) (LinkTerms, error)
 	// DepositLink keeps a link durably; the same again yields a receipt again.
 	DepositLink(ctx context.Context, d LinkDeposit) (LinkReceipt, error)
 	// InquireLink says what became of one. The inquiry is signed with [Inquiry.SignLink].
 	InquireLink(ctx context.Context, q Inquiry) (LinkAnswer, error)
 }
+
+// LinkPages is a place that shows its page, too: whether that is another one can be seen.
+type LinkPages interface {
+	// LinkPage returns the SHA-256 of the page that opens links in a browser, as it is served
+	// now; ErrNoLinks if the place takes none.
+	LinkPage(ctx context.Context) (crypto.Hash, error)
+}
+
+// KnownPage is the SHA-256 of that page at nodes of this version, in hexadecimal digits.
+const KnownPage = "0bc0646c2aebb3d4b9d25406da50ea76e27c5ae9b21aef423aaafa005342d06f"
 
 // LinkTerms are what a place says of the links that it takes.
 type LinkTerms struct {

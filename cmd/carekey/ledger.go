@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,7 +32,9 @@ place under the rules, the signed head, the store and the keeper's files. The fi
 thing that is wrong is named, and the exit code is 6. With a wallet, its own memory
 of the ledger is checked too. Of a ledger at a node it is every entry, the state that
 follows from them, and the signed head: what its store and its keeper give is checked
-whenever it is used.
+whenever it is used. Where the node takes links, the page that opens them in a browser is
+asked for as anybody would, and its hash compared with that of this version's: it is what
+was served just now, and whoever serves it can serve another one to somebody else.
 
 A wallet marks what it found in order, in its own folder and sealed. The next time all
 entries are hashed again; if they are the same bytes, their signatures and the rules are
@@ -68,7 +71,29 @@ type ledgerJSON struct {
 
 	Witnesses  *wallet.Witnessed `json:"witnesses,omitempty"`  // info: if any is wanted
 	Signatures uint64            `json:"signatures,omitempty"` // verify: of entries, that were checked this time
+	Page       *pageJSON         `json:"page,omitempty"`       // verify: that opens links in a browser; none if no links are taken
 	checkedJSON
+}
+
+// pageJSON is the page that opens links in a browser, as it was served to this wallet.
+type pageJSON struct {
+	SHA256 crypto.Hash `json:"sha256"`
+	Known  bool        `json:"known"` // it is that of this version
+}
+
+// linkPage asks for the page that opens links; nil if no links are taken.
+func linkPage(ctx context.Context, links ledgerclient.Links) (*pageJSON, error) {
+	pages, ok := links.(ledgerclient.LinkPages)
+	if !ok {
+		return nil, nil
+	}
+	h, err := pages.LinkPage(ctx)
+	if errors.Is(err, ledgerclient.ErrNoLinks) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return &pageJSON{h, h.String() == ledgerclient.KnownPage}, nil
 }
 
 // nodeJSON is one of a ledger's nodes, and what it put under the head.
@@ -253,6 +278,9 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 			return err
 		}
 		j.Size, j.Root, j.Signatures, j.checkedJSON = v.Size, v.Root, v.Signatures, v.checkedJSON
+		if j.Page, err = linkPage(ctx, l.Services.Links); err != nil {
+			return err
+		}
 	}
 	rows := cli.Rows{
 		{"ledger", j.ID.String()},
@@ -271,6 +299,13 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		rows.Add("keepers", fmt.Sprintf("any %d of %d give the key to an opening%s:\n%s", j.Release, len(j.Keepers), j.unwise(), keeperNames(keepers)))
 	}
 	rows.Add("state", j.state(away != nil, verify, w != nil))
+	if p := j.Page; p != nil {
+		is := "the one that this version of carekey has"
+		if !p.Known {
+			is = "NOT the one that this version of carekey has: the node is of another version, or its page was changed"
+		}
+		rows.Add("page of links", fmt.Sprintf("%s\n(SHA-256 as it was served just now: %s)", p.SHA256, is))
+	}
 	if s := j.Witnesses; s != nil {
 		rows.Add("witnesses", witnessWords(*s))
 	}

@@ -2,16 +2,24 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 )
 
 // links are those that the node keeps. What it signs is for the caller to verify.
 type links struct{ n *Node }
 
-var _ ledgerclient.Links = links{}
+var (
+	_ ledgerclient.Links     = links{}
+	_ ledgerclient.LinkPages = links{}
+)
+
+// maxLinkPage is more bytes than the page that opens links.
+const maxLinkPage = 1 << 20
 
 // maxLinkTerms is more bytes than what a node says of the links that it takes.
 const maxLinkTerms = 4096
@@ -38,6 +46,15 @@ func (l links) LinkTerms(ctx context.Context) (t ledgerclient.LinkTerms, err err
 		return ledgerclient.LinkTerms{}, malformed("what a node says of links", err)
 	}
 	return t, nil
+}
+
+// LinkPage is the hash of the page that opens links, as anybody gets it.
+func (l links) LinkPage(ctx context.Context) (h crypto.Hash, err error) {
+	raw, err := l.ask(ctx, question{path: PathView, reads: true, limit: maxLinkPage})
+	if err != nil {
+		return h, err
+	}
+	return sha256.Sum256(raw), nil
 }
 
 // DepositLink keeps a link.

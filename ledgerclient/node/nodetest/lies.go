@@ -45,6 +45,8 @@ var lies = map[string]lie{
 	}),
 	// One bit of a hash in a tile is another one.
 	"wrong-tile": changed(node.PathTile+"0/", func(n *Node, b []byte) []byte { return flip(b, 40) }),
+	// The page that opens links is another one.
+	"changed-view": changed(node.PathView, func(_ *Node, b []byte) []byte { return append(b, ' ') }),
 	// The head from before, signed anew with a time of now: what an operator can do
 	// who lost the newest entries, or wants to.
 	"rollback": head(func(n *Node, _ []byte) []byte { return n.before() }),

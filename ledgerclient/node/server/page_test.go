@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
@@ -41,6 +42,9 @@ func TestViewPagePolicy(t *testing.T) {
 	}
 	if ViewPageHash() != crypto.Hash(sha256.Sum256(viewPage)) {
 		t.Fatal("the hash is another page's")
+	}
+	if got := ViewPageHash().String(); got != ledgerclient.KnownPage {
+		t.Errorf("wallets know the page %s, and it is %s", ledgerclient.KnownPage, got)
 	}
 }
 
