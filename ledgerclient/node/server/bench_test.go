@@ -139,6 +139,49 @@ func BenchmarkBudgetUploads(b *testing.B) {
 	}
 }
 
+// BenchmarkBudgetLinks has links opened by a crowd, each once, and, in turns, entries submitted,
+// one in a request; all is durable when it is answered. ratio is how many of the first there are
+// in a second for each of the second.
+func BenchmarkBudgetLinks(b *testing.B) {
+	const people, each = 32, 8
+	none := Rate{-1, 0}
+	w := newWorld(b, func(o *Options) {
+		takesCrowds(o)
+		o.Limits.Rate, o.Limits.Order, o.Limits.Bytes, o.Limits.Checks = none, none, none, none
+	})
+	w.http.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = people
+	crowd := func(do func(i int)) time.Duration {
+		runtime.GC()
+		start := time.Now()
+		var wg sync.WaitGroup
+		for p := range people {
+			wg.Go(func() {
+				for i := range each {
+					do(p*each + i)
+				}
+			})
+		}
+		wg.Wait()
+		return time.Since(start)
+	}
+	var opened, submitted time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		links := make([]*linked, people*each)
+		for i := range links {
+			links[i] = w.link(nil)
+			w.keep(links[i])
+		}
+		entries := w.records(len(links))
+		b.StartTimer()
+		submitted += crowd(func(i int) { w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(entries[i:i+1]))) })
+		opened += crowd(func(i int) { w.opens("one", links[i], w.visit(links[i], "Dr A", "a fall")) })
+	}
+	b.ReportMetric(submitted.Seconds()/opened.Seconds(), "ratio")
+	b.ReportMetric(float64(b.N*people*each)/opened.Seconds(), "openings/s")
+	b.ReportMetric(0, "ns/op")
+}
+
 // BenchmarkFollow reads a log of 100,000 entries by entry bundles, as a wallet
 // does that sees it for the first time.
 func BenchmarkFollow(b *testing.B) {
