@@ -139,7 +139,10 @@ func allFixtures(t *testing.T, dirs ...string) (out [][]byte) {
 func TestScriptSaysTheSame(t *testing.T) {
 	none := `{"coding":[{"system":"http://snomed.info/sct","code":"716186003","display":"No known allergy"}]}`
 	nuts := `{"coding":[{"system":"urn:city","code":"1","display":"Nuts"}]}`
+	anns := `{"fullUrl":"http://%s.example/Patient/a","resource":{"resourceType":"Patient","id":"a","name":[{"text":"Ann"}]}},`
 	sameAsScript(t, append(allFixtures(t, "../../testdata/fhir"),
+		[]byte(`{"resourceType":"Bundle","type":"collection","entry":[`+fmt.Sprintf(anns, "one")+fmt.Sprintf(anns, "other")+
+			`{"resource":{"resourceType":"Condition","subject":{"reference":"Patient/a"},"code":{"text":"x"}}},{"resource":{"resourceType":"Condition","subject":{"reference":"Patient/a/_history/2"},"code":{"text":"y"}}}]}`),
 		[]byte(`{"resourceType":"AllergyIntolerance","code":[`+none+`,`+nuts+`]}`),
 		[]byte(`{"resourceType":"AllergyIntolerance","code":[`+none+`]}`)))
 }

@@ -463,7 +463,7 @@ class File {
   // Persons. Nobody is guessed where there are several.
 
   addWho(key) {
-    const who = { ids: [], names: [], born: [], gender: [], urls: [], known: false, only: null, other: false, nobody: false, entries: 0, seq: this.whos.length, may: [], called: [] };
+    const who = { ids: [], names: [], born: [], gender: [], urls: [], local: "", known: false, only: null, other: false, nobody: false, entries: 0, seq: this.whos.length, may: [], called: [] };
     this.ofKey.set(key, who);
     this.whos.push(who);
     return who;
@@ -482,6 +482,7 @@ class File {
     if (str(t, "birthDate") !== "") who.born = [str(t, "birthDate")]; // one that is no date is as good to tell two apart
     if (str(t, "gender") !== "") who.gender = [str(t, "gender")];
     if (r.url !== "") who.urls = [r.url];
+    if (!r.within && str(t, "id") !== "") who.local = "Patient/" + str(t, "id");
     return who;
   }
 
@@ -501,6 +502,7 @@ class File {
     else if (reference !== "") who.names = [reference];
     else who.nobody = true;
     if (reference !== "") who.urls = [reference];
+    if (reference.startsWith("Patient/") && byteLength(reference) <= 200) who.local = reference.split("/_history/")[0];
     return who;
   }
 
@@ -1174,9 +1176,28 @@ function joinPersons(file) {
   groups.forEach((a, i) => {
     groups.slice(0, i).forEach((b, j) => { const why = mayBeOne(a, b); if (why !== "") perhaps.push({ persons: [j + 1, i + 1], why }); });
   });
+  perhaps.push(...calledAlike(groups));
   perhaps.sort((a, b) => compareLists(a.persons, b.persons, (x, y) => x - y) || cmp(a.why, b.why));
   perhaps = perhaps.filter((x, i) => i === 0 || x.why !== perhaps[i - 1].why || String(x.persons) !== String(perhaps[i - 1].persons));
   return { groups, perhaps };
+}
+
+// calledAlike are those who are called the same, Patient/id, of whom one at least is only named.
+function calledAlike(groups) {
+  const called = new Map(), out = [];
+  groups.forEach((g, i) => {
+    for (const w of g.whos) {
+      if (w.local === "") continue;
+      const c = called.get(w.local) || { persons: new Set(), unknown: false };
+      c.persons.add(i + 1);
+      c.unknown = c.unknown || !w.known;
+      called.set(w.local, c);
+    }
+  });
+  for (const [local, c] of called) {
+    if (c.unknown && c.persons.size > 1) out.push({ persons: [...c.persons], why: "Their sources say " + local + ", which is one person if they come from one server" });
+  }
+  return out;
 }
 
 function compareLists(a, b, by) {
