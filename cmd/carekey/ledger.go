@@ -247,8 +247,10 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		if err != nil {
 			return err
 		}
-		if hour, err = lastHour(ctx, l.Services); err != nil {
-			return err
+		if w == nil { // the wallet has read all of it
+			if hour, err = lastHour(ctx, l.Services); err != nil {
+				return err
+			}
 		}
 		config := c.Config()
 		j.ID, j.Name, j.Size, j.Root = c.ID(), config.Name, head.Size, head.Root

@@ -229,7 +229,7 @@ func (a *overview) text() error {
 		a.say("%s ended by this computer's clock alone: no entry of the ledger is that late yet.", plural(a.ByClock, "consent", "consents"))
 	}
 	if slices.Contains(a.Missing, "keeper") {
-		a.say("\n%s gave no answer: attempts refused there are not known.", silentText(a.Silent))
+		a.say("\n%s gave no answer that counts: attempts refused there are not known.", silentText(a.Silent))
 	}
 	if len(a.Accesses) > 0 {
 		a.print("\nSince you last looked:")
