@@ -89,6 +89,16 @@ type term struct {
 	handover Head
 }
 
+// ReadConfigs checks a ledger's configurations as Client.Documents has them, the genesis
+// document first, and returns them. The errors are *TamperedError and [ErrThreshold].
+func ReadConfigs(shown [][]byte) (all []*contract.Config, err error) {
+	terms, err := readTerms(shown)
+	for i := range terms {
+		all = append(all, &terms[i].Config)
+	}
+	return all, err
+}
+
 // readTerms checks a ledger's configurations as they are shown: the genesis document,
 // and the successions of those that followed, oldest first. The list needs no other word
 // than the ledger's id. The errors are *TamperedError, and [ErrThreshold] for a

@@ -99,6 +99,10 @@ func (lg Log) Verify(ctx context.Context, known Checked, progress func(done, tot
 // see [view.Genesis].
 func Genesis(dir string, id crypto.LedgerID) ([]byte, error) { return view.Genesis(dir, id) }
 
+// Documents returns the configuration documents that were kept of a ledger that the wallet in
+// dir is on, the genesis first: see ledgerclient.Client.Documents.
+func Documents(dir string, id crypto.LedgerID) ([][]byte, error) { return view.Documents(dir, id) }
+
 // Sites returns where the institutions of a ledger are reached that the wallet in dir is on,
 // as KeepSites was told. It is in no way verified.
 func Sites(dir string, id crypto.LedgerID) []byte { return view.Sites(dir, id) }

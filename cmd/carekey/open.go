@@ -209,10 +209,10 @@ func (l *ledger) use(f *folder.Folder, err error) error {
 // asked before it is needed.
 func (o opener) dial(ctx context.Context, l *ledger) error {
 	opt := node.Options{Wait: o.patience}
-	if doc, err := wallet.Genesis(o.dir, l.at.node.Ledger); err == nil {
-		opt.Genesis = doc
-	}
 	id := l.at.node.Ledger
+	if docs, err := wallet.Documents(o.dir, id); err == nil {
+		opt.Genesis, opt.Later = docs[0], docs[1:]
+	}
 	opt.Sites, opt.Keep = wallet.Sites(o.dir, id), func(sites []byte) error { return wallet.KeepSites(o.dir, id, sites) }
 	n, err := node.Reach(ctx, *l.at.node, opt)
 	if err != nil {

@@ -19,6 +19,9 @@ type Options struct {
 	// Genesis is the ledger's first configuration document, if it is at hand: then
 	// Dial asks the node nothing.
 	Genesis []byte
+	// Later are the configurations that followed it, as far as they are known, see
+	// ledgerclient.Client.Documents: the nodes of the last one are those that [Reach] reaches.
+	Later [][]byte
 	// Sites are those that Keep was given before, for [Reach].
 	Sites []byte
 	// Keep keeps sites; with an error it is tried again before the connections end. nil:

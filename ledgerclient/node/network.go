@@ -33,9 +33,13 @@ type Network struct {
 	inv   Invitation
 	first *Node // of the invitation
 	opt   Options
+	// configs are those that are known, the newest last: its nodes are asked. Keepers of
+	// consents are in any.
+	configs []*contract.Config
 
 	mu    sync.Mutex
 	order []*Node // as they are asked
+	left  []*Node // that have left, whose keepers may hold shares
 	sites Sites
 	old   bool // sites that are not kept yet, or a node was not where they say
 
@@ -51,8 +55,15 @@ func Reach(ctx context.Context, inv Invitation, opt Options) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	nw := &Network{inv: inv, first: first, opt: opt, order: []*Node{first}, sites: NoSites(first.id, first.config)}
-	if len(first.config.Nodes) == 1 {
+	nw := &Network{inv: inv, first: first, opt: opt, order: []*Node{first}, configs: []*contract.Config{first.config}}
+	if len(opt.Later) > 0 {
+		all, err := ledgerclient.ReadConfigs(slices.Concat([][]byte{first.genesis}, opt.Later))
+		if err != nil {
+			return nil, err
+		}
+		nw.configs = all
+	}
+	if nw.sites = NoSites(first.id, nw.configs...); len(nw.configs) == 1 && len(first.config.Nodes) == 1 {
 		return nw, nil
 	}
 	if some, err := SitesForm.Parse(opt.Sites); err == nil {
@@ -93,7 +104,7 @@ func (nw *Network) keep() {
 // the invitation leads to another place than that of its node's site, it is asked last, and
 // has no keeper.
 func (nw *Network) lay() {
-	inv, nodes := nw.inv, nw.first.config.Nodes
+	inv, nodes := nw.inv, nw.config().Nodes
 	begin := max(0, slices.IndexFunc(nodes, func(n contract.Node) bool { return n.Checkpoint == inv.Node }))
 	var order []*Node
 	for i := range nodes {
@@ -103,8 +114,7 @@ func (nw *Network) lay() {
 		case nw.isFirst(site):
 			order = append(order, nw.first)
 		default:
-			at := Invitation{Ledger: inv.Ledger, Node: site.Node.Checkpoint, Name: inv.Name, URLs: site.URLs, Fingerprint: site.Fingerprint, Token: inv.Token}
-			order = append(order, &Node{wire: newWire(&at, nw.opt.Wait), id: inv.Ledger, place: nw.first.place, genesis: nw.first.genesis, config: nw.first.config, self: site.Node.Checkpoint})
+			order = append(order, nw.at(site))
 		}
 	}
 	if !slices.Contains(order, nw.first) {
@@ -117,6 +127,11 @@ func (nw *Network) lay() {
 		n.others = nw.head
 	}
 	nw.order = order
+	for _, site := range nw.sites.All() {
+		if !slices.Contains(nodes, site.Node) {
+			nw.left = append(nw.left, nw.at(site))
+		}
+	}
 }
 
 // isFirst reports whether a site is where the invitation leads.
@@ -134,7 +149,7 @@ func (nw *Network) Close() error {
 		nw.keep()
 	}
 	var errs []error
-	for _, n := range nw.order {
+	for _, n := range slices.Concat(nw.order, nw.left) {
 		errs = append(errs, n.Close())
 	}
 	return errors.Join(errs...)
@@ -144,23 +159,36 @@ func (nw *Network) Close() error {
 // reached.
 func (nw *Network) Services() ledgerclient.Services {
 	s := nw.first.Services()
-	if len(nw.order) == 1 {
+	if len(nw.order) == 1 && len(nw.configs) == 1 {
 		return s
 	}
 	s.Ledger, s.Store, s.Keepers, s.Links = logs{nw}, stores{nw}, nil, nil
-	for _, key := range nw.first.config.Keepers {
-		site, ok := nw.sites.OfKeeper(key)
-		if !ok {
-			continue
-		}
-		for _, n := range nw.order {
-			if n.self == site.Node.Checkpoint && (n != nw.first || nw.isFirst(site)) {
-				s.Keepers = append(s.Keepers, keeper{n, key})
-				break
+	done, nodes := map[crypto.PubKey]bool{}, slices.Concat(nw.order, nw.left)
+	for _, config := range slices.Backward(nw.configs) {
+		for _, key := range config.Keepers {
+			site, ok := nw.sites.OfKeeper(key)
+			if !ok || done[key] {
+				continue
+			}
+			done[key] = true
+			for _, n := range nodes {
+				if n.self == site.Node.Checkpoint && (n != nw.first || nw.isFirst(site)) {
+					s.Keepers = append(s.Keepers, keeper{n, key})
+					break
+				}
 			}
 		}
 	}
 	return s
+}
+
+// config is the newest configuration that is known.
+func (nw *Network) config() *contract.Config { return nw.configs[len(nw.configs)-1] }
+
+// at is the node at a site.
+func (nw *Network) at(site Site) *Node {
+	inv := Invitation{Ledger: nw.inv.Ledger, Node: site.Node.Checkpoint, Name: nw.inv.Name, URLs: site.URLs, Fingerprint: site.Fingerprint, Token: nw.inv.Token}
+	return &Node{wire: newWire(&inv, nw.opt.Wait), id: inv.Ledger, place: nw.first.place, genesis: nw.first.genesis, config: nw.config(), self: inv.Node}
 }
 
 // asked are the nodes in the order in which they are asked.
@@ -321,7 +349,9 @@ var (
 	_ ledgerclient.Witnessed  = logs{}
 )
 
-func (l logs) Properties() ledgerclient.Properties     { return ledger{l.nw.first}.Properties() }
+func (l logs) Properties() ledgerclient.Properties {
+	return properties(l.nw.inv.URLs[0], ledgerclient.Operators(l.nw.config()))
+}
 func (l logs) Genesis(context.Context) ([]byte, error) { return l.nw.first.genesis, nil }
 func (l logs) Configs(ctx context.Context) ([][]byte, error) {
 	return some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) ([][]byte, error) { return ledger{n}.Configs(ctx) })

@@ -212,6 +212,52 @@ func TestReach(t *testing.T) {
 	}
 }
 
+// Institutions that joined since a ledger was founded are reached where they say, by who
+// knows the later configuration; the keeper of one that left is, where it was. An invitation of
+// that one leads to the others first.
+func TestReachAfterAChange(t *testing.T) {
+	p := newPlaces(t)
+	left, before := p.Members[0], p.Keepers
+	joined, keeper := ledgertest.NewInstitution("joined"), ledgertest.NewInstitution("keeper that joined")
+	p.Keepers = append(slices.Clone(before[1:]), keeper.Key.Public())
+	p.Change(3, append(slices.Clone(p.Members[1:]), joined)...)
+	sites := p.sites
+	p.sites = append(slices.Clone(sites), node.NewSite(p.ID(), node.Member{Name: "Joined", Node: joined.Node(), Keeper: keeper.Key.Public(), URLs: p.members[0].URLs}, 1, joined.Key.Sign, keeper.Key.Sign))
+	genesis, _ := p.Genesis(ctx)
+	opt := node.Options{Genesis: genesis, Later: p.Successions}
+	for i, first := range []int{1, 2} { // the invitations are of the node that left, and of another
+		inv := p.invitation(2 * i)
+		if i == 0 && inv.Node != left.Node().Checkpoint {
+			t.Fatal("it has not left")
+		}
+		nw, err := node.Reach(ctx, inv, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var keys []crypto.PubKey
+		for _, k := range nw.Services().Keepers {
+			keys = append(keys, k.Key())
+		}
+		if !slices.Equal(keys, append(slices.Clone(p.Keepers), before[0])) {
+			t.Errorf("the keepers %v", keys)
+		}
+		p.were()
+		if _, err := nw.Services().Ledger.Checkpoint(ctx); err != nil {
+			t.Fatal(err)
+		}
+		want := [4]string{}
+		want[first] = "checkpoint"
+		if asked := p.were(); asked != want {
+			t.Errorf("asked %q", asked)
+		}
+		nw.Close()
+	}
+	opt.Later = [][]byte{opt.Later[0][:100]}
+	if _, err := node.Reach(ctx, p.invitation(2), opt); !errors.As(err, new(*ledgerclient.TamperedError)) {
+		t.Error(err)
+	}
+}
+
 // Threat: who runs a node stands for keepers that are elsewhere. A wallet hands nothing to a
 // keeper that has not said itself where it is.
 func TestReachWithoutAKeeper(t *testing.T) {

@@ -62,31 +62,41 @@ const MaxSites = contract.MaxNodes * (1 + 1 + math.MaxUint8 + 32 + 33 + 33 + 1 +
 // Sites are those of the institutions of a ledger, of each the newest. They are values:
 // With makes others.
 type Sites struct {
-	ledger crypto.LedgerID
-	config *contract.Config
-	all    []Site // in the order of the configuration
+	ledger  crypto.LedgerID
+	configs []*contract.Config // newest last, not none
+	all     []Site             // in the order of the newest configuration, behind them those of nodes that left
 }
 
-// NoSites are those of a ledger of which nothing is known.
-func NoSites(ledger crypto.LedgerID, config *contract.Config) Sites {
-	return Sites{ledger: ledger, config: config}
+// NoSites are those of a ledger of which nothing is known. Its configurations are those that
+// are known, the newest last.
+func NoSites(ledger crypto.LedgerID, configs ...*contract.Config) Sites {
+	return Sites{ledger: ledger, configs: configs}
 }
 
-// With takes in sites that are newer than those that are there, and returns how many. What the
-// institutions of the ledger have not signed is passed over.
+func (s Sites) newest() *contract.Config { return s.configs[len(s.configs)-1] }
+
+// With takes in sites that are newer than those that are there, and returns how many. What no
+// institution of the ledger has signed, as it was in one of its configurations, is passed over.
 func (s Sites) With(more ...Site) (Sites, int) {
 	taken := 0
-	next := Sites{ledger: s.ledger, config: s.config}
-	for _, n := range s.config.Nodes {
-		best, ok := s.Of(n)
-		for i := range more {
-			if m := &more[i]; m.Node == n && (!ok || m.Number > best.Number) && m.Of(s.ledger, s.config) {
-				best, ok = *m, true
-				taken++
+	next := NoSites(s.ledger, s.configs...)
+	for _, config := range slices.Backward(s.configs) {
+		for _, n := range config.Nodes {
+			if _, done := next.Of(n); done || len(next.all) == contract.MaxNodes {
+				continue
 			}
-		}
-		if ok {
-			next.all = append(next.all, best)
+			best, ok := s.Of(n)
+			for i := range more {
+				m := &more[i]
+				of := func(c *contract.Config) bool { return m.Of(s.ledger, c) }
+				if m.Node == n && (!ok || m.Number > best.Number) && slices.ContainsFunc(s.configs, of) {
+					best, ok = *m, true
+					taken++
+				}
+			}
+			if ok {
+				next.all = append(next.all, best)
+			}
 		}
 	}
 	return next, taken
@@ -112,15 +122,22 @@ func (s Sites) OfKeeper(key crypto.PubKey) (found Site, ok bool) {
 	return found, ok
 }
 
-// All are those that are known, in the order of the configuration; not to be changed.
+// All are those that are known, in the order of the newest configuration, behind them those of
+// nodes that left; not to be changed.
 func (s Sites) All() []Site { return s.all }
 
-// Whole reports whether the site of each node and each keeper is known.
+// Whole reports whether the site of each node and each keeper of the newest configuration is
+// known.
 func (s Sites) Whole() bool {
-	for _, key := range s.config.Keepers {
+	for _, key := range s.newest().Keepers {
 		if _, ok := s.OfKeeper(key); !ok {
 			return false
 		}
 	}
-	return len(s.all) == len(s.config.Nodes)
+	for _, n := range s.newest().Nodes {
+		if _, ok := s.Of(n); !ok {
+			return false
+		}
+	}
+	return true
 }
