@@ -218,7 +218,7 @@ func (ls Links) bundle(ctx context.Context, p *GrantPlan, g *grantGround) ([]byt
 }
 
 func (ls Links) partsOf(ctx context.Context, id contract.ID, m *payload.Metadata, e *payload.EnvelopePart) ([]health.Granted, error) {
-	c, err := stored{ls.w}.content(ctx, m, id)
+	c, err := stored(ls).content(ctx, m, id)
 	if err != nil {
 		return nil, err
 	}
