@@ -477,6 +477,24 @@ func (rs Records) History(ctx context.Context, id string) (versions []Record, re
 	return versions, removed, err
 }
 
+// Called returns the records that a query names: that of an id, or all of a title. Errors
+// are as for the verbs that want one of them, but that several of one title are not one.
+func (rs Records) Called(ctx context.Context, query string) (ids []contract.ID, err error) {
+	err = rs.w.Look(ctx, func() error {
+		t, err := rs.w.find(ctx, view.OwnRecord, query, "record")
+		if errors.Is(err, ErrAmbiguous) {
+			var failed error
+			if ids, _, failed = (named{rs.w, view.OwnRecord, "record"}).records(ctx, query); len(ids) > 0 {
+				err = failed
+			}
+		} else if err == nil {
+			ids = []contract.ID{t.ID}
+		}
+		return err
+	})
+	return ids, err
+}
+
 // Open decrypts the newest version of a record of one's own to dst. Every
 // piece is checked before a byte of it is written, and what was written is the
 // whole file only if no error is returned. asAge writes the age file instead,

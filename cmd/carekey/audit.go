@@ -90,6 +90,9 @@ func (a events) audit(ctx context.Context, f filter, again bool) error {
 	if n == 0 {
 		return failed
 	}
+	if x.lost != nil && !slices.ContainsFunc(all, func(e wallet.Event) bool { return slices.ContainsFunc(e.Records, x.isRecord) }) {
+		return x.lost
+	}
 	es := pick(a.session, all, func(e wallet.Event) (yes, unknown bool) {
 		if e.Hour < x.begin {
 			return false, false

@@ -3,11 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
@@ -32,7 +34,8 @@ func (f *filter) whoFlag(c *cobra.Command, flag, usage string) {
 type chosen struct {
 	filter
 	address crypto.Address
-	id      contract.ID // of the record
+	ids     map[contract.ID]bool // of the records; who says a title means all that have it
+	lost    error                // no record is called so now: some may have been when they were given
 	begin   wallet.Hour
 }
 
@@ -55,15 +58,22 @@ func (f *filter) look(ctx context.Context, s *session) (x chosen, err error) {
 		x.address = c.Address
 	}
 	if f.record != "" {
-		x.id, _, err = find(ctx, s, f.record, func(o *opened) (contract.ID, string, error) {
-			versions, _, err := o.w.Records().History(ctx, f.record)
-			if err != nil {
-				return contract.ID{}, "", err
+		x.ids = map[contract.ID]bool{}
+		missed := notThere{}
+		_, worst := s.each(ctx, func(o *opened) error {
+			ids, err := o.w.Records().Called(ctx, f.record)
+			for _, id := range ids {
+				x.ids[id] = true
 			}
-			return versions[0].ID, versions[0].ID.String(), nil
+			return missed.note(err)
 		})
-		if err != nil {
-			return x, err
+		switch worst = missed.nearest(f.record, worst); {
+		case worst == nil:
+		case len(x.ids) > 0 && !errors.Is(worst, wallet.ErrAmbiguous): // what else failed is said of what happened there
+		case explain(worst).Exit == cli.ExitNotFound:
+			x.lost = worst
+		default:
+			return x, worst
 		}
 	}
 	if f.after != "" {
@@ -87,7 +97,13 @@ func (x *chosen) has(a crypto.Address, records []wallet.ConsentRecord) (yes, unk
 		return !unknown, unknown
 	}
 	yes = x.who == "" || a == x.address
-	return yes && (x.record == "" || slices.ContainsFunc(records, func(r wallet.ConsentRecord) bool { return r.ID == x.id })), false
+	return yes && (x.record == "" || slices.ContainsFunc(records, x.isRecord)), false
+}
+
+// isRecord reports whether a record of a consent is chosen: it is one of those, or was
+// called so when it was given.
+func (x *chosen) isRecord(r wallet.ConsentRecord) bool {
+	return x.ids[r.ID] || text.Name(r.Title) == text.Name(x.record)
 }
 
 // status reports whether a consent of that status is chosen.

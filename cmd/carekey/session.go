@@ -236,12 +236,10 @@ func find[T any](ctx context.Context, s *session, query string, f func(o *opened
 		on *opened // nil: the id is all that is known
 	}
 	var matches, over []match
-	missed := map[string]error{} // by what may be meant
+	missed := notThere{}
 	_, worst := s.each(ctx, func(o *opened) error {
 		x, id, err := f(o)
-		if none, ok := fault.As(err, wallet.ErrNotFound); ok {
-			missed[fault.Get[string](none, "like")] = err
-		}
+		missed.note(err)
 		into := &matches
 		many, several := fault.As(err, wallet.ErrAmbiguous)
 		if several && fault.Get[bool](many, "over") || err == nil && isOver(x) {
@@ -273,10 +271,26 @@ func find[T any](ctx context.Context, s *session, query string, f func(o *opened
 		}
 		return matches[0].x, matches[0].on, nil
 	}
-	if like := wallet.Like(query, slices.Sorted(maps.Keys(missed))); like != "" && explain(worst).Exit == cli.ExitNotFound {
-		worst = missed[like]
+	return found, nil, missed.nearest(query, worst)
+}
+
+// notThere is that something is not there, by what may be meant instead.
+type notThere map[string]error
+
+func (m notThere) note(err error) error {
+	if none, ok := fault.As(err, wallet.ErrNotFound); ok {
+		m[fault.Get[string](none, "like")] = err
 	}
-	return found, nil, worst
+	return err
+}
+
+// nearest is the worst error of all ledgers: where nothing worse than that it is not there,
+// the one that suggests what is nearest to the query on any of them.
+func (m notThere) nearest(query string, worst error) error {
+	if like := wallet.Like(query, slices.Sorted(maps.Keys(m))); like != "" && explain(worst).Exit == cli.ExitNotFound {
+		return m[like]
+	}
+	return worst
 }
 
 // isOver reports whether something is a consent that has ended, or is about one.
