@@ -358,6 +358,9 @@ func (rc Recovery) finishGrants(ctx context.Context, ts []*view.Thread) (finishe
 	for some := range slices.Chunk(unheld, saveEvery) {
 		var finish []*outbox.Change
 		for _, t := range some {
+			if err := rc.w.Consents().ownTerms(ctx, t); err == nil && rc.w.Links().has(t) {
+				continue // without what its node counts, the share would open it to whoever has the link
+			}
 			c, err := rc.grantAgain(ctx, t)
 			switch {
 			case isMissing(err), errors.Is(err, ErrOtherKeepers):
