@@ -115,7 +115,8 @@ func (v *linkVault) Add(ctx context.Context, grant contract.ID, step keeper.Link
 	return s.err
 }
 
-// under calls fn with the records under a key, oldest first.
+// under calls fn with the records under a key, oldest first; without a body with those whose
+// body is damaged.
 func (v *linkVault) under(ctx context.Context, key crypto.Hash, fn func(r *found, body []byte) bool) error {
 	return v.lock.read(ctx, func(snapshot) error {
 		if err := v.links.look(); err != nil {
@@ -130,7 +131,10 @@ func (v *linkVault) under(ctx context.Context, key crypto.Hash, fn func(r *found
 			if err != nil {
 				return err
 			}
-			if all[i].mark == markHeld && (!ok || !fn(&all[i], body)) {
+			if !ok {
+				body = nil
+			}
+			if all[i].mark == markHeld && (!fn(&all[i], body) || !ok) {
 				damaged = all[i].n
 			}
 		}
@@ -141,20 +145,26 @@ func (v *linkVault) under(ctx context.Context, key crypto.Hash, fn func(r *found
 	})
 }
 
-// Kept calls fn with each link.
+// Kept calls fn with each link; of one whose record is damaged it says the grant alone.
 func (v *linkVault) Kept(ctx context.Context, fn func(d ledgerclient.LinkDeposit, hash crypto.Hash, steps []keeper.LinkStep, whole bool)) error {
 	type one struct {
 		d    ledgerclient.LinkDeposit
 		hash crypto.Hash
 	}
 	var all []one
-	err := v.under(ctx, allLinks, func(_ *found, body []byte) bool {
+	var lost []contract.ID
+	err := v.under(ctx, allLinks, func(r *found, body []byte) bool {
 		d, hash, ok := parseLink(body)
 		if ok {
 			all = append(all, one{d, hash})
+		} else if len(r.keys) > 1 {
+			lost = append(lost, contract.ID(r.keys[1]))
 		}
 		return ok
 	})
+	for _, grant := range lost {
+		fn(ledgerclient.LinkDeposit{Grant: grant}, crypto.Hash{}, nil, false)
+	}
 	for _, one := range all {
 		steps, serr := v.Steps(ctx, one.d.Grant)
 		fn(one.d, one.hash, steps, serr == nil)
@@ -175,6 +185,9 @@ func parseLink(body []byte) (d ledgerclient.LinkDeposit, hash crypto.Hash, ok bo
 // Steps are those of one link.
 func (v *linkVault) Steps(ctx context.Context, grant contract.ID) (steps []keeper.LinkStep, err error) {
 	err = v.under(ctx, underLink(keptLinkStep, grant), func(_ *found, body []byte) bool {
+		if body == nil {
+			return false
+		}
 		var s keeper.LinkStep
 		err := codec.Parse(body, s.Fields)
 		steps = append(steps, s)

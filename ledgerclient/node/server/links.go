@@ -187,6 +187,16 @@ func (s *Server) openPlain(q *request) error {
 		return err
 	}
 	if file != "" {
+		if err := s.linksFollowed(q); err != nil {
+			return err
+		}
+		g, err := s.links.Grant(q.Context(), n)
+		if err != nil {
+			return err
+		}
+		if !n.Active(&g, uint64(s.opt.Clock().Unix())) { // revoked since
+			return notFound("page")
+		}
 		jwe := s.links.fetch(file, n.Deposit.Name, s.clock.uptime())
 		if jwe == nil {
 			return notFound("page")
@@ -293,10 +303,8 @@ func (s *Server) openLink(q *request, id crypto.LinkID, n *keeper.Link, by, reas
 		return refuse(node.KindFull)
 	}
 	defer free()
-	if s.opt.Ledger != nil { // whether it was revoked
-		if err := q.at(&s.follow, func() error { return s.opt.Ledger.Follow(ctx) }); err != nil {
-			return err
-		}
+	if err := s.linksFollowed(q); err != nil {
+		return err
 	}
 	g, err := s.links.Grant(ctx, n)
 	if err != nil {
@@ -361,6 +369,14 @@ func (s *Server) openLink(q *request, id crypto.LinkID, n *keeper.Link, by, reas
 	}
 	became = keeper.LinkGiven
 	return nil
+}
+
+// linksFollowed reads what is new in the order: whether a link was revoked.
+func (s *Server) linksFollowed(q *request) error {
+	if s.opt.Ledger == nil {
+		return nil
+	}
+	return q.at(&s.follow, func() error { return s.opt.Ledger.Follow(q.Context()) })
 }
 
 // linkError is what whoever opens a link is told: that there is none tells no more than the

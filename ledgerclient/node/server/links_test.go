@@ -533,6 +533,9 @@ func TestLinkLocation(t *testing.T) {
 	late := location()
 	w.clock.pass(linkTime)
 	w.shut("late", w.get(late))
+	revoked := location()
+	w.order(w.revocation(l.given))
+	w.shut("revoked since", w.get(revoked))
 }
 
 // TestLinkEnds: a revocation ends a link at once, also one that is not ordered yet, and what
