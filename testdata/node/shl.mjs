@@ -13,6 +13,20 @@
 // Started in a folder with the packages of package.json: node --input-type=module - ARGS < shl.mjs
 import { SHL, SHLManifestBuilder, SHLViewer, encryptSHLFile } from "kill-the-clipboard";
 
+// The clock of a story stands still, and its links end by it.
+const clock = process.env.CAREKEY_TEST_CLOCK;
+if (clock) {
+  const real = Date;
+  globalThis.Date = class extends real {
+    constructor(...at) {
+      at.length ? super(...at) : super(clock);
+    }
+    static now() {
+      return real.parse(clock);
+    }
+  };
+}
+
 const [what, ...args] = process.argv.slice(2);
 if (what === "open") {
   const [shlinkURI, recipient, passcode] = args;
