@@ -37,6 +37,7 @@ var (
 		"record update": offers.records, "record label": offers.records, "record edit": offers.records, "view": offers.records,
 		"role show": offers.roles, "role remove": offers.ownRoles,
 		"consent show": offers.given, "consent explain": offers.given, "consent export": offers.given, "revoke": offers.open,
+		"link show": offers.given, "link revoke": offers.open,
 		"fetch":          offers.received,
 		"ledger default": offers.ledgers, "ledger leave": offers.ledgers,
 		"profile remove": offers.profiles,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
@@ -43,7 +44,7 @@ const (
 	emergencyPerDay = 10
 )
 
-// emergencyGoes is what an emergency link gives where nothing else is said; who it is about,
+// emergencyGoes is what an emergency link gives, with --category or without; who it is about,
 // with the contacts in it, goes along with everything.
 var emergencyGoes = []string{"allergies", "medications", "problems"}
 
@@ -55,7 +56,7 @@ func (a linking) newCreate() *cobra.Command {
 		Long: "Show what a link would give, ask, and make it: a SMART Health Link, which a browser opens,\nor any viewer of such links. It is a consent as any: carekey audit shows its openings, and\ncarekey revoke ends it. What is printed on stdout is the link, which is as good as what is\nin it: hand it over as you would the papers themselves.\n\n" +
 			cli.Wrap(linkHolds, 86) + "\n\n" +
 			"-o writes it into a new file: as a picture of its QR code where the name ends in .png, as\na sheet for paper where it ends in .html, else as text. What is behind the link is what\nthere is now, and FHIR alone: other files stay, and are named.\n\n" +
-			"--emergency is for a card that is carried along: allergies, medications, problems and\nwhose they are with the contacts there, for 180 days, openings counted by the day.\nImplants are among what is added with --category other. Other flags of what goes replace\nthat.\n\n" +
+			"--emergency is for a card that is carried along: allergies, medications, problems and\nwhose they are with the contacts there, for 180 days, openings counted by the day.\n--category adds to that, implants with other; --role, --record and --all replace it.\n\n" +
 			"A link needs a node that opens it, and a certificate of that which browsers trust. On a\nledger in a folder there is none, and with several keepers each would give its share to\nwhoever has the link, and count nothing.\n\n" + whatGoes,
 		Example: "  carekey link create --role nurse --openings 1 -o ward.png\n  carekey link create --emergency --until 2027-06-30 -o card.html",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.withWallet(cmd, x.access(writes), x.create) },
@@ -143,8 +144,12 @@ overwrites what is behind them, if it keeps the rules.`,
 
 // create makes a link.
 func (x *links) create(ctx context.Context, w *wallet.Wallet) error {
-	if x.emergency && len(x.records)+len(x.categories) == 0 && x.role == "" && !x.all {
-		x.categories = emergencyGoes
+	if x.emergency && len(x.records) == 0 && x.role == "" && !x.all {
+		for _, c := range emergencyGoes {
+			if !slices.Contains(x.categories, c) {
+				x.categories = append(x.categories, c)
+			}
+		}
 	}
 	if x.length == "" && x.until == "" {
 		x.length = linkFor
@@ -208,7 +213,10 @@ func (x *links) give(ctx context.Context, w *wallet.Wallet, made *wallet.LinkPla
 		}
 		return s, err
 	}
-	return w.Links().Show(ctx, id.String(), x.label)
+	if s, err = w.Links().Show(ctx, id.String(), x.label); err != nil {
+		x.say("Made: consent %s. It could not be shown: carekey link show %s", short(id), short(id))
+	}
+	return s, err
 }
 
 // askPasscode is the passcode of a new link; "" for none.
@@ -218,6 +226,9 @@ func (x *links) askPasscode(ctx context.Context) (string, error) {
 		source := &passphraseSource{name: "--passcode-file", file: x.passcodeIn, fd: -1}
 		b, err := cli.UnlessDone(ctx, func() ([]byte, error) { return source.take(true) })
 		defer clear(b)
+		if err == nil && len(b) == 0 { // it would be none
+			return "", wallet.ErrInput.With("field", "passcode", "why", "has 4 characters at least, and 64 bytes at most")
+		}
 		return string(b), err
 	case !x.passcode || x.list:
 		return "", nil
@@ -306,6 +317,9 @@ func (x *links) handOut(made *wallet.LinkPlan, get func() (s wallet.Shown, ledge
 		})
 	}
 	if err != nil && !errors.Is(err, errLinkOver) {
+		if made != nil && s.Text != "" {
+			x.say("Made: consent %s. It was not written: carekey link show %s -o FILE", short(s.ID), short(s.ID))
+		}
 		return err
 	}
 	j := linkShownJSON{consentJSON: consentOf(s.Consent), Text: s.Text, Operator: linkSaidOf(s.Said)}
@@ -407,10 +421,10 @@ func (a linked) list(ctx context.Context) error {
 func operatorSays(ledger string, a ledgerclient.LinkAnswer) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "As the operator of %s says, and nothing else shows: %s", cli.Clean(ledger), map[ledgerclient.LinkState]string{
-		ledgerclient.LinkActive: "it can be opened", ledgerclient.LinkExhausted: "its openings are used up", ledgerclient.LinkEnded: "it has ended", ledgerclient.LinkLocked: "too many wrong passcodes ended it for good",
+		ledgerclient.LinkActive: "it can be opened", ledgerclient.LinkExhausted: "its openings are used up, in all or for this day (UTC)", ledgerclient.LinkEnded: "it has ended", ledgerclient.LinkLocked: "too many wrong passcodes ended it for good",
 	}[a.State])
 	if a.State == ledgerclient.LinkActive {
-		fmt.Fprintf(&b, ", %s more", plural(int(a.Left), "time", "times"))
+		fmt.Fprintf(&b, ", %s more, in all or on this day (UTC)", plural(int(a.Left), "time", "times"))
 		if a.Attempts > 0 {
 			fmt.Fprintf(&b, "; %s of its passcode left", plural(int(a.Attempts), "wrong try", "wrong tries"))
 		}

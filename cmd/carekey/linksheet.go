@@ -56,7 +56,7 @@ func linkSheet(text string, s wallet.Shown, label, ledger string, made time.Time
 	}
 	how = append(how, fmt.Sprintf("It can be opened until %s.", both(s.Until)))
 	if s.Until-s.Granted > longLink {
-		how = append(how, "It is meant for an emergency: whoever finds this sheet can read what is in it.")
+		how = append(how, "It lasts for months: whoever finds this sheet can read what is in it, without asking.")
 	}
 	var b strings.Builder
 	b.WriteString(`<!DOCTYPE html>
@@ -89,6 +89,5 @@ small { font-size: 9pt }
 	return []byte(b.String()), nil
 }
 
-// longLink is from when on a link is for an emergency on paper, in hours: a sheet that lies
-// about for months is found.
+// longLink is from when on a sheet says that it may be found, in hours.
 const longLink = 31 * 24
