@@ -1,8 +1,10 @@
 package folder
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -139,5 +141,37 @@ func TestLinkCountDurable(t *testing.T) {
 		x.at, x.once = at, errors.New("once")
 		dir, had, kept := life(x)
 		after(dir, had, at, kept)
+	}
+}
+
+// Threat: a byte of a link's record that flips on the disk, so that the link is no link any
+// more and its share is given to whoever has it, past passcode and count.
+func TestDamagedLinkIsOne(t *testing.T) {
+	f, _ := newLedger(t)
+	s := newLinkScript(t, f)
+	if _, kept := s.live(f); !kept {
+		t.Fatal("it was not kept")
+	}
+	file := f.ground().links.path(1)
+	b := mustRead(t, file)
+	at := bytes.LastIndex(b, s.deposit.Name[:]) // the file that is behind it comes first
+	if at < 0 {
+		t.Fatal("the link is not in", file)
+	}
+	b[at] ^= 1
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f = reopen(t, f)
+	defer f.Close()
+	l, err := f.Links(ctx)
+	if err == nil {
+		t.Error("nothing is said of it")
+	}
+	if l.Of(s.g.id) == nil {
+		t.Error("its share is that of no link")
+	}
+	if l.Find(s.deposit.Name) != nil {
+		t.Error("it is found as before")
 	}
 }
