@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,7 +118,7 @@ func TestSecretServiceMisbehaves(t *testing.T) {
 		name, op string
 		item     string // kept under the id before, if not ""
 		manners  manners
-		want     string // the beginning of the error's types
+		want     string // the beginning of the error's types; "a|b" where either is right
 	}{
 		{"behaves", "round trip", "", manners{}, ""},
 		{"behaves, and is old", "round trip", "", manners{Old: true}, ""},
@@ -135,7 +136,8 @@ func TestSecretServiceMisbehaves(t *testing.T) {
 		{"prompt at set that nobody answers", "impatient set", "", manners{Asks: true, Prompt: keyringtest.Ignored}, "keyring-timeout"},
 		{"prompt at delete that nobody answers", "impatient delete", secretA, manners{Asks: true, Prompt: keyringtest.Ignored}, "keyring-timeout"},
 		{"service ends while its prompt to unlock is up", "get", secretA, manners{Locked: true, Prompt: keyringtest.Leaves}, "keyring-absent/broke-off"},
-		{"service ends while its prompt at set is up", "impatient set", "", manners{Asks: true, Prompt: keyringtest.Leaves}, "keyring-timeout"},
+		// The service may be gone before it has answered that the prompt is up.
+		{"service ends while its prompt at set is up", "impatient set", "", manners{Asks: true, Prompt: keyringtest.Leaves}, "keyring-timeout|keyring-absent/broke-off"},
 		{"prompt dismissed at set", "set", "", manners{Asks: true, Prompt: keyringtest.Dismissed}, "key-not-stored key-missing/os"},
 		{"says that it stored", "set", "", manners{Forgets: true}, "key-not-stored key-missing/os"},
 		{"prompt dismissed at delete", "delete", secretA, manners{Asks: true, Prompt: keyringtest.Dismissed}, "key-not-deleted"},
@@ -167,7 +169,8 @@ func TestSecretServiceMisbehaves(t *testing.T) {
 				s.Put("one", c.item)
 			}
 			got := child(t, c.op, busAddress+"="+s.Address)
-			if got != c.want && (c.want == "" || !strings.HasPrefix(got, c.want)) {
+			right := func(want string) bool { return got == want || want != "" && strings.HasPrefix(got, want) }
+			if !slices.ContainsFunc(strings.Split(c.want, "|"), right) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 			if strings.HasPrefix(c.op, "quiet ") && s.Counts().Prompts != 0 {
