@@ -403,7 +403,7 @@ func TestEveryOperationFails(t *testing.T) {
 	total := s.countOperations(t)
 	errs := []error{syscall.ENOSPC, syscall.EIO}
 	r := rand.New(rand.NewPCG(9, 9))
-	step := lane.Pick(1, 5, 5) // odd: errs take turns
+	step := lane.Pick(1, 9, 9) // odd: errs take turns
 	for at := 1; at <= total; at += step {
 		for _, torn := range []bool{false, true} {
 			dir := filepath.Join(t.TempDir(), "l")
@@ -457,7 +457,7 @@ func TestKilledAtEveryOperation(t *testing.T) {
 	s := newFaultScript(t)
 	total := s.countOperations(t)
 	r := rand.New(rand.NewPCG(8, 8))
-	lost, step := 0, lane.Pick(1, 5, 5)
+	lost, step := 0, lane.Pick(1, 9, 9)
 	for at := 1; at <= total; at += step {
 		for _, torn := range []bool{false, true} {
 			dir := filepath.Join(t.TempDir(), "l")

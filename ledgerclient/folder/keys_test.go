@@ -25,7 +25,7 @@ func keyFiles(t *testing.T, dir string) map[string]string {
 func TestKeysStay(t *testing.T) {
 	lane.OneGoroutine(t)
 	clock := &testClock{testHour}
-	for at := 1; ; at += lane.Pick(1, 1, 3) {
+	for at := 1; ; at += lane.Pick(1, 3, 3) {
 		dir := filepath.Join(t.TempDir(), "l")
 		x := newFaults()
 		x.at, x.torn = at, true

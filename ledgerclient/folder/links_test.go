@@ -128,8 +128,8 @@ func TestLinkCountDurable(t *testing.T) {
 		t.Fatalf("%d had it, %v, %d operations", had, kept, count.count)
 	}
 	after(dir, had, 0, kept)
-	for at := 1; at <= count.count; at += lane.Pick(1, 1, 3) {
-		for seed := range uint64(lane.Pick(8, 3, 1)) {
+	for at := 1; at <= count.count; at += lane.Pick(1, 3, 3) {
+		for seed := range uint64(lane.Pick(8, 2, 2)) {
 			x := newFaults()
 			x.at, x.torn = at, seed%2 == 1
 			dir, had, kept := life(x)

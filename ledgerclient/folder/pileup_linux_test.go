@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
@@ -29,6 +30,7 @@ func asked(t *testing.T) (bytes, calls int64) {
 // so that whoever revokes waits for the lock while the folder reads them all. What a
 // put, a refusal and a revocation read does not grow with what is there.
 func TestPileUpCostsNobodyElse(t *testing.T) {
+	lane.OneGoroutine(t)
 	origin, clock := newLedger(t)
 	origin.Close()
 	f, err := open(origin.dir, Options{Clock: clock.now}, unsyncedFiles{})

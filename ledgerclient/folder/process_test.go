@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -276,7 +277,7 @@ func TestKillProcess(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	w := newWriterNow(t, f)
 	var verified *Mark
-	const kills = 60
+	kills := lane.Pick(60, 30, 10)
 	acknowledged, unknown, promised := 0, 0, 0
 	span := batchTime(t, dir, w)
 	for kill := range kills {

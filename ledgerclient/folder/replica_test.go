@@ -271,6 +271,7 @@ func TestReplicaRefuses(t *testing.T) {
 // A replica whose position is damaged is none that goes on elsewhere, and takes no entries of
 // its own.
 func TestDamagedPosition(t *testing.T) {
+	lane.OneGoroutine(t)
 	_, _, dir, opt := newReplica(t)
 	f, err := Open(dir, opt)
 	if err != nil {
@@ -287,7 +288,7 @@ func TestDamagedPosition(t *testing.T) {
 	bad = append(bad, slices.Concat([]byte("order 2\n"), head.raw), slices.Concat(line, []byte("\n"), file))
 	for i := range file {
 		bad = append(bad, file[:i]) // cut off
-		for bit := range 8 {
+		for bit := lane.Pick(0, i%3, i%3); bit < 8; bit += lane.Pick(1, 3, 3) {
 			changed := bytes.Clone(file)
 			changed[i] ^= 1 << bit
 			bad = append(bad, changed)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -318,6 +319,7 @@ func TestStopThatWaited(t *testing.T) {
 
 // The guides promise room for some hundreds of revocations, ordered and acknowledged.
 func TestRoomForHundredsOfRevocations(t *testing.T) {
+	lane.OneGoroutine(t)
 	f, clock := newLedger(t)
 	p := newPeople(t, f.id)
 	var revocations []contract.Entry

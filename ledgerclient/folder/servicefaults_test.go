@@ -151,7 +151,7 @@ func TestServicesKilledAtEveryOperation(t *testing.T) {
 		name   string
 		grants int
 		step   int // every how many operations
-	}{{"few", 2, lane.Pick(1, 5, 5)}, {"many", 34, lane.Pick(17, 41, 41)}} {
+	}{{"few", 2, lane.Pick(1, 9, 9)}, {"many", 34, lane.Pick(17, 83, 83)}} {
 		t.Run(test.name, func(t *testing.T) {
 			origin, clock := newLedger(t)
 			s := newServiceScript(t, origin, test.grants)
@@ -293,7 +293,7 @@ func TestVerifyServices(t *testing.T) {
 		}
 		n := lane.Pick(16, 4, 4)
 		if kind != "contents" {
-			n = lane.Pick(400, 40, 20)
+			n = lane.Pick(400, 20, 20)
 		}
 		for k := range n {
 			at := k * (len(good) - 1) / (n - 1)

@@ -279,7 +279,7 @@ func TestPutAllPowerFailure(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(12, 5))
 	cuts, partly := 0, 0
-	for at := 1; ; at += lane.Pick(1, 3, 5) {
+	for at := 1; ; at += lane.Pick(1, 9, 9) {
 		ended := true
 		for _, once := range []error{nil, syscall.ENOSPC, syscall.EIO} {
 			dir := filepath.Join(t.TempDir(), "l")
