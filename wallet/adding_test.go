@@ -290,7 +290,7 @@ func TestAddAllFaults(t *testing.T) {
 	ctx := context.Background()
 	const n = 5
 	hit := true
-	for k := int64(1); hit; k += int64(lane.Pick(1, 7, 11)) {
+	for k := int64(1); hit; k += int64(lane.Pick(1, 13, 13)) {
 		for _, after := range []bool{false, true} {
 			tn := newTown(t)
 			tn.person("Maria")

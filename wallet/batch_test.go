@@ -755,7 +755,7 @@ func (k talkingKeeper) Revoke(ctx context.Context, es []contract.Entry) ([]ledge
 // has said a random number of things; the next one goes on. However it went, the
 // consents at the end are the same, and every item has ended once.
 func TestBatchKilled(t *testing.T) {
-	kills := lane.Pick(200, 25, 10)
+	kills := lane.Pick(200, 12, 5)
 	defer chunks(2)()
 	base := newDistrict(t, filepath.Join(t.TempDir(), "base"))
 	ctx := context.Background()

@@ -175,7 +175,7 @@ func TestEveryCallFailsOnce(t *testing.T) {
 						if unknown {
 							broken = &ledgerclient.UnreachableError{Service: "all", Err: broken}
 						}
-						c := failEveryCall(t, step, lane.Pick(1, 3, 5), after, broken, func(opt wallet.Options, x *mishap) wallet.Options {
+						c := failEveryCall(t, step, lane.Pick(1, 7, 7), after, broken, func(opt wallet.Options, x *mishap) wallet.Options {
 							opt.Services = faultyServices(opt.Services, x)
 							return opt
 						})
@@ -330,7 +330,7 @@ func TestLockedAtEveryUse(t *testing.T) {
 	for _, step := range append([]string{"remove", "split"}, steps...) {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
-			c := failEveryCall(t, step, lane.Pick(1, 1, 5), false, errors.New("its time is over"), func(opt wallet.Options, x *mishap) wallet.Options { return held(t, opt, x) })
+			c := failEveryCall(t, step, lane.Pick(1, 2, 7), false, errors.New("its time is over"), func(opt wallet.Options, x *mishap) wallet.Options { return held(t, opt, x) })
 			t.Log(countsOf(c))
 		})
 	}

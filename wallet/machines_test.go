@@ -45,7 +45,7 @@ func (o *outage) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blo
 // waits until it is too late, and machines are lost and restored from the words.
 func TestMachinesOfOneSeedLoseNothing(t *testing.T) {
 	ctx := context.Background()
-	for seed := range uint64(lane.Pick(100, 8, 3)) {
+	for seed := range uint64(lane.Pick(100, 4, 2)) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		tn := newTown(t)
 		words := crypto.NewEntropy()

@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -527,6 +528,7 @@ func TestTablesHoldBack(t *testing.T) {
 // Threat: who gives the consent has a program of his own, and every field of the envelope
 // lies. Nothing is written of it, whatever it is.
 func TestHostileParts(t *testing.T) {
+	lane.OneGoroutine(t)
 	ctx := context.Background()
 	p := newPartTown(t, canaryFile(30))
 	other := p.add(t, "other.json", bytes.ReplaceAll(canaryFile(30), []byte("Hildegard"), []byte("Annegret")))

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
@@ -29,6 +30,7 @@ func published(t *testing.T) string {
 // Records that others made, FHIR bundles and documents of several systems, come
 // out of a clinic's fetch byte for byte as the patient added them.
 func TestPublishedRecords(t *testing.T) {
+	lane.OneGoroutine(t)
 	data := published(t)
 	ctx := context.Background()
 	tn := newTown(t)
@@ -87,6 +89,7 @@ func TestPublishedRecords(t *testing.T) {
 // Of records that others made every part opens by its key alone, and is what stands in the
 // file.
 func TestPublishedParts(t *testing.T) {
+	lane.OneGoroutine(t)
 	data := published(t)
 	tn := newTown(t)
 	w := tn.person("Maria")

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 )
@@ -101,6 +102,7 @@ const ownTable = "system,code,says,what,source,date\nhttp://snomed.info/sct,1959
 
 // An imported table changes labels at once, and cannot be left out by damage.
 func TestTables(t *testing.T) {
+	lane.OneGoroutine(t)
 	ctx := context.Background()
 	tn := newTown(t)
 	w := tn.person("Maria")

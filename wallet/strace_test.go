@@ -128,7 +128,7 @@ func TestEveryFileOperationFailsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := injections(string(log), d.dir)
-	chosen := sample(all, lane.Pick(150, 10, 10))
+	chosen := sample(all, lane.Pick(150, 5, 5))
 
 	var mu sync.Mutex
 	made, injected, quiet := map[string]int{}, map[string]int{}, map[string]int{}
