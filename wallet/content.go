@@ -360,3 +360,22 @@ type Source struct {
 	Name      string // the file's name; only its base is kept
 	Size      int64  // bytes, for progress; -1 if unknown
 }
+
+// fileKey reads a version's file key from the header of its content, with
+// the owner's key.
+func (rs Records) fileKey(ctx context.Context, id contract.ID, m *payload.Metadata) (payload.FileKey, error) {
+	c, err := stored(rs).content(ctx, m, id)
+	if err != nil {
+		return payload.FileKey{}, err
+	}
+	defer c.Close()
+	r, err := c.pieces()
+	if err != nil {
+		return payload.FileKey{}, err
+	}
+	k, err := crypto.RecordFileKey(r, rs.w.keys.RecordIdentity())
+	if err != nil {
+		return payload.FileKey{}, c.explain(err)
+	}
+	return payload.FileKey(k.ExposeSecret()), nil
+}

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -39,8 +37,6 @@ type GrantRequest struct {
 	NotAfter   contract.Hour   // the end on the ledger; 0 = LedgerEnd(Until)
 	Purpose    payload.Purpose // "" = the first one of Select's role, else Treatment
 	BeyondRole bool            // days and purposes of Select's role do not bind
-
-	link *linkMaking // it is to be a link: there is no recipient
 }
 
 // GrantPlan is a grant that was checked and can be shown before it is signed.
@@ -86,23 +82,25 @@ func (gs Grants) Plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 }
 
 func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
-	var to Contact
 	err := gs.confirmed()
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case r.link != nil:
-	case r.New != nil:
+	var to Contact
+	if r.New != nil {
 		to = *r.New
-		if to.Name, err = CheckContact(to.Name); err != nil {
-			return nil, err
-		}
-	default:
-		if to, err = gs.w.Contacts().Named(r.To); err != nil {
-			return nil, err
-		}
+		to.Name, err = CheckContact(to.Name)
+	} else {
+		to, err = gs.w.Contacts().Named(r.To)
 	}
+	if err != nil {
+		return nil, err
+	}
+	return gs.planTo(ctx, r, to, gs.warnings)
+}
+
+// planTo is plan once it is known who it is to, which warn has something to say of.
+func (gs Grants) planTo(ctx context.Context, r GrantRequest, to Contact, warn func(p *GrantPlan, now contract.Hour) []Warning) (*GrantPlan, error) {
 	p := &GrantPlan{To: to, New: r.New != nil, Purpose: r.Purpose, NotBefore: r.NotBefore, Until: r.Until, NotAfter: r.NotAfter, Gate: gs.w.client.Ledger.Properties().Gate}
 	role, err := gs.role(r, p)
 	if err != nil {
@@ -139,14 +137,7 @@ func (gs Grants) plan(ctx context.Context, r GrantRequest) (*GrantPlan, error) {
 	if p.Scope != nil {
 		p.Scope.Beyond = beyond
 	}
-	if r.link == nil {
-		p.Warnings = gs.warnings(p, now)
-		if !gs.met()[to.Address] {
-			p.Warnings = append(p.Warnings, Warning{Kind: "unseen"})
-		}
-	} else if gs.long(p, now) {
-		p.Warnings = append(p.Warnings, Warning{Kind: "long"})
-	}
+	p.Warnings = warn(p, now)
 	for _, k := range r.Select.Categories {
 		if !p.Has(k) {
 			p.Warnings = append(p.Warnings, Warning{Kind: "empty", Detail: string(k)})
@@ -265,6 +256,9 @@ func (gs Grants) warnings(p *GrantPlan, now contract.Hour) []Warning {
 	}
 	if longest != nil {
 		out = append(out, Warning{Kind: "overlap", Detail: longest.ID.String(), Purpose: longest.Terms.Purpose, Until: longest.Until()})
+	}
+	if !gs.met()[p.To.Address] {
+		out = append(out, Warning{Kind: "unseen"})
 	}
 	return out
 }
@@ -478,18 +472,12 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	}
 	key := seed.Key()
 	author := key.Public()
-	to := p.To.Address
-	if p.link != nil {
-		to = seed.LinkAddress()
-	}
+	to := p.address(seed)
 	offsets, err := crypto.NewOffsets(ledger, key, to)
 	if err != nil {
 		return nil, err
 	}
-	both := []crypto.PubKey{offsets.Seal, gs.w.keys.Self()}
-	if p.link != nil { // the node of a link can compute P_seal
-		both[0] = seed.LinkKey().SealKey().Public()
-	}
+	both := []crypto.PubKey{p.reader(seed, offsets), gs.w.keys.Self()}
 
 	env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author}
 	tr := payload.Terms{V: payload.Version, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: gs.w.Address(), Name: gs.w.Name(), To: to,
@@ -541,12 +529,11 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	put := func(part ledgerclient.Part, blob []byte) outbox.Put {
 		return outbox.Put{Part: part, Blob: blob, Locators: []crypto.Locator{seed.Locator(id, byte(part)), offsets.Locator(id, byte(part))}}
 	}
-	effect := &consentEffect{Terms: &tr, Origin: p.from}
-	if p.link != nil {
-		if effect.Link, err = p.link.seal(seed, key, id, pkg.Marshal()); err != nil {
-			return nil, err
-		}
+	link, err := p.link.seal(seed, key, id, pkg.Marshal())
+	if err != nil {
+		return nil, err
 	}
+	effect := &consentEffect{Terms: &tr, Origin: p.from, Link: link}
 	return gs.w.Changes().prepare(Granting, e, pkg.Marshal(), effect, put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
 }
 
@@ -571,7 +558,7 @@ func (g *grantGround) fill(p *GrantPlan, env *payload.Envelope, tr *payload.Term
 type consentEffect struct {
 	Terms  *payload.Terms `json:"terms"`
 	Origin *origin        `json:"origin,omitempty"` // where it was moved from
-	Link   []byte         `json:"link,omitempty"`   // what a node is to be handed, if it is a link
+	Link   []byte         `json:"link,omitempty"`   // see linkMaking.seal
 }
 
 // entered takes up the terms of a consent that came onto the ledger.
@@ -585,133 +572,11 @@ func (gs Grants) entered(c *outbox.Change) error {
 			return err
 		}
 	}
-	if e.Link != nil {
-		name := gs.w.Links().waiting(c.ID)
-		if err := gs.w.home.Write(name, gs.w.home.Key.Seal(filepath.ToSlash(name), e.Link)); err != nil {
-			return err
-		}
+	if err := gs.w.Links().entered(c.ID, e.Link); err != nil {
+		return err
 	}
 	if e.Origin != nil {
 		gs.w.notes.arrived(e.Origin, movedTo{ID: c.ID})
 	}
 	return nil
-}
-
-// fileKey reads a version's file key from the header of its content, with
-// the owner's key.
-func (rs Records) fileKey(ctx context.Context, id contract.ID, m *payload.Metadata) (payload.FileKey, error) {
-	c, err := stored(rs).content(ctx, m, id)
-	if err != nil {
-		return payload.FileKey{}, err
-	}
-	defer c.Close()
-	r, err := c.pieces()
-	if err != nil {
-		return payload.FileKey{}, err
-	}
-	k, err := crypto.RecordFileKey(r, rs.w.keys.RecordIdentity())
-	if err != nil {
-		return payload.FileKey{}, c.explain(err)
-	}
-	return payload.FileKey(k.ExposeSecret()), nil
-}
-
-// readTerms reads, opens and verifies the terms of grants, and gives those of each to
-// take. Terms that are not what the entry commits to, or not signed by who they say they
-// are from, are a *ledgerclient.TamperedError.
-func (st stored) readTerms(ctx context.Context, unread []unread, take func(t *view.Thread, tr *payload.Terms, err error) error) error {
-	all := make([]wanted, len(unread))
-	for i, u := range unread {
-		all[i] = wanted{u.at, payload.MaxTermsBlob, "terms", u.t.ID}
-	}
-	return st.readBlobs(ctx, all, func(i int, blob []byte, err error) error {
-		var tr *payload.Terms
-		if err == nil {
-			tr, err = st.openTerms(&unread[i], blob)
-		}
-		return take(unread[i].t, tr, err)
-	})
-}
-
-// unread are terms that are not known yet.
-type unread struct {
-	t  *view.Thread
-	at crypto.Locator
-	// open decrypts for this side.
-	open func(sc crypto.SealContext, sealed []byte) ([]byte, error)
-}
-
-// openTerms verifies terms.
-func (st stored) openTerms(u *unread, blob []byte) (*payload.Terms, error) {
-	w := st.w
-	t := u.t
-	e, err := w.view.Opening(t)
-	if err != nil {
-		return nil, err
-	}
-	fail := func(err error) (*payload.Terms, error) {
-		return nil, tampered("terms of consent", t.ID, err)
-	}
-	body, err := crypto.OpenBlob(blob)
-	if err != nil {
-		return fail(err)
-	}
-	plain, err := u.open(w.sealContext(ledgerclient.PartTerms, e.Author), body)
-	if err != nil {
-		return fail(err)
-	}
-	if len(plain) < len(crypto.Signature{}) {
-		return fail(fmt.Errorf("too short"))
-	}
-	sig, text := crypto.Signature(plain[:64]), plain[64:]
-	tr, err := payload.ParseTerms(text)
-	if err != nil {
-		return fail(err)
-	}
-	pkg := tr.Pack(crypto.BlobHash(blob))
-	switch {
-	case pkg.Commitment() != e.Commitment:
-		return fail(errCommitment)
-	case tr.Ledger != w.client.ID() || tr.Author != e.Author || tr.Recipient != e.Counterparty || tr.NotBefore != e.NotBefore || tr.NotAfter != e.NotAfter:
-		return fail(fmt.Errorf("they belong to another consent"))
-	case !tr.From.Sign.Verify(payload.TermsDigest(tr.Ledger, text), sig):
-		return fail(fmt.Errorf("not signed by who they say they are from"))
-	}
-	return tr, nil
-}
-
-// ownTerms makes the terms of grants of one's own known, from the store if another
-// machine wrote them. They stay unknown if the store does not hold them, or holds
-// others (see thread.damage).
-func (cs Consents) ownTerms(ctx context.Context, ts ...*view.Thread) error {
-	return cs.eachTerms(ctx, ts, func(_ *view.Thread, err error) error { return err })
-}
-
-// eachTerms does what ownTerms does. failed is told of what hinders one of them, and is no
-// matter of the store; with its error it is over.
-func (cs Consents) eachTerms(ctx context.Context, ts []*view.Thread, failed func(*view.Thread, error) error) error {
-	var all []unread
-	for _, t := range ts {
-		if t.Terms != nil {
-			continue
-		}
-		t.SetDamage(nil)
-		seed, _, err := cs.w.view.Key(t)
-		if err == nil {
-			all = append(all, unread{t, seed.Locator(t.ID, byte(ledgerclient.PartTerms)), cs.w.keys.Open})
-		} else if err = failed(t, err); err != nil {
-			return err
-		}
-	}
-	return stored(cs).readTerms(ctx, all, func(t *view.Thread, tr *payload.Terms, err error) error {
-		if err == nil {
-			err = cs.w.view.NoteTerms(t, tr)
-		} else {
-			err = cs.w.spare(t, err) // the consent itself is on the ledger and can be ended all the same
-		}
-		if err != nil {
-			return failed(t, err)
-		}
-		return nil
-	})
 }

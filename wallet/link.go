@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode"
@@ -76,6 +77,23 @@ type linkMaking struct {
 	file    []byte                   // deflated
 }
 
+// address is whom a grant is to: of a link the wallet in it, which follows from the seed.
+func (p *GrantPlan) address(seed crypto.Seed) crypto.Address {
+	if p.link == nil {
+		return p.To.Address
+	}
+	return seed.LinkAddress()
+}
+
+// reader is the key that opens terms and envelope of a grant. That of a link is in the link
+// alone, since its node can compute the keys of its wallet.
+func (p *GrantPlan) reader(seed crypto.Seed, offsets *crypto.Offsets) crypto.PubKey {
+	if p.link == nil {
+		return offsets.Seal
+	}
+	return seed.LinkKey().SealKey().Public()
+}
+
 const (
 	fewOpenings   = 3
 	passcodeTries = 5
@@ -114,8 +132,17 @@ func (ls Links) plan(ctx context.Context, r LinkRequest) (*LinkPlan, error) {
 	if most := min(takes.Openings, ledgerclient.MaxLinkOpenings); r.Openings > most {
 		return nil, badInput("openings", strconv.Itoa(int(r.Openings)), "is more than the node takes: "+strconv.Itoa(int(most)))
 	}
-	r.link = &linkMaking{}
-	gp, err := ls.w.Grants().plan(ctx, r.GrantRequest)
+	gs := ls.w.Grants()
+	if err := gs.confirmed(); err != nil {
+		return nil, err
+	}
+	r.To, r.New = "", nil
+	gp, err := gs.planTo(ctx, r.GrantRequest, Contact{}, func(p *GrantPlan, now contract.Hour) (out []Warning) {
+		if gs.long(p, now) {
+			out = append(out, Warning{Kind: "long"})
+		}
+		return out
+	})
 	if err != nil && gp != nil { // why nothing goes
 		return &LinkPlan{GrantPlan: gp}, err
 	}
@@ -140,12 +167,12 @@ func (ls Links) plan(ctx context.Context, r LinkRequest) (*LinkPlan, error) {
 	if gp.Records = goes; len(goes) == 0 {
 		return &LinkPlan{GrantPlan: gp}, ErrEmpty.With("of", "part")
 	}
-	making := r.link
+	making := &linkMaking{}
 	if making.deposit.Passcode, err = passcodeOf(r.Passcode); err != nil {
 		return nil, err
 	}
-	ground := ls.w.Grants().newGround()
-	if err := ls.w.Grants().addPlan(ctx, ground, gp); err != nil {
+	ground := gs.newGround()
+	if err := gs.addPlan(ctx, ground, gp); err != nil {
 		return nil, err
 	}
 	bundle, err := ls.bundle(ctx, gp, ground)
@@ -226,8 +253,12 @@ func (ls Links) partsOf(ctx context.Context, id contract.ID, m *payload.Metadata
 	return c.granted(ctx, ls.w.client.ID(), e, nil)
 }
 
-// seal makes the deposit of a link for a grant that was signed just now.
+// seal makes the deposit of a link for a grant that was signed just now, which its node is to
+// be handed; nil if the grant is for somebody's wallet.
 func (m *linkMaking) seal(seed crypto.Seed, key *crypto.PrivateKey, id contract.ID, pkg []byte) ([]byte, error) {
+	if m == nil {
+		return nil, nil
+	}
 	d := m.deposit
 	k := seed.LinkKey()
 	jwe, err := shlink.Seal(k.Cipher(), seed.LinkIV(sha256.Sum256(m.file)), m.file)
@@ -243,6 +274,16 @@ func (m *linkMaking) seal(seed crypto.Seed, key *crypto.PrivateKey, id contract.
 // waiting is the file in which a deposit waits for its node.
 func (ls Links) waiting(id contract.ID) string {
 	return ls.w.home.In("link-" + hex.EncodeToString(id[:]))
+}
+
+// entered lets the deposit of a consent that came onto the ledger wait; it is nil if that is
+// no link.
+func (ls Links) entered(id contract.ID, deposit []byte) error {
+	if deposit == nil {
+		return nil
+	}
+	name := ls.waiting(id)
+	return ls.w.home.Write(name, ls.w.home.Key.Seal(filepath.ToSlash(name), deposit))
 }
 
 // Give signs a plan, enters it on the ledger, and hands the node what it keeps. With an
