@@ -79,6 +79,7 @@ var things = []struct{ category, one, many string }{
 	{"vitals", "vital sign", "vital signs"},
 	{"images", "image", "images"},
 	{"documents", "document", "documents"},
+	{"devices", "device", "devices"},
 	{"claims", "claim", "claims"},
 	{"demographics", "person", "persons"},
 	{"other", "other", "others"},

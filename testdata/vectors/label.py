@@ -720,6 +720,11 @@ def by_hand():
     one("codes without names", *(resource("Condition", code=v) for v in (code(loinc, "718-7"), code(loinc, "718-7", display=""), code(loinc, "718-7", display=" "), {**code(loinc, "718-7"), "text": "x"}, {**code(loinc, "718-7"), "text": ""}, {"coding": {"system": loinc, "code": "718-7"}, "text": "x"}, code(rxnorm, "x"),
         {"coding": [[{"system": loinc, "code": "718-7", "display": "x"}]]}, {"coding": None}, {"coding": []}, {"coding": [{"display": "x"}, {"code": ""}]}, {"coding": [{"code": ""}, {"code": "x"}]}, {"text": "x"}, {"text": " "}, {}, [], "x", None, [{}], {"text": "x", "_text": {}, "id": "i", "extension": []}, {"text": "x", "note": 1})))
     one("quantities", *(about(valueQuantity=q) for q in ({"value": 1, "code": "x"}, {"value": "1", "code": "x"}, {"value": 1, "code": "x", "system": None}, {"value": 1, "code": "x", "system": ""}, {"value": 1, "code": "x", "system": loinc}, {"value": 1, "code": "1-8", "system": loinc, "unit": "x"}, {"value": True, "code": "x"})))
+    carrier = {"deviceIdentifier": "09504000059118", "issuer": "http://hl7.org/fhir/NamingSystem/gs1-di", "jurisdiction": "http://hl7.org/fhir/NamingSystem/fda-udi",
+               "carrierAIDC": "MDEwOTUwNDAwMDA1OTExOA==", "carrierHRF": "(01)09504000059118(17)141120(10)7654321D(21)10987654d321", "entryType": "barcode"}
+    one("an implant", resource("Device", "d", udiCarrier=[carrier], serialNumber="10987654d321", deviceName=[{"name": "Coated femoral stem prosthesis, modular", "type": "manufacturer-name"}], patient={"reference": "Patient/p"}),
+        resource("DeviceUseStatement", status="active", subject={"reference": "Patient/p"}, device={"reference": "Device/d"}, timingPeriod={"start": "2018-01-04"}),
+        resource("Device", udiCarrier=[{**carrier, "carrierHRF": "an hiv test"}, {**carrier, "jurisdiction": "not an address", "entryType": "by hand"}]))
     one("FHIR's own codes", resource("Bundle", issue=[{"code": "x"}, {"code": "x", "system": None}, {"code": "x", "system": ""}, {"code": "x", "system": loinc}]), about(relatesTo=[[{"code": "x"}]]), about(other=[{"code": "x"}]), resource("SearchParameter", code="x"))
     # strings
     for member in ("status", "name", "subject", "note", "dosage", "photo", "description", "issue", "text2", "_text", "div", "display", "reference"):

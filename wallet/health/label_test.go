@@ -368,6 +368,8 @@ func TestLabelCategory(t *testing.T) {
 		`{"resourceType":"Provenance"}`:          "documents",
 		`{"resourceType":"Media"}`:               "images",
 		`{"resourceType":"Claim"}`:               "claims",
+		`{"resourceType":"Device"}`:              "devices",
+		`{"resourceType":"DeviceUseStatement"}`:  "devices",
 		`{"resourceType":"Patient"}`:             "demographics",
 		`{"resourceType":"RelatedPerson"}`:       "demographics",
 		`{"resourceType":"Nonsense"}`:            "other",

@@ -44,9 +44,9 @@ type Role struct {
 // builtInRoles are starting points and no medical advice: a patient may make others.
 var builtInRoles = []Role{
 	{1, "nurse", []payload.Category{"allergies", "immunizations", "medications", "problems", "vitals"}, []Sensitivity{}, []payload.Purpose{"TREAT"}, 30},
-	{1, "psychiatrist", []payload.Category{"allergies", "labs", "medications", "problems", "vitals", "other"}, []Sensitivity{MentalHealth, SubstanceUse, Violence}, []payload.Purpose{"TREAT"}, 180},
+	{1, "psychiatrist", []payload.Category{"allergies", "devices", "labs", "medications", "problems", "vitals", "other"}, []Sensitivity{MentalHealth, SubstanceUse, Violence}, []payload.Purpose{"TREAT"}, 180},
 	{1, "pharmacist", []payload.Category{"allergies", "medications", "problems"}, []Sensitivity{MentalHealth, SubstanceUse, Reproductive, HIV, SexualHealth}, []payload.Purpose{"TREAT"}, 30},
-	{1, "general practitioner", []payload.Category{"allergies", "documents", "images", "immunizations", "labs", "medications", "problems", "vitals", "other"}, []Sensitivity{MentalHealth, SubstanceUse, Reproductive, HIV, SexualHealth, Violence, Genetic, SickleCell}, []payload.Purpose{"TREAT"}, 365},
+	{1, "general practitioner", []payload.Category{"allergies", "devices", "documents", "images", "immunizations", "labs", "medications", "problems", "vitals", "other"}, []Sensitivity{MentalHealth, SubstanceUse, Reproductive, HIV, SexualHealth, Violence, Genetic, SickleCell}, []payload.Purpose{"TREAT"}, 365},
 	{1, "physiotherapist", []payload.Category{"allergies", "images", "problems", "vitals"}, []Sensitivity{}, []payload.Purpose{"TREAT"}, 90},
 	{1, "insurer", []payload.Category{"claims"}, []Sensitivity{}, []payload.Purpose{"HPAYMT"}, 90},
 }

@@ -23,6 +23,7 @@ var categories = map[Category]string{
 	"documents":     "DocumentReference, Composition, List, Binary, notes and letters",
 	"images":        "ImagingStudy, Media",
 	"claims":        "Claim, ExplanationOfBenefit, Coverage",
+	"devices":       "Device, DeviceUseStatement: implants and aids",
 	"demographics":  "Patient, RelatedPerson",
 	"other":         "anything else, and what was given no category",
 }
