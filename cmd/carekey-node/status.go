@@ -38,7 +38,7 @@ type description struct {
 	Nodes       int         `json:"nodes"`               // of the ledger
 	Threshold   int         `json:"threshold"`           // how many of them must sign a head
 	Peers       []peerState `json:"peers"`               // of status alone
-	Damaged     []string    `json:"damaged"`             // keys and files that are not what was written: nothing is served that such a key signs
+	Damaged     []string    `json:"damaged"`             // keys and files that are not what was written: nothing is served that such a key signs, and no link opened that may be meant
 	Strange     []string    `json:"strange"`             // files and folders that carekey never wrote: passed over
 	damage      error       // the first of Damaged
 	config      contract.Config
@@ -96,6 +96,9 @@ func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *c
 	for _, err := range odd {
 		d.Damaged, d.damage = append(d.Damaged, err.Error()), cmp.Or(d.damage, error(err))
 	}
+	if err := f.CheckLinks(ctx); err != nil {
+		d.Damaged, d.damage = append(d.Damaged, err.Error()+": "+linksDamaged), cmp.Or(d.damage, err)
+	}
 	lock, err := claim(filepath.Join(dir, serveLock))
 	if errors.Is(err, folder.ErrBusy) {
 		d.Serving = true
@@ -106,6 +109,9 @@ func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *c
 	}
 	return d, nil
 }
+
+// linksDamaged is what holds where something of the links cannot be read.
+const linksDamaged = "no link opens whose openings may have stood there, and the share of one of which nothing at all can be read goes to whoever has the link"
 
 // show prints a node.
 func (a *app) show(d description) error {

@@ -1,9 +1,9 @@
 package folder
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"sync"
 
 	"github.com/carekey/carekey/crypto"
@@ -24,6 +24,12 @@ func (f *Folder) Links(ctx context.Context) (*keeper.Links, error) {
 		return nil, err
 	}
 	return keeper.NewLinks(ctx, rules, &linkVault{ground: f.ground()})
+}
+
+// CheckLinks reads all that is kept of links but what is behind them. The error is the first
+// thing that cannot be read, a *DamagedError among others.
+func (f *Folder) CheckLinks(ctx context.Context) error {
+	return (&linkVault{ground: f.ground()}).Kept(ctx, func(ledgerclient.LinkDeposit, crypto.Hash, []keeper.LinkStep, bool) {})
 }
 
 // linkVault is the folder `keeper/links`: segments of links, of what is behind them, and of
@@ -145,7 +151,8 @@ func (v *linkVault) under(ctx context.Context, key crypto.Hash, fn func(r *found
 	})
 }
 
-// Kept calls fn with each link; of one whose record is damaged it says the grant alone.
+// Kept calls fn with each link; of one whose record is damaged it says the grant alone. The
+// error is the first one.
 func (v *linkVault) Kept(ctx context.Context, fn func(d ledgerclient.LinkDeposit, hash crypto.Hash, steps []keeper.LinkStep, whole bool)) error {
 	type one struct {
 		d    ledgerclient.LinkDeposit
@@ -168,7 +175,7 @@ func (v *linkVault) Kept(ctx context.Context, fn func(d ledgerclient.LinkDeposit
 	for _, one := range all {
 		steps, serr := v.Steps(ctx, one.d.Grant)
 		fn(one.d, one.hash, steps, serr == nil)
-		err = errors.Join(err, serr)
+		err = cmp.Or(err, serr)
 	}
 	return err
 }
@@ -180,6 +187,24 @@ func parseLink(body []byte) (d ledgerclient.LinkDeposit, hash crypto.Hash, ok bo
 	}
 	d, err := ledgerclient.Parse[ledgerclient.LinkDeposit](body[len(hash):])
 	return d, crypto.Hash(body[:len(hash)]), err == nil
+}
+
+// Has reports whether there is a record of a link with a readable head: of what is behind it,
+// of a step, or of itself. They do not lie in one sector of a disk.
+func (v *linkVault) Has(ctx context.Context, grant contract.ID) (has bool, err error) {
+	err = v.lock.read(ctx, func(snapshot) error {
+		if err := v.links.look(); err != nil {
+			return err
+		}
+		for _, key := range []crypto.Hash{crypto.Hash(grant), underLink(keptLinkFile, grant), underLink(keptLinkStep, grant)} {
+			all, _, err := v.links.find(key)
+			if has = has || len(all) > 0; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return has, err
 }
 
 // Steps are those of one link.

@@ -36,6 +36,13 @@ func newLinkScript(t *testing.T, f *Folder) *linkScript {
 	return s
 }
 
+// keep deposits the link.
+func (s *linkScript) keep(l *keeper.Links) {
+	s.p.t.Helper()
+	_, err := l.Deposit(ctx, &s.deposit)
+	s.p.must(err)
+}
+
 // take takes a place.
 func (s *linkScript) take(l *keeper.Links) (*keeper.Place, error) {
 	n := l.Find(s.deposit.Name)
@@ -173,5 +180,136 @@ func TestDamagedLinkIsOne(t *testing.T) {
 	}
 	if l.Find(s.deposit.Name) != nil {
 		t.Error("it is found as before")
+	}
+}
+
+// flip changes one byte in the head of the first record of links that has a key.
+func (s *linkScript) flip(t *testing.T, f *Folder, key crypto.Hash) {
+	t.Helper()
+	file := f.ground().links.path(1)
+	b := mustRead(t, file)
+	at := bytes.Index(b, key[:])
+	if at < 0 {
+		t.Fatal("no record has the key")
+	}
+	b[at] ^= 1
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Threat: the head of a link's record is damaged, in which its grant is named, so that nobody
+// knows that the grant is a link's and its share is given to whoever has that, past passcode
+// and count. As long as anything of the link can be read, it is known.
+func TestDamagedHeadOfALink(t *testing.T) {
+	for what, keys := range map[string]func(g contract.ID) []crypto.Hash{
+		"its own":         func(contract.ID) []crypto.Hash { return []crypto.Hash{allLinks} },
+		"and its file's":  func(g contract.ID) []crypto.Hash { return []crypto.Hash{allLinks, underLink(keptLinkFile, g)} },
+		"and its opening": func(g contract.ID) []crypto.Hash { return []crypto.Hash{allLinks, underLink(keptLinkStep, g)} },
+	} {
+		f, _ := newLedger(t)
+		s, other := newLinkScript(t, f), newLinkScript(t, f)
+		l, err := f.Links(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.keep(l)
+		other.keep(l)
+		place, err := s.take(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.p.must(place.Say(ctx, keeper.LinkGiven))
+		plain := s.p.grant()
+		s.p.addGrant(f, plain)
+		if err := f.CheckLinks(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys(s.g.id) {
+			s.flip(t, f, key)
+		}
+		f = reopen(t, f)
+		if l, err = f.Links(ctx); err == nil || f.CheckLinks(ctx) == nil {
+			t.Errorf("%s: nothing is said of it", what)
+		}
+		if l.Find(s.deposit.Name) != nil || l.Of(s.g.id) != nil {
+			t.Errorf("%s: it is found as before", what)
+		}
+		for id, want := range map[contract.ID]bool{s.g.id: true, other.g.id: true, plain.id: false} {
+			if got, err := l.Holds(ctx, id); got != want || err != nil {
+				t.Errorf("%s: %v is a link's: %v, %v", what, id, got, err)
+			}
+		}
+		refused := (*ledgerclient.KeeperError)(nil)
+		if _, err := l.Deposit(ctx, &s.deposit); !errors.As(err, &refused) || refused.Code != ledgerclient.BadRequest {
+			t.Errorf("%s: its count begins anew: %v", what, err)
+		}
+		// Whose opening cannot be read is not known.
+		if _, err := other.take(l); !errors.Is(err, keeper.ErrLink) {
+			t.Errorf("%s: the other one opens: %v", what, err)
+		}
+	}
+}
+
+// Threat: a node that is killed between the try of a passcode and its check, over and over.
+func TestLinkAttemptsDurable(t *testing.T) {
+	f, _ := newLedger(t)
+	s := newLinkScript(t, f)
+	s.deposit.Passcode.Attempts = 2
+	ledgerclient.Sign(&s.deposit, s.g.key)
+	s.access = contract.Entry{}
+	l, err := f.Links(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.keep(l)
+	for _, left := range []int{1, 0} {
+		if _, err := s.take(l); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.take(l); !errors.Is(err, keeper.ErrLinkBusy) {
+			t.Errorf("a second one at once: %v", err)
+		}
+		f = reopen(t, f)
+		if l, err = f.Links(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if got := l.Of(s.g.id).AttemptsLeft(); got != left {
+			t.Errorf("%d tries left, not %d", got, left)
+		}
+	}
+	if _, err := s.take(l); !errors.Is(err, keeper.ErrLink) {
+		t.Errorf("a third try: %v", err)
+	}
+}
+
+// What is behind a link stays where the log does not know its grant: it may be behind, or be
+// an older one. When its time is over it goes.
+func TestSweepOfAnUnknownGrant(t *testing.T) {
+	f, clock := newLedger(t)
+	before := filepath.Join(t.TempDir(), "before")
+	copyDir(t, f.dir, before)
+	s := newLinkScript(t, f)
+	l, err := f.Links(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.keep(l)
+	copyDir(t, filepath.Join(f.dir, "keeper", "links"), filepath.Join(before, "keeper", "links"))
+	old, err := Open(before, Options{Clock: clock.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	if l, err = old.Links(ctx); err != nil {
+		t.Fatal(err)
+	}
+	n := l.Of(s.g.id)
+	s.p.must(l.Sweep(ctx))
+	if b, err := l.File(ctx, n); err != nil || !bytes.Equal(b, s.deposit.File) {
+		t.Errorf("%d bytes are left, %v", len(b), err)
+	}
+	if _, err := s.take(l); !errors.Is(err, keeper.ErrLink) {
+		t.Errorf("it opens: %v", err)
 	}
 }

@@ -28,6 +28,9 @@ type LinkVault interface {
 	// their order; whole says that these are all. With an error too it calls it with what
 	// can be read.
 	Kept(ctx context.Context, fn func(d ledgerclient.LinkDeposit, hash crypto.Hash, steps []LinkStep, whole bool)) error
+	// Has reports whether there is anything of a grant's link, also where not all of it can be
+	// read.
+	Has(ctx context.Context, grant contract.ID) (bool, error)
 	// Steps are those of one link.
 	Steps(ctx context.Context, grant contract.ID) ([]LinkStep, error)
 	// Keep keeps a link.
@@ -83,6 +86,7 @@ func (s *LinkStep) Fields(c *codec.Codec) {
 type Links struct {
 	keeper *Keeper
 	vault  LinkVault
+	lost   bool // there may be links that could not be read
 
 	keeping sync.Mutex // one deposit at a time
 	mu      sync.Mutex
@@ -175,6 +179,7 @@ func NewLinks(ctx context.Context, k *Keeper, v LinkVault) (*Links, error) {
 		}
 		l.byName[d.Name], l.byGrant[d.Grant] = n, n
 	})
+	l.lost = err != nil
 	return l, err
 }
 
@@ -216,7 +221,13 @@ func (l *Links) Deposit(ctx context.Context, d *ledgerclient.LinkDeposit) (r led
 	l.keeping.Lock()
 	defer l.keeping.Unlock()
 	there := l.Find(d.Name)
-	if other := l.Of(d.Grant); there != other || there != nil && there.hash != hash {
+	other := l.Of(d.Grant) != there || there != nil && there.hash != hash
+	if there == nil && !other { // or it was kept, and cannot be read: its count would begin anew
+		if other, err = l.Holds(ctx, d.Grant); err != nil {
+			return r, err
+		}
+	}
+	if other {
 		return r, &ledgerclient.KeeperError{Grant: d.Grant, Code: ledgerclient.BadRequest}
 	}
 	if there == nil {
@@ -271,12 +282,22 @@ func (l *Links) Of(grant contract.ID) *Link {
 	return l.byGrant[grant]
 }
 
+// Holds reports whether a grant is that of a link, whose share goes to nobody from outside:
+// also where the link cannot be read, as long as anything of it can.
+func (l *Links) Holds(ctx context.Context, grant contract.ID) (bool, error) {
+	if l.Of(grant) != nil || !l.lost {
+		return l.Of(grant) != nil, nil
+	}
+	return l.vault.Has(ctx, grant)
+}
+
 // LinkGrant is what the ledger says of a link's grant now.
 type LinkGrant struct {
 	Author, Counterparty crypto.PubKey
 	Hour                 contract.Hour // the later one of ledger and clock
 	LastAccess           contract.Hour
 	Open                 bool
+	known                bool
 	followUps            uint32
 }
 
@@ -293,7 +314,7 @@ func (l *Links) Grant(ctx context.Context, n *Link) (g LinkGrant, err error) {
 	}
 	return LinkGrant{
 		Author: s.Author, Counterparty: s.Counterparty, Hour: max(head.Hour, l.keeper.clock()), LastAccess: s.LastAccess,
-		Open: grants[0].ok && s.Status == contract.StatusOpen && !rec.Stopped, followUps: s.Count,
+		Open: grants[0].ok && s.Status == contract.StatusOpen && !rec.Stopped, known: grants[0].ok, followUps: s.Count,
 	}, err
 }
 
@@ -502,7 +523,8 @@ func linkEvents(steps []LinkStep) (events []ledgerclient.LinkEvent) {
 	return events
 }
 
-// Sweep erases what is behind links that have ended for good.
+// Sweep erases what is behind links that have ended for good. One whose grant is not on the
+// replica has not: that may be behind, or an older one.
 func (l *Links) Sweep(ctx context.Context) error {
 	l.mu.Lock()
 	var all []*Link
@@ -520,7 +542,7 @@ func (l *Links) Sweep(ctx context.Context) error {
 		}
 		g, err := l.Grant(ctx, n)
 		n.mu.Lock()
-		ended := err == nil && (!g.Open || g.Hour >= n.Deposit.End || n.count.locked && n.count.wrong >= int(n.Deposit.Passcode.Attempts) && !n.checking)
+		ended := err == nil && g.known && (!g.Open || g.Hour >= n.Deposit.End || n.count.locked && n.count.wrong >= int(n.Deposit.Passcode.Attempts) && !n.checking)
 		n.mu.Unlock()
 		if ended {
 			if err = l.vault.Erase(ctx, n.Deposit.Grant); err == nil {

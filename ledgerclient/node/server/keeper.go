@@ -133,8 +133,14 @@ func (s *Server) alone(what node.Asked) func(*request) error {
 // nobody: whoever has the link has the keys that could ask for it, and would be asked for no
 // passcode and counted by nobody.
 func (s *Server) releaseAsked(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
-	if s.links != nil && s.links.Of(r.Access.Subject) != nil {
-		return ledgerclient.Answer{}, &ledgerclient.KeeperError{Grant: r.Access.Subject, Code: ledgerclient.BadRequest}
+	if s.links != nil {
+		held, err := s.links.Holds(ctx, r.Access.Subject)
+		if err == nil && held {
+			err = &ledgerclient.KeeperError{Grant: r.Access.Subject, Code: ledgerclient.BadRequest}
+		}
+		if err != nil {
+			return ledgerclient.Answer{}, err
+		}
 	}
 	return s.release(ctx, r)
 }

@@ -609,6 +609,41 @@ func TestLinkCount(t *testing.T) {
 	w.says("with a count that is older than the ledger", l, ledgerclient.LinkEnded, 3, 0, "refused Dr C ")
 }
 
+// TestLinkSnapshot says what holds of a count that was put back within the hour: openings of
+// that hour share an access, so that the ledger does not show it. Who puts it back gives the
+// places since anew, and no more than those; what leaves an access since ends the link.
+func TestLinkSnapshot(t *testing.T) {
+	w := newWorld(t, takesLinks(nil))
+	l := w.link(nil)
+	w.keep(l)
+	w.opens("first", l, w.visit(l, "Dr A", ""))
+	before := filepath.Join(t.TempDir(), "links")
+	kept := filepath.Join(w.dir, "keeper", "links")
+	w.must(os.CopyFS(before, os.DirFS(kept)))
+	back := func() {
+		t.Helper()
+		w.http.Close()
+		w.server.Close()
+		w.must(w.folder.Close())
+		w.must(os.RemoveAll(kept))
+		w.must(os.CopyFS(kept, os.DirFS(before)))
+		w.start(takesLinks(nil))
+	}
+	w.opens("second", l, w.visit(l, "Dr B", ""))
+	back()
+	w.says("put back", l, ledgerclient.LinkActive, 2, 0, "opened Dr A ")
+	w.opens("second, again", l, w.visit(l, "Dr C", ""))
+	w.clock.pass(time.Hour)
+	w.opens("third", l, w.visit(l, "Dr D", ""))
+	w.shut("a fourth", w.visit(l, "Dr E", ""))
+	if n := w.accesses(); n != 2 {
+		t.Errorf("%d accesses", n)
+	}
+	back()
+	w.shut("put back behind an access", w.visit(l, "Dr F", ""))
+	w.says("put back behind an access", l, ledgerclient.LinkEnded, 2, 0, "opened Dr A ", "refused Dr F ")
+}
+
 // TestLinkCountDamaged: where it cannot be read how often a link was opened, it is opened no
 // more, its share still goes to nobody, and the node serves all else.
 func TestLinkCountDamaged(t *testing.T) {
