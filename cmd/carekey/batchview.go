@@ -109,7 +109,7 @@ func peopleOf(p *batch.Plan) []string {
 			consents = append(consents, thousands(q.Stay)+" stay")
 		}
 		rows.Add("consents", strings.Join(consents, ", "))
-		out = append(out, cli.Clean(batchPerson(q.Who))+"\n"+strings.TrimSuffix(rows.Text("    "), "\n"))
+		out = append(out, cli.Clean(batchPerson(q.Who, q.Link))+"\n"+strings.TrimSuffix(rows.Text("    "), "\n"))
 	}
 	return out
 }
@@ -144,11 +144,11 @@ func accessRow(c *batch.Access, alone bool) (word, says string) {
 
 // batchPerson is how a plan's table names somebody: strangers by the beginning of their
 // address.
-func batchPerson(who string) string {
+func batchPerson(who string, link bool) string {
 	if a, err := crypto.ParseAddress(who); err == nil {
-		return person("", a)
+		return receiver("", a, link)
 	}
-	return person(who, crypto.Address{})
+	return receiver(who, crypto.Address{}, link)
 }
 
 // together makes one warning of those that say of record after record the same of the same
@@ -251,7 +251,7 @@ func (a batches) table(p *batch.Plan) error {
 		if len(x.Records) > 0 {
 			what = titles(x.Records)
 		}
-		t.Add(line, change, batchPerson(x.To), what, x.Purpose, when.near(wallet.Hour(x.Until)))
+		t.Add(line, change, batchPerson(x.To, x.Link), what, x.Purpose, when.near(wallet.Hour(x.Until)))
 	}
 	a.print("")
 	if err := a.app.table(&t); err != nil {

@@ -100,7 +100,7 @@ func (p *planner) access() {
 
 // accessOf is what changes for one person, by these items of hers.
 func (p *planner) accessOf(q *person, items []*Item) Person {
-	person := Person{Who: nameOf(&q.Contact), Access: []Access{}}
+	person := Person{Who: nameOf(&q.Contact), Link: q.link, Access: []Access{}}
 	records, ids := map[opened]*opens{}, []opened{}
 	of := func(r *wallet.ConsentRecord, scope *payload.Scope) *opens {
 		at := openedAt(r, scopeText(scope))

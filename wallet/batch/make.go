@@ -108,6 +108,7 @@ type recipient struct {
 // person is who has an address, whatever contacts it has.
 type person struct {
 	wallet.Contact            // one of them
+	link           bool       // she is whoever has a link
 	consents       []*consent // in force to her
 }
 
@@ -276,7 +277,9 @@ func (p *planner) personOf(c *wallet.Consent) *person {
 	if i := slices.IndexFunc(p.contacts, func(k wallet.Contact) bool { return c.To != "" && k.Name == c.To }); i >= 0 {
 		who = p.contacts[i]
 	}
-	return p.add(who)
+	q := p.add(who)
+	q.link = c.Link
+	return q
 }
 
 // compare compares the rows with what is in force.
@@ -397,6 +400,7 @@ func (p *planner) end(h *consent, line int, why string) {
 	x := Item{Line: line, Do: Revoke, Records: []wallet.ConsentRecord{}, From: h.NotBefore, Until: h.Until, Consent: h.ID, Why: why, whose: &p.nobody}
 	if !h.Missing {
 		q := p.personOf(h.Consent)
+		x.Link = h.Link
 		x.To, x.Verified, x.Records, x.Purpose, x.whose, x.scope = nameOf(&q.Contact), q.Verified, h.Records, h.Purpose.Word(), q, scopeText(h.Scope)
 	}
 	p.ends = append(p.ends, x)
