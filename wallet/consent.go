@@ -53,6 +53,7 @@ type Consent struct {
 	ID         contract.ID `json:"consent"`
 	To         string      `json:"-"`                 // the contact's name; "" if the address is no contact
 	Link       bool        `json:"link,omitempty"`    // it is for whoever has a link, see Links
+	Waits      bool        `json:"waits,omitempty"`   // of a link: its node has not got what is behind it yet
 	NotBefore  Hour        `json:"from,omitzero"`     // 0 = from the start
 	Revoked    Hour        `json:"revoked,omitzero"`  // 0 = not revoked
 	Over       bool        `json:"-"`                 // the exact end has passed, and the ledger's has not: it is still active there
@@ -144,6 +145,7 @@ func (cs Consents) of(t *view.Thread) Consent {
 	}
 	c.To = cs.w.Contacts().known(c.Address).Name
 	c.Link = c.To == "" && cs.w.Links().has(t)
+	c.Waits = c.Link && c.Status == StatusActive && cs.w.Links().waits(t.ID)
 	if config := cs.w.keepersOf(t); len(config.Keepers) > 1 {
 		c.Keepers, c.Release, c.Liars = len(config.Keepers), int(config.Release), ledgerclient.Liars(config)
 		c.Unheld, c.Final = cs.w.unheldOf(t), cs.w.final(t, 0)

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -115,15 +116,11 @@ func (ls Links) Plan(ctx context.Context, r LinkRequest) (*LinkPlan, error) {
 }
 
 func (ls Links) plan(ctx context.Context, r LinkRequest) (*LinkPlan, error) {
-	at, err := ls.node()
+	takes, err := ls.takes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkLabel(r.Label); err != nil {
-		return nil, err
-	}
-	takes, err := at.LinkTerms(ctx)
-	if err != nil {
 		return nil, err
 	}
 	if r.Openings == 0 {
@@ -183,7 +180,7 @@ func (ls Links) plan(ctx context.Context, r LinkRequest) (*LinkPlan, error) {
 		return nil, err
 	}
 	// In base64url, with a header and what the lock adds.
-	if size := len(making.file)/3*4 + 1024; int64(size) > takes.Limit || len(bundle) > shlink.MaxFile {
+	if size := len(making.file)/3*4 + 1024; int64(size) > min(takes.Limit, ledgerclient.MaxLinkFile) || len(bundle) > shlink.MaxFile {
 		return nil, badInput("records", strconv.Itoa(len(gp.Records)), "hold more than the node takes in a link: choose less of them")
 	}
 	d := &making.deposit
@@ -349,30 +346,38 @@ func (ls Links) waits(id contract.ID) bool {
 
 // node is what opens links.
 func (ls Links) node() (ledgerclient.Links, error) {
-	switch at := ls.w.client.Links; {
-	case at != nil && len(ls.w.client.Keepers) == 1:
-		return at, nil
-	case len(ls.w.client.Config().Keepers) > 1:
-		return nil, ErrKeepers.With("keepers", len(ls.w.client.Config().Keepers))
+	if n := len(ls.w.client.Config().Keepers); n > 1 {
+		return nil, ErrKeepers.With("keepers", n)
 	}
-	return nil, ErrNoNode
+	if ls.w.client.Links == nil {
+		return nil, ErrNoNode
+	}
+	return ls.w.client.Links, nil
 }
 
-// Link is one of one's own.
-type Link struct {
-	Consent
-	Waits bool `json:"waits,omitempty"` // it was not handed to the node yet
+// Takes is what there can be in a link of this ledger, for whoever asks a person before there
+// is a plan. The error says why there are no links: [ErrNoNode], [ErrKeepers], or
+// ledgerclient.ErrNoLinks.
+func (ls Links) Takes(ctx context.Context) (takes ledgerclient.LinkTerms, err error) {
+	err = ls.w.with(ctx, func() (err error) {
+		takes, err = ls.takes(ctx)
+		return err
+	})
+	return takes, err
+}
+
+func (ls Links) takes(ctx context.Context) (ledgerclient.LinkTerms, error) {
+	at, err := ls.node()
+	if err != nil {
+		return ledgerclient.LinkTerms{}, err
+	}
+	return at.LinkTerms(ctx)
 }
 
 // List returns the links of this wallet, in the order of the ledger.
-func (ls Links) List(ctx context.Context) (all []Link, err error) {
-	cs, err := ls.w.Consents().List(ctx)
-	for _, c := range cs {
-		if c.Link {
-			all = append(all, Link{c, ls.waits(c.ID)})
-		}
-	}
-	return all, err
+func (ls Links) List(ctx context.Context) ([]Consent, error) {
+	all, err := ls.w.Consents().List(ctx)
+	return slices.DeleteFunc(all, func(c Consent) bool { return !c.Link }), err
 }
 
 // has reports whether a thread is a link of one's own: whom it is for follows from its seed.
@@ -396,7 +401,7 @@ func (ls Links) has(t *view.Thread) bool {
 
 // Shown is a link with what its node says of it.
 type Shown struct {
-	Link
+	Consent
 	Text   string                  // the link, which is secret; "" if it is over
 	Viewer string                  // the address of the node's page, which opens it behind #
 	Said   ledgerclient.LinkAnswer // by the node, signed
@@ -416,7 +421,7 @@ func (ls Links) Show(ctx context.Context, id, label string) (s Shown, err error)
 		if err := ls.handOver(ctx, t.ID); err != nil {
 			return err
 		}
-		s.Link = Link{ls.w.Consents().of(t), ls.waits(t.ID)}
+		s.Consent = ls.w.Consents().of(t)
 		if s.Said, err = ls.ask(ctx, t); err != nil {
 			return err
 		}

@@ -2,23 +2,28 @@ package wallet_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"context"
 	"encoding/base64"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/carekey/carekey/ledgerclient/keeper"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/batch"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/shlink"
 )
 
@@ -26,10 +31,11 @@ import (
 type linkShelf struct {
 	links *keeper.Links
 	away  error // why it does not take a deposit
+	limit int64 // of a file; 0 is 1 MiB
 }
 
 func (s *linkShelf) LinkTerms(context.Context) (ledgerclient.LinkTerms, error) {
-	return ledgerclient.LinkTerms{URL: "https://ledger.example", Limit: 1 << 20, Hours: 24 * 365, Openings: 100}, nil
+	return ledgerclient.LinkTerms{URL: "https://ledger.example", Limit: cmp.Or(s.limit, 1<<20), Hours: 24 * 365, Openings: 100}, nil
 }
 
 func (s *linkShelf) DepositLink(ctx context.Context, d ledgerclient.LinkDeposit) (ledgerclient.LinkReceipt, error) {
@@ -185,6 +191,136 @@ func TestLinkHandedOverLater(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(p.dir, "home of Maria", "ledgers", "*", "link-*")); len(left) != 0 {
 		t.Errorf("%v are left", left)
+	}
+}
+
+// Threat: who restores a wallet hands the keeper the share of a link that its node has never
+// got, or has lost: without the count it would open the link to whoever has it.
+func TestRestoreLeavesALinksShare(t *testing.T) {
+	ctx := t.Context()
+	tn := newTown(t)
+	seed := crypto.NewEntropy()
+	w := tn.device("old", seed)
+	keep(t, w)
+	add(t, w, "a.json", `{"resourceType":"Patient","name":[{"text":"Maria Example"}]}`)
+	tn.person("Dr Smith")
+	opt, _ := tn.linkOptions(t, "old")
+	off := true
+	opt.Services.Keepers = []ledgerclient.Keeper{refusingKeeper{opt.Services.Keepers[0], &off}}
+	w = must(wallet.Open(ctx, opt))(t)
+	r := wallet.GrantRequest{All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(t), Select: health.Selection{Whole: true}}
+	plan := must(w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: r}))(t)
+	if _, err := w.Links().Give(ctx, plan); err == nil {
+		t.Fatal("not killed")
+	}
+	id := must(tn.newest())(t)
+	back, got, err := tn.restore("new", seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := back.Recovery().FinishGrants(ctx)
+	if len(got.Finished) != 0 || len(got.Revoked) != 0 || len(again) != 0 || err != nil {
+		t.Errorf("restored %+v, finished %v, %v", got, again, err)
+	}
+	if _, err := foldertest.Share(tn.ledgerDir(), id.String()); err == nil {
+		t.Error("the keeper has its share")
+	}
+	if all := must(back.Links().List(ctx))(t); len(all) != 1 || all[0].ID != id || all[0].Waits {
+		t.Errorf("%+v", all)
+	}
+}
+
+// noise is FHIR of about so many bytes, of which half of them are no less when they are
+// deflated.
+func noise(size int) []byte {
+	raw := make([]byte, size/4*3)
+	rand.NewChaCha8([32]byte{1}).Read(raw)
+	return []byte(`{"resourceType":"Binary","contentType":"application/octet-stream","data":"` + base64.StdEncoding.EncodeToString(raw) + `"}`)
+}
+
+// What a node is handed is no more than it said it takes, padding and all: what is too large
+// is refused before anything is signed.
+func TestLinkBound(t *testing.T) {
+	ctx := t.Context()
+	tn := newTown(t)
+	tn.person("Maria")
+	w, shelf := tn.withLinks(t, "Maria")
+	file := noise(60_000)
+	add(t, w, "a.json", string(file))
+	r := wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1), Select: health.Selection{Whole: true}}}
+	p := must(w.Links().Plan(ctx, r))(t)
+	if p.Size != 48<<10 {
+		t.Fatalf("%d bytes, padded", p.Size)
+	}
+	shelf.limit = int64(p.Size/3*4 + 1024)
+	id := must(w.Links().Give(ctx, must(w.Links().Plan(ctx, r))(t)))(t)
+	if kept := must(shelf.links.File(ctx, shelf.links.Of(id)))(t); int64(len(kept)) > shelf.limit || int64(len(kept)) < shelf.limit-1024 {
+		t.Errorf("%d bytes, and %d are taken", len(kept), shelf.limit)
+	}
+	n := len(must(w.Consents().List(ctx))(t))
+	shelf.limit--
+	if _, err := w.Links().Plan(ctx, r); !errors.Is(err, wallet.ErrInput) {
+		t.Errorf("one byte too many: %v", err)
+	}
+	if all := must(w.Consents().List(ctx))(t); len(all) != n {
+		t.Errorf("%d consents", len(all))
+	}
+
+	// The largest class that goes into a deposit, whatever a node says that it takes.
+	const most = 24 << 20
+	deflated := must(shlink.Deflate(noise(most/3*4 - most/50)))(t)
+	if len(deflated) != most {
+		t.Fatalf("%d bytes, padded", len(deflated))
+	}
+	seed := crypto.NewEntropy().Root().Seed(crypto.LedgerID{}, crypto.NewNonce())
+	jwe := must(shlink.Seal(seed.LinkKey().Cipher(), [12]byte{}, deflated))(t)
+	d := ledgerclient.LinkDeposit{Openings: 1, File: seed.LockKey().SealLinkFile(crypto.LedgerID{}, crypto.Hash{}, jwe)}
+	if _, err := ledgerclient.Parse[ledgerclient.LinkDeposit](ledgerclient.Marshal(&d)); err != nil || len(d.File) > ledgerclient.MaxLinkFile || len(d.File) > most/3*4+1024 {
+		t.Errorf("%d bytes of a file: %v", len(d.File), err)
+	}
+}
+
+// With several keepers there are no links: each of them would give its share to whoever has
+// one, and count nothing. The wallet says so before anything is asked or written.
+func TestNoLinksWithSeveralKeepers(t *testing.T) {
+	h := newHall(t, 3, 3, 2)
+	h.people()
+	w, size := h.again("Maria"), len(h.Shown)
+	_, err := w.Links().Takes(t.Context())
+	if e, ok := fault.As(err, wallet.ErrKeepers); !ok || e.Value("keepers") != 3 {
+		t.Error(err)
+	}
+	if _, err := w.Links().Plan(t.Context(), wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}); !errors.Is(err, wallet.ErrKeepers) || len(h.Shown) != size {
+		t.Error(err)
+	}
+	if all := must(w.Links().List(t.Context()))(t); len(all) != 0 {
+		t.Errorf("%+v", all)
+	}
+}
+
+// A plan that ends everything that its file does not name says of a link that it is one.
+func TestBatchEndsLinks(t *testing.T) {
+	p := newPartTown(t, canaryFile(0))
+	p.to(t, "Dr Smith")
+	w, _ := p.withLinks(t, "Maria")
+	ctx := t.Context()
+	id := must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}))(t)))(t)
+	plan := must(planFrom(w, "to,role,until\nDr Smith,nurse,"+p.now.AddDate(0, 0, 20).Format("2006-01-02")+"\n", true, p.now))(t)
+	found := false
+	for _, x := range plan.Items {
+		if x.Do == batch.Revoke {
+			found = x.Link && x.Consent == id
+		} else if x.Link {
+			t.Errorf("%+v", x)
+		}
+	}
+	for _, q := range plan.People {
+		if q.Link != (q.End == 1) {
+			t.Errorf("%+v", q)
+		}
+	}
+	if !found || len(plan.People) != 2 {
+		t.Errorf("%+v\n%+v", plan.Items, plan.People)
 	}
 }
 

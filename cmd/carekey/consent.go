@@ -310,6 +310,8 @@ func statusText(c wallet.Consent, when dates) string {
 		return "over; at keepers " + when.near(c.NotAfter)
 	case len(c.Unheld) > 0 && !ended(c.Status):
 		return string(c.Status) + ", " + holdText(c)
+	case c.Waits:
+		return string(c.Status) + ", NOT at its node yet"
 	}
 	return string(c.Status)
 }

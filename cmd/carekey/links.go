@@ -46,7 +46,7 @@ const (
 
 // emergencyGoes is what an emergency link gives, with --category or without; who it is about,
 // with the contacts in it, goes along with everything.
-var emergencyGoes = []string{"allergies", "medications", "problems"}
+var emergencyGoes = []string{"allergies", "devices", "medications", "problems"}
 
 func (a linking) newCreate() *cobra.Command {
 	x := &links{grants: grants{app: a.app}}
@@ -56,7 +56,7 @@ func (a linking) newCreate() *cobra.Command {
 		Long: "Show what a link would give, ask, and make it: a SMART Health Link, which a browser opens,\nor any viewer of such links. It is a consent as any: carekey audit shows its openings, and\ncarekey revoke ends it. What is printed on stdout is the link, which is as good as what is\nin it: hand it over as you would the papers themselves.\n\n" +
 			cli.Wrap(linkHolds, 86) + "\n\n" +
 			"-o writes it into a new file: as a picture of its QR code where the name ends in .png, as\na sheet for paper where it ends in .html, else as text. What is behind the link is what\nthere is now, and FHIR alone: other files stay, and are named.\n\n" +
-			"--emergency is for a card that is carried along: allergies, medications, problems and\nwhose they are with the contacts there, for 180 days, openings counted by the day.\n--category adds to that, implants with other; --role, --record and --all replace it.\n\n" +
+			"--emergency is for a card that is carried along: allergies, medications, problems, devices\n(implants, where a record has them as such and not only as an operation) and whose they are\nwith the contacts there, for 180 days, openings counted by the day. --category adds to\nthat; --role, --record and --all replace it.\n\n" +
 			"A link needs a node that opens it, and a certificate of that which browsers trust. On a\nledger in a folder there is none, and with several keepers each would give its share to\nwhoever has the link, and count nothing.\n\n" + whatGoes,
 		Example: "  carekey link create --role nurse --openings 1 -o ward.png\n  carekey link create --emergency --until 2027-06-30 -o card.html",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.withWallet(cmd, x.access(writes), x.create) },
@@ -160,6 +160,9 @@ func (x *links) create(ctx context.Context, w *wallet.Wallet) error {
 	r := wallet.LinkRequest{Openings: x.openings, Daily: x.emergency, Label: x.label}
 	if x.emergency && r.Openings == 0 {
 		r.Openings = emergencyPerDay
+	}
+	if _, err := w.Links().Takes(ctx); err != nil { // before anything is asked
+		return err
 	}
 	var err error
 	if r.GrantRequest, err = x.chosen(); err != nil {
@@ -381,18 +384,13 @@ func (x *links) draw(text string) error {
 // linked are the links on every ledger.
 type linked struct{ *session }
 
-type linkListedJSON struct {
-	consentJSON
-	Waits bool `json:"waits,omitempty"` // its node has not got what is behind it yet
-}
-
 func (a linked) list(ctx context.Context) error {
-	all, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Link, error) { return w.Links().List(ctx) })
+	all, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return w.Links().List(ctx) })
 	switch {
 	case n == 0:
 		return failed
 	case a.flags.json:
-		return errors.Join(a.result(list(all, func(l wallet.Link) linkListedJSON { return linkListedJSON{consentOf(l.Consent), l.Waits} })), failed)
+		return errors.Join(a.result(list(all, consentOf)), failed)
 	case len(all) == 0:
 		if failed == nil {
 			a.say("You made no links.")
@@ -403,11 +401,7 @@ func (a linked) list(ctx context.Context) error {
 	t := a.onLedgers(ui.Key("link"), ui.Text("records"), ui.Word("until"), ui.Word("status"), ui.Word("opened"))
 	when := datesOn(a.out, a.now)
 	for _, l := range all {
-		status := statusText(l.Consent, when)
-		if l.Waits {
-			status += ", NOT at its node yet"
-		}
-		cells := []string{short(l.ID), titles(l.Records), when.near(l.Until), status, openedText(l.Openings, when.day(l.LastOpened))}
+		cells := []string{short(l.ID), titles(l.Records), when.near(l.Until), statusText(l, when), openedText(l.Openings, when.day(l.LastOpened))}
 		t.Add(a.withTitle(cells, a.titles[l.Ledger])...)
 	}
 	if err := a.session.table(t); err != nil {

@@ -50,7 +50,7 @@ func schemas() cli.Schemas {
 
 			"grant":           cli.JSON[grantedJSON](cli.JSON[planJSON]()),   // the latter with --list
 			"link create":     cli.JSON[linkShownJSON](cli.JSON[planJSON]()), // the latter with --list
-			"link list":       cli.JSON[[]linkListedJSON](),
+			"link list":       cli.JSON[[]consentJSON](),
 			"link show":       cli.JSON[linkShownJSON](),
 			"link revoke":     cli.JSON[[]revocationJSON](),
 			"revoke":          cli.JSON[[]revocationJSON](),

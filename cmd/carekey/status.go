@@ -54,7 +54,7 @@ var toDoTexts = map[string]string{
 // toDo is what there is to do or new, in words for programs.
 func (a *overview) toDo() []string {
 	out := []string{}
-	if len(a.pending) > 0 {
+	if len(a.pending) > 0 || len(a.waiting()) > 0 {
 		out = append(out, "pending")
 	}
 	if len(a.Inbox) > 0 {
@@ -69,6 +69,11 @@ func (a *overview) toDo() []string {
 		out = append(out, "ending")
 	}
 	return append(out, due(a.seen[0].w, a.now())...)
+}
+
+// waiting are the links of which their node has not got what is behind them.
+func (a *overview) waiting() []wallet.Consent {
+	return slices.DeleteFunc(slices.Clone(a.Consents), func(c wallet.Consent) bool { return !c.Waits })
 }
 
 // unlockedUntil is when what holds the key unlocked ends; zero if nothing did for this
@@ -246,10 +251,13 @@ func (a *overview) text() error {
 			return err
 		}
 	}
-	if len(a.pending) > 0 {
+	if links := a.waiting(); len(a.pending) > 0 || len(links) > 0 {
 		a.print("\nSigned, and not sent yet:")
 		for _, p := range a.pending {
 			a.print("  %s", pendingText(p.Pending))
+		}
+		for _, c := range links {
+			a.print("  waiting: link %s: its node has not got what is behind it, and cannot open it: carekey sync", short(c.ID))
 		}
 	}
 	if others := len(a.places) - len(a.seen); a.p.given && others > 0 {

@@ -102,6 +102,14 @@ var lies = map[string]lie{
 		n.honest(r)
 		panic(http.ErrAbortHandler)
 	}),
+	// What is behind a link comes, is not kept, and no answer is given.
+	"withheld-link": at(http.MethodPost, node.PathLinks, func(*Node, http.ResponseWriter, *http.Request) {
+		panic(http.ErrAbortHandler)
+	}),
+	// What became of a link is not said.
+	"silent-link": at(http.MethodPost, node.PathLinkInquire, func(*Node, http.ResponseWriter, *http.Request) {
+		panic(http.ErrAbortHandler)
+	}),
 	// A byte now and then.
 	"slow-drip": about(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", node.TypeBinary)
