@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -56,8 +57,9 @@ type GrantPlan struct {
 	Missed    []Missed     // what stays, and who treats the patient might need
 	Naming    *Naming      // who reads what goes, without the patient's own resource or for research, reads whose it is; nil if neither is so
 
-	from *origin     // where the consent is moved from
-	link *linkMaking // nil if it is for somebody's wallet
+	from  *origin                             // where the consent is moved from
+	link  *linkMaking                         // nil if it is for somebody's wallet
+	parts map[partsGiven]payload.EnvelopePart // that were read for the plan already
 }
 
 // Warning is something that looks wrong in a plan and is for a person to judge.
@@ -359,6 +361,7 @@ func (gs Grants) newGround() *grantGround {
 // addPlan gathers the keys of all record versions in a plan: file keys that the cache
 // does not know are read from the store, each once, and so is what is known of parts.
 func (gs Grants) addPlan(ctx context.Context, g *grantGround, p *GrantPlan) error {
+	maps.Copy(g.parts, p.parts)
 	for i := range p.Records {
 		r := &p.Records[i]
 		v := versionOf{r.ID, r.Version}

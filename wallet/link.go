@@ -185,7 +185,7 @@ func (ls Links) plan(ctx context.Context, r LinkRequest) (*LinkPlan, error) {
 	}
 	d := &making.deposit
 	d.Ledger, d.Keeper, d.End, d.Openings, d.Daily = ls.w.client.ID(), ls.w.client.Keepers[0].Key(), gp.Until, r.Openings, r.Daily
-	gp.link = making
+	gp.link, gp.parts = making, ground.parts
 	return &LinkPlan{gp, takes, r.Openings, r.Daily, r.Passcode != "", len(making.file)}, nil
 }
 
