@@ -21,6 +21,9 @@ import (
 // may enter that may use it.
 const socketFile = "socket"
 
+// maxSocket is how long the path of a socket can be on all systems, in bytes.
+const maxSocket = 103
+
 // askStatus is the first line of who wants to know what the network looks like. All others
 // speak the protocol of an order.
 const askStatus = "status\n"

@@ -40,6 +40,13 @@ func Init(dir string, s Settings) error {
 	if s.Node, err = filepath.Abs(s.Node); err != nil {
 		return err
 	}
+	whole, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	if more := len(filepath.Join(whole, socketFile)) - maxSocket; more > 0 {
+		return fmt.Errorf("the path of %s is %d bytes too long for the socket in it: take a shorter one", whole, more)
+	}
 	d, err := node.ParseDraft(s.Draft)
 	if err != nil {
 		return fmt.Errorf("no draft of a ledger: %w", err)

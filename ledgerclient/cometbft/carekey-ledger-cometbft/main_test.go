@@ -584,6 +584,7 @@ func TestWrong(t *testing.T) {
 		"there is no verb":                  {"found", v.dir},
 		"init needs --draft and --node":     {"init", filepath.Join(n.dir, "new")},
 		"no draft of a ledger":              {"init", filepath.Join(n.dir, "new"), "--draft", draft, "--node", other},
+		"bytes too long for the socket":     {"init", filepath.Join(n.dir, strings.Repeat("a", 100)), "--draft", draft, "--node", other},
 		"is not the folder of a validator":  {"serve", other},
 		"is none of the draft's members":    {"serve", stranger},
 		"no validator runs on " + v.dir:     {"status", v.dir},
