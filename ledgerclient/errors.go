@@ -26,6 +26,9 @@ type UnreachableError struct {
 	Err      error
 	Answered bool // the node is there, and did not do what it was asked for now: other requests it may take
 	Damaged  bool // what the answer needs is damaged there: other questions may be answered
+	// Undecided: what was submitted may be in the order, or come to be there, and no log shows it
+	// yet. To submit it once more hastens nothing.
+	Undecided bool
 }
 
 // Unreachable returns what of an error says that a service gave no answer; nil if nothing
@@ -41,6 +44,9 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // Coded is the error as a code.
 func (e *UnreachableError) Coded() error {
+	if e.Undecided {
+		return ErrUndecided.Of(e.Err)
+	}
 	return ErrUnreachable.Of(e.Err, "service", e.Service, "damaged", e.Damaged)
 }
 
@@ -151,6 +157,7 @@ const (
 // The codes of the types.
 const (
 	ErrUnreachable fault.Code = "{service}-unreachable"  // damaged
+	ErrUndecided   fault.Code = "ledger-undecided"       // what was submitted to a ledger may be ordered, and is not shown yet
 	ErrNotFound    fault.Code = "{what}-not-found/there" // a service has it not
 	ErrKeeper      fault.Code = "{answer}"               // of a keeper, or of a wallet for it. consent
 	// ErrEnded is the same where it says that the consent is over: a keeper can be told

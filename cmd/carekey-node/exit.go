@@ -25,7 +25,7 @@ var usage = cli.Usage
 
 // explanations has what an operator is told of every error: see carekey's.
 var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Error, f, cause cli.Failure) cli.Failure{
-	ledgerclient.ErrUnreachable: outOfReach,
+	ledgerclient.ErrUnreachable: outOfReach, ledgerclient.ErrUndecided: outOfReach,
 }, Exits: map[int]cli.Words{
 	cli.ExitInterrupted: {cli.ErrInterrupted: "stopped"},
 	cli.ExitRefused: {

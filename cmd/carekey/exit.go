@@ -102,8 +102,20 @@ func pending(e *fault.Error, f, cause failure) failure {
 		cause.Hint += "\nafter that: carekey sync"
 		return cause
 	}
+	if cause.Code == string(ledgerclient.ErrUndecided) {
+		f.Message, f.Hint = "signed, and it waits: "+cause.Message, cause.Hint+"\nto send it again now: carekey sync"
+		return f
+	}
 	if strings.HasPrefix(cause.Code, "node-") { // the node is there and does not take it
 		f.Hint = cause.Hint + "\n" + f.Hint
+	}
+	return f
+}
+
+// undecided is a ledger that did not decide in time; if it is known why, that is said.
+func undecided(_ *fault.Error, f, cause failure) failure {
+	if kind, _, _ := strings.Cut(cause.Code, "-"); kind == "node" || kind == "answer" {
+		f.Message, f.Hint = cause.Message, cause.Hint
 	}
 	return f
 }

@@ -36,7 +36,7 @@ const (
 // explanations has what people are told of every error: a new error is a code in the
 // package that returns it, and a row here. The exit codes are those of EXIT STATUS.
 var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Error, f, cause cli.Failure) cli.Failure{
-	batch.ErrLines: lines, batch.ErrContactLines: lines, errOnLedger: onLedger, wallet.ErrPending: pending, ledgerclient.ErrUnreachable: outOfReach,
+	batch.ErrLines: lines, batch.ErrContactLines: lines, errOnLedger: onLedger, wallet.ErrPending: pending, ledgerclient.ErrUnreachable: outOfReach, ledgerclient.ErrUndecided: undecided,
 }, Exits: map[int]cli.Words{
 	0: {
 		errBatchStopped:             "{err}; {done} of {items|item|items} are done | {hint}\n[only their results could not be written: carekey batch resume --results {results|quote}]{left|go on where it stopped: carekey batch resume}",
@@ -230,7 +230,8 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		folder.ErrNoLedger:                   "there is no ledger in {dir} | was the folder moved? name its new place with --ledger DIR",
 		node.ErrSlow + " " + node.ErrForeign: "the ledger's node gave no answer that can be used, or gives it too slowly[ (status {status})] | nothing was lost: try again later, or ask whoever keeps the node",
 		node.ErrRefused:                      "the ledger's node refused: {title} | try again later",
-		"node-unsigned":                      "it is in the ledger's order, but not enough of the ledger's nodes have signed that yet | the next command looks for it; if it stays so, ask who keeps the ledger",
+		"node-undecided":                     "the ledger does not decide at the moment: too few of those who keep its order may be there | nothing is to be done again: what it was told of is ordered once; if it stays so, ask who keeps the ledger",
+		"node-unsigned":                      "it is ordered, as the ledger's node says, and not enough of the ledger's nodes have signed that yet | nothing is to be done again: every command looks for it; if it stays so, ask who keeps the ledger",
 	},
 	cli.ExitNotFound: {
 		wallet.ErrNoWallet:       "there is no wallet yet (looked in {dir}) | make one with: carekey init --name NAME",

@@ -459,7 +459,7 @@ func TestRevocationIsNotRefusedByANode(t *testing.T) {
 	}
 	for _, k := range []node.Kind{
 		node.KindMalformed, node.KindToken, node.KindMethod, node.KindNoLength, node.KindTooLarge, node.KindTooSlow, node.KindTooMany, node.KindQuota,
-		node.KindBusy, node.KindClosing, node.KindClock, node.KindReadOnly, node.KindFull, node.KindDamaged, node.KindUnsigned, node.KindFailed,
+		node.KindBusy, node.KindClosing, node.KindClock, node.KindReadOnly, node.KindFull, node.KindDamaged, node.KindUnsigned, node.KindUndecided, node.KindFailed,
 	} {
 		refusals = append(refusals, &node.RefusedError{Kind: k})
 	}

@@ -198,6 +198,9 @@ func (l ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerc
 		l.n.mu.Unlock()
 		return err
 	})
+	if u := ledgerclient.Unreachable(err); u != nil && errors.Is(u.Err, ErrSlow) && l.n.wire.away.Load() == nil {
+		u.Undecided = true // it has them
+	}
 	if revokes {
 		err = unanswered(ofLedger, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -382,11 +383,23 @@ func (l logs) From(position uint64) {
 }
 
 // Append submits at one node, and at the next if that one gives no answer: the same entries
-// again are the same.
+// again are the same. When so many say that they are not decided that one of them does not lie,
+// the others, who have them too, are not waited for.
 func (l logs) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
-	return some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) ([]ledgerclient.Outcome, error) {
-		return ledger{n}.Append(ctx, entries)
+	ctx, enough := context.WithCancelCause(ctx)
+	defer enough(nil)
+	var undecided atomic.Int32
+	out, err := some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) ([]ledgerclient.Outcome, error) {
+		out, err := ledger{n}.Append(ctx, entries)
+		if u := ledgerclient.Unreachable(err); u != nil && u.Undecided && int(undecided.Add(1)) > ledgerclient.Liars(l.nw.config()) {
+			enough(err)
+		}
+		return out, err
 	})
+	if u := ledgerclient.Unreachable(context.Cause(ctx)); err != nil && u != nil {
+		err = u
+	}
+	return out, err
 }
 
 // showed are the nodes, those before the others that have shown a head of that size or a

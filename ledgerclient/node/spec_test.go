@@ -48,7 +48,7 @@ func TestSpecification(t *testing.T) {
 		has("problem", fmt.Sprintf("| `%s` | %d |", k, p.status))
 		// What cannot have been done is told apart from what may have been.
 		line := regexp.MustCompile("(?m)^\\| `" + string(k) + "` .*$").FindString(doc)
-		unknown := k == KindFull || k == KindDamaged || k == KindUnsigned || k == KindFailed
+		unknown := k == KindFull || k == KindDamaged || k == KindUnsigned || k == KindUndecided || k == KindFailed
 		if strings.Contains(line, "unknown") != unknown {
 			t.Errorf("%s: %s", k, line)
 		}

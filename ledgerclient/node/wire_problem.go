@@ -39,6 +39,7 @@ const (
 	KindFull      Kind = "full"      //   the node's disk is full
 	KindDamaged   Kind = "damaged"   //   the node's files are not what its software wrote
 	KindUnsigned  Kind = "unsigned"  //   it is ordered, and not enough nodes have signed that yet
+	KindUndecided Kind = "undecided" //   what keeps the order has not decided it in time, or cannot be reached
 	KindFailed    Kind = "failed"    //   anything else
 )
 
@@ -67,6 +68,7 @@ var problems = map[Kind]struct {
 	KindFull:      {http.StatusInsufficientStorage, "the node's disk is full"},
 	KindDamaged:   {http.StatusInternalServerError, "the node's files are damaged"},
 	KindUnsigned:  {http.StatusServiceUnavailable, "not enough nodes have signed it yet"},
+	KindUndecided: {http.StatusServiceUnavailable, "nothing is ordered now: too few of those who keep the order may be there"},
 	KindFailed:    {http.StatusInternalServerError, "the node failed"},
 }
 
@@ -153,7 +155,8 @@ func (p *Problem) Err(service string) error {
 	case KindMalformed, KindNoVersion, KindToken, KindMethod, KindNoLength, KindTooLarge:
 		return &p.RefusedError
 	default:
-		return &ledgerclient.UnreachableError{Service: service, Err: &p.RefusedError, Answered: true, Damaged: p.Kind == KindDamaged}
+		return &ledgerclient.UnreachableError{Service: service, Err: &p.RefusedError, Answered: true, Damaged: p.Kind == KindDamaged,
+			Undecided: service == ofLedger && (p.Kind == KindUndecided || p.Kind == KindUnsigned)}
 	}
 	return nil
 }

@@ -232,7 +232,7 @@ func (l *Ledger) order(ctx context.Context, entries []contract.Entry, which []in
 	err = l.follow(ctx, at)
 	taken := ended()
 	if lost && (err != nil || slices.ContainsFunc(taken, func(c came) bool { return len(c.at) == 0 })) {
-		return &ledgerclient.UnreachableError{Service: "ledger", Err: unknown}
+		return &ledgerclient.UnreachableError{Service: "ledger", Err: unknown, Undecided: true}
 	}
 	if err != nil {
 		return err

@@ -59,7 +59,7 @@ func TestOrderOutOfReach(t *testing.T) {
 	r, _ := w.request(g, access)
 	w.refused("a release", w.post(node.PathRelease, ledgerclient.Marshal(&r)), node.KindFailed)
 	record := w.records(1)
-	w.refused("an entry", w.post(node.PathEntries, node.EntriesForm.Marshal(record)), node.KindFailed)
+	w.refused("an entry", w.post(node.PathEntries, node.EntriesForm.Marshal(record)), node.KindUndecided)
 
 	// It is asked again in a while. What is ordered meanwhile is shown at once, under the
 	// old time: whoever submitted it would have to call the node a liar.

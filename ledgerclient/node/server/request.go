@@ -18,6 +18,7 @@ import (
 
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
@@ -401,7 +402,7 @@ func (s *Server) fail(q *request, err error) (kind node.Kind, abort bool) {
 // complain tells the operator what is for her to mend.
 func (s *Server) complain(q *request, kind node.Kind, err error) {
 	switch kind {
-	case node.KindFailed, node.KindDamaged, node.KindFull, node.KindReadOnly:
+	case node.KindFailed, node.KindDamaged, node.KindFull, node.KindReadOnly, node.KindUndecided:
 		s.log.Error("request", "route", q.route.name, "kind", string(kind), "cause", cause(err))
 	}
 }
@@ -427,6 +428,9 @@ func problemOf(err error) node.Problem {
 	}
 	if _, ok := errors.AsType[*folder.DamagedError](err); ok {
 		return node.ProblemOf(refuse(node.KindDamaged))
+	}
+	if ledgerclient.Unreachable(err) != nil { // all but the order is here
+		return node.ProblemOf(refuse(node.KindUndecided))
 	}
 	return p
 }

@@ -1,0 +1,72 @@
+package node_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+// A ledger that does not decide says so in the first answers: when one of those who say it cannot
+// be a liar, the others, who would say it when they have waited as long, are not waited for. One
+// that says it of a ledger that decides keeps nothing from it, and who says that it was ordered and
+// is not signed by enough is heard likewise.
+func TestUndecidedEndsTheAsking(t *testing.T) {
+	for _, kind := range []node.Kind{node.KindUndecided, node.KindUnsigned} {
+		p := newPlaces(t)
+		var say [4]string // of entries: "undecided", "taken"; "" waits until the test ends
+		p.sites = nil
+		for i, m := range p.Members {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != node.PathEntries {
+					p.serve(i, w, r)
+					return
+				}
+				p.mu.Lock()
+				p.asked[i] = append(p.asked[i], "entries")
+				p.mu.Unlock()
+				switch say[i] {
+				case "undecided":
+					problem := node.ProblemOf(&node.RefusedError{Kind: kind})
+					raw, _ := json.Marshal(problem)
+					w.Header().Set("Content-Type", node.TypeProblem)
+					w.WriteHeader(problem.Status)
+					w.Write(raw)
+				case "taken":
+					w.Write(node.OrderedForm(1).Marshal(node.Ordered{Outcomes: []ledgerclient.Outcome{{ID: p.Shown[0].Entry.ID(p.ID()), Index: 7, Hour: 490_000}}}))
+				default:
+					<-p.ends
+				}
+			}))
+			t.Cleanup(s.Close)
+			p.members[i].URLs = []string{s.URL}
+			p.sites = append(p.sites, node.NewSite(p.ID(), p.members[i], 8, m.Key.Sign, p.keepers[i].Key.Sign))
+		}
+		submit := func() error {
+			nw := p.reach(0, node.Options{})
+			defer nw.Close()
+			p.were()
+			_, err := nw.Services().Ledger.Append(ctx, []contract.Entry{p.Shown[0].Entry})
+			return err
+		}
+		say = [4]string{"undecided", "undecided"}
+		err := submit()
+		u := ledgerclient.Unreachable(err)
+		if u == nil || !u.Undecided || !errors.As(err, new(*node.RefusedError)) {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if asked := p.were(); asked[0] != "entries" || !strings.HasPrefix(asked[1], "entries") || asked[2]+asked[3] != "" {
+			t.Errorf("%s: asked %q", kind, asked)
+		}
+		say = [4]string{"undecided", "taken"}
+		if err := submit(); err != nil {
+			t.Errorf("%s: one liar: %v", kind, err)
+		}
+	}
+}
