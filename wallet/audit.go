@@ -409,7 +409,7 @@ func (a Audit) status(ctx context.Context, remember bool) (s Summary, err error)
 		for _, t := range unopened {
 			s.Inbox = append(s.Inbox, a.w.Inbox().of(t))
 		}
-		s.Pending = a.w.Changes().pending()
+		s.Pending = a.w.Changes().Pending()
 		s.Contacts = len(a.w.book.contacts)
 		if remember {
 			a.w.notes.Looked = a.w.view.Pin().Size

@@ -135,7 +135,7 @@ func (bk Book) Keep(ctx context.Context) (kept bool, err error) {
 		if err != nil {
 			return err
 		}
-		waits := slices.ContainsFunc(bk.w.Changes().pending(), func(p Pending) bool { return p.Action == KeepingBook })
+		waits := slices.ContainsFunc(bk.w.Changes().Pending(), func(p Pending) bool { return p.Action == KeepingBook })
 		worth := bk.w.book.worth()
 		if waits || bk.w.notes.Book == worth { // what waits may never get there: the next time tells
 			return nil

@@ -146,7 +146,8 @@ func (ch Changes) Stuck() error { return ch.w.outbox.Stuck() }
 // have been sent or not.
 func (ch Changes) PassedOver() []error { return ch.w.outbox.PassedOver() }
 
-func (ch Changes) pending() (out []Pending) {
+// Pending returns what waits, oldest first.
+func (ch Changes) Pending() (out []Pending) {
 	ch.w.outbox.Each(func(c *outbox.Change, why error) {
 		out = append(out, Pending{Action(c.Label), c.ID, why})
 	})
@@ -193,7 +194,7 @@ type Synced struct {
 func (ch Changes) Sync(ctx context.Context) (Synced, error) {
 	var s Synced
 	s.From = ch.w.view.Pin().Size
-	err := ch.w.Look(ctx, func() error {
+	err := ch.w.look(ctx, syncing, func() error {
 		if ch.w.lock.missing == nil {
 			ch.complete(ctx, true)
 		}
@@ -201,7 +202,7 @@ func (ch Changes) Sync(ctx context.Context) (Synced, error) {
 		if err := ch.w.Book().lookAtNews(ctx); err != nil {
 			return err
 		}
-		s.To, s.Hour, s.Pending = ch.w.view.Pin().Size, ch.w.view.Pin().Hour, ch.pending()
+		s.To, s.Hour, s.Pending = ch.w.view.Pin().Size, ch.w.view.Pin().Hour, ch.Pending()
 		return nil
 	})
 	s.Finished = ch.Finished()
@@ -209,8 +210,35 @@ func (ch Changes) Sync(ctx context.Context) (Synced, error) {
 	return s, cmp.Or(err, ch.Stuck(), over[0], ch.w.view.Behind())
 }
 
-// completeEvery is how often a keeper that did not take its share is tried again.
+// completeEvery is how often a keeper that did not take its share is tried again, and, by a
+// process that runs for so long, a ledger that did not decide.
 const completeEvery = 10 * time.Minute
+
+// errUndecided is why something is not submitted once more.
+var errUndecided = errors.New("nothing is known of it since it was submitted last")
+
+// rest is why what waits is not submitted now; nil if it is. Who only looks does not wait for a
+// ledger to decide what it did not when it was told of it: that would be as long as it tries.
+func (ch Changes) rest(p purpose) error {
+	switch size := ch.w.notes.Undecided; {
+	case size == 0 || p == syncing || ch.w.view.Pin().Size > size:
+	case p == looking || ch.w.opt.Now().Sub(ch.w.undecided).Abs() < completeEvery:
+		return &ledgerclient.UnreachableError{Service: "ledger", Err: errUndecided, Undecided: true}
+	}
+	return nil
+}
+
+// noteUndecided notes whether the ledger decided what waits.
+func (ch Changes) noteUndecided() {
+	why := ch.w.outbox.Undecided()
+	switch {
+	case why == nil && ch.w.view.Behind() != nil || errors.Is(why, errUndecided): // it was not tried
+	case why == nil:
+		ch.w.notes.Undecided = 0
+	default:
+		ch.w.notes.Undecided, ch.w.undecided = ch.w.view.Pin().Size, ch.w.opt.Now()
+	}
+}
 
 // complete gives keepers the shares that they have not acknowledged yet. now says that it is
 // tried however short ago that was.

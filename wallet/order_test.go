@@ -25,6 +25,8 @@ type liar struct {
 	lie     *lie           // nil: it is honest
 	took    bool           // the lie was told
 	hold    bool           // it orders nothing, and does not say so
+	hangs   chan struct{}  // it says nothing at all before this is closed; nil: it does
+	asked   int            // how often it was to order something
 }
 
 // lie changes one answer, or every one from that on.
@@ -54,6 +56,10 @@ func (l *liar) say(about string, a told) told {
 }
 
 func (l *liar) Append(ctx context.Context, es []contract.Entry) ([]uint64, error) {
+	l.asked++
+	if l.hangs != nil {
+		<-l.hangs
+	}
 	if l.hold {
 		return nil, order.ErrUnknown.Of(errCut)
 	}

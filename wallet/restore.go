@@ -229,7 +229,7 @@ func (rc Recovery) restore(ctx context.Context, name string, out *Restored) erro
 		return err
 	}
 	rc.w.home.Tidy()
-	rc.w.outbox.Finish(ctx, nil) // a revocation of an earlier try
+	rc.w.outbox.Finish(ctx, nil, nil) // a revocation of an earlier try
 	if err := rc.readAll(ctx); err != nil {
 		return err
 	}

@@ -60,11 +60,12 @@ type Wallet struct {
 	shown  map[*view.RecordSet][]ConsentRecord // see shownRecords
 	linkAt map[crypto.Address]bool             // see Links.has
 
-	outbox  *outbox.Outbox
-	signing chan struct{} // closed once all grants are signed that were to be; nil: none was
-	book    keptBook
-	tables  keptTables
-	lock    lock
+	outbox    *outbox.Outbox
+	undecided time.Time     // when this process found that the ledger does not decide; see Changes.rest
+	signing   chan struct{} // closed once all grants are signed that were to be; nil: none was
+	book      keptBook
+	tables    keptTables
+	lock      lock
 }
 
 // lock is the lock of the wallet's folder, while a method runs.
@@ -159,8 +160,9 @@ func (w *Wallet) Unwritten() []error { return w.view.Unwritten() }
 // its head, or is behind if the ledger is out of reach. State that f changed is
 // written before the lock is given up.
 func (w *Wallet) with(ctx context.Context, f func() error) error {
-	return w.locked(ctx, false, func() error {
+	return w.locked(ctx, changing, func() error {
 		err := f()
+		w.Changes().noteUndecided()
 		if lost := w.keys.Lost(); lost != nil {
 			return lost
 		}
@@ -170,9 +172,12 @@ func (w *Wallet) with(ctx context.Context, f func() error) error {
 
 // Look runs f as Together does, for what changes nothing but what can be learned again: it
 // works where nothing can be written.
-func (w *Wallet) Look(ctx context.Context, f func() error) error {
-	return w.locked(ctx, true, func() error {
+func (w *Wallet) Look(ctx context.Context, f func() error) error { return w.look(ctx, looking, f) }
+
+func (w *Wallet) look(ctx context.Context, p purpose, f func() error) error {
+	return w.locked(ctx, p, func() error {
 		err := f()
+		w.Changes().noteUndecided()
 		if lost := w.keys.Lost(); lost != nil {
 			return lost
 		}
@@ -181,8 +186,17 @@ func (w *Wallet) Look(ctx context.Context, f func() error) error {
 	})
 }
 
-// locked is with and Look. lax tells that the lock is not needed where it cannot be had.
-func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err error) {
+// purpose is what the wallet's lock is wanted for.
+type purpose int
+
+const (
+	changing purpose = iota // something: not without the lock
+	looking                 // and nothing else
+	syncing                 // looking, and what waits is to be submitted whatever is known
+)
+
+// locked is with and Look.
+func (w *Wallet) locked(ctx context.Context, p purpose, f func() error) (err error) {
 	if w.lock.held {
 		return f()
 	}
@@ -190,7 +204,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	w.view.ForgetUnwritten()
 	unlock, noLock := w.opt.lock(ctx)
 	if noLock != nil {
-		if ctx.Err() != nil || !w.opt.Revoking && (!lax || errors.Is(noLock, ErrBusy)) {
+		if ctx.Err() != nil || !w.opt.Revoking && (p == changing || errors.Is(noLock, ErrBusy)) {
 			return noLock
 		}
 		// Nothing is written without the lock but new revocations into the journal. Who
@@ -218,7 +232,7 @@ func (w *Wallet) locked(ctx context.Context, lax bool, f func() error) (err erro
 	}
 	// What cannot be finished now does not keep anybody from looking; carryOut
 	// refuses to begin anything behind it.
-	w.outbox.Finish(ctx, noLock)
+	w.outbox.Finish(ctx, noLock, w.Changes().rest(p))
 	if noLock == nil && !w.opt.Revoking { // which does not wait for a keeper that may be silent
 		w.Changes().complete(ctx, false)
 	}
@@ -380,6 +394,7 @@ type notes struct {
 	Book      crypto.Hash    `json:"book"`                // what of the book stands on this ledger, see book.worth
 	BookRead  uint64         `json:"bookRead"`            // log size up to which the book's versions were merged
 	BackedUp  backedUp       `json:"backedUp,omitzero"`   // the last backup of this ledger
+	Undecided uint64         `json:"undecided,omitempty"` // entries of the log when it did not decide what waits: with more it decides again; 0: it did, or that is not known
 
 	Planned map[contract.ID]planned `json:"planned,omitempty"` // what a watch is to open; see Watch
 

@@ -371,7 +371,10 @@ func (s *session) end(o *opened, err error) error {
 		err = errEntered.Of(err)
 	}
 	if stuck := w.Changes().Stuck(); stuck != nil && !errors.Is(err, errSync) {
-		if err == nil && is[*ledgerclient.UnreachableError](stuck) {
+		u := ledgerclient.Unreachable(stuck)
+		if err == nil && u != nil && u.Undecided {
+			s.say("%s: %s. To send it again now: carekey sync", waitText(w.Changes().Pending()), explain(stuck).Message)
+		} else if err == nil && u != nil {
 			s.say("What you signed before still waits, and goes out by itself: carekey sync tells.")
 		} else if err == nil {
 			s.say("A change that was signed still waits: %s.\nEvery carekey command tries again to finish it.", explain(stuck).Message)
@@ -481,6 +484,34 @@ func (s *session) tellFinished(w *wallet.Wallet) {
 		}
 		s.say("Finished %s that was interrupted (%s).", article(f.Action), short(f.ID))
 	}
+}
+
+// waitText says how much waits.
+func waitText(all []wallet.Pending) string {
+	var parts []string
+	for _, of := range []struct {
+		action    wallet.Action
+		one, many string
+	}{
+		{wallet.Granting, "consent", "consents"}, {wallet.Revoking, "revocation", "revocations"}, {wallet.AddingRecord, "record", "records"},
+		{wallet.UpdatingRecord, "change of a record", "changes of records"}, {wallet.RemovingRecord, "removal of a record", "removals of records"},
+		{wallet.Accessing, "fetch", "fetches"}, {wallet.KeepingBook, "change of your contacts", "changes of your contacts"},
+	} {
+		n := 0
+		for _, p := range all {
+			if p.Action == of.action {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, plural(n, of.one, of.many))
+		}
+	}
+	verb := " wait"
+	if len(all) == 1 {
+		verb = " waits"
+	}
+	return strings.Join(parts, ", ") + verb
 }
 
 func article(x wallet.Action) string {

@@ -23,7 +23,7 @@ was granted to you and never fetched, and what waits to be sent.
 
 With --check the exit code is 9 if any of these is so; --json names them in the field toDo:
 
-  pending   something that you signed is not sent yet
+  pending   something that you signed is not on the ledger yet
   inbox     something can be fetched and never was
   accesses  something was opened, or an attempt was refused, since you last looked
   ending    a consent of yours ends within 7 days
@@ -252,7 +252,7 @@ func (a *overview) text() error {
 		}
 	}
 	if links := a.waiting(); len(a.pending) > 0 || len(links) > 0 {
-		a.print("\nSigned, and not sent yet:")
+		a.print("\nSigned, and not on the ledger yet:")
 		for _, p := range a.pending {
 			a.print("  %s", pendingText(p.Pending))
 		}

@@ -63,8 +63,9 @@ func (o *Outbox) Do(ctx context.Context, b *Batch) error {
 }
 
 // Finish reads what waits and brings it to its end, as far as it can be. noLock is why
-// another process may be at it: then it is only read.
-func (o *Outbox) Finish(ctx context.Context, noLock error) {
+// another process may be at it: then it is only read. rest is why what the log does not show is
+// not submitted now; nil if nothing is.
+func (o *Outbox) Finish(ctx context.Context, noLock, rest error) {
 	o.waiting, o.ends = nil, nil
 	names, err := o.names()
 	if err != nil {
@@ -84,7 +85,11 @@ func (o *Outbox) Finish(ctx context.Context, noLock error) {
 		case noLock != nil:
 			b.left = noLock
 		default:
-			b.left = o.try(ctx, b, o.wait(b))
+			wait := o.wait(b)
+			if wait == nil && !o.shown(b) {
+				wait = rest
+			}
+			b.left = o.try(ctx, b, wait)
 		}
 		if b.left != nil {
 			o.waiting = append(o.waiting, b)
@@ -118,6 +123,11 @@ func (o *Outbox) wait(b *Batch) error {
 		}
 	}
 	return nil
+}
+
+// shown reports whether the log has all entries of a batch.
+func (o *Outbox) shown(b *Batch) bool {
+	return !slices.ContainsFunc(b.Changes, func(c *Change) bool { return !o.placed(c) })
 }
 
 // overtakes reports whether a batch need not wait for those before it: it revokes
@@ -283,6 +293,9 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 				return err
 			}
 			continue
+		}
+		if u := ledgerclient.Unreachable(err); u != nil && u.Undecided && o.Log.Follow(ctx, b.own) == nil && o.shown(b) {
+			return nil // what nobody has said meanwhile the log has
 		}
 		if err != nil {
 			return err

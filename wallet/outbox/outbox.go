@@ -194,6 +194,17 @@ func (o *Outbox) Stuck() error {
 	return nil
 }
 
+// Undecided returns why changes wait that the ledger was told of and did not decide; nil if none
+// do.
+func (o *Outbox) Undecided() (undecided error) {
+	for _, b := range o.waiting {
+		if u := ledgerclient.Unreachable(b.left); undecided == nil && u != nil && u.Undecided {
+			undecided = b.left
+		}
+	}
+	return undecided
+}
+
 // PassedOver returns why parts of the outbox were passed over: an error for each file
 // that cannot be read, or one for the folder. What they hold may have been sent or not.
 func (o *Outbox) PassedOver() (errs []error) {

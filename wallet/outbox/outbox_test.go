@@ -97,7 +97,7 @@ func (w *world) keptBy(k int, keepers ...*crypto.PrivateKey) contract.Config {
 // outbox is that of a new process, which has read what waits.
 func (w *world) outbox(noLock error) *Outbox {
 	o := &Outbox{Client: w.client, Log: w, Owner: w, Home: w.home, Now: func() time.Time { return w.now }}
-	o.Finish(context.Background(), noLock)
+	o.Finish(context.Background(), noLock, nil)
 	return o
 }
 
