@@ -35,7 +35,7 @@ func newInstitutions(t *testing.T, count int) *institutions {
 	if _, err := exec.LookPath("python3"); err != nil {
 		missing(t, "python3 is not installed", err)
 	}
-	d := &institutions{newDistance(t), nil, make([]*exec.Cmd, count)}
+	d := &institutions{distantTown: newDistance(t), nodes: make([]*exec.Cmd, count)}
 	clock := filepath.Join(d.dir, "clock")
 	d.must(os.WriteFile(clock, strconv.AppendInt(nil, townClock.Unix()/3600, 10), 0o600))
 	example := filepath.Join(top(), "ledgerclient", "ledgertest", "testdata")
@@ -110,41 +110,35 @@ func (d *institutions) agree(entries uint64) uint64 {
 }
 
 // Several institutions keep one ledger, each with a process of its own: a wallet takes what
-// all whose signatures it takes have signed. With too few, what it ordered waits, and is
-// finished when they are back.
+// all whose signatures it takes have signed. With too few, what it ordered waits, keepers
+// stop what they are told to stop, and when they are back all of it is on the ledger once.
 func TestInstitutions(t *testing.T) {
 	d := newInstitutions(t, 3)
-	invitation := strings.TrimSpace(string(d.operator("invite", d.folder(0))))
-	d.mustRun("patient", "init", "--name", "Maria", "--ledger", invitation, "--words-file", filepath.Join(d.dir, "words"))
-	add := func(name string) []string {
-		d.must(os.WriteFile(filepath.Join(d.dir, name), []byte(name+"\n"), 0o600))
-		return []string{"record", "add", name}
-	}
-	code, _, talk := d.run("patient", add("first")...)
-	for limit := time.Now().Add(2 * time.Minute); code == cli.ExitUnreachable && time.Now().Before(limit); { // on a slow machine nodes wait in vain
-		code, _, talk = d.run("patient", "sync")
-	}
-	if code != 0 {
-		t.Fatalf("exit %d: %s", code, talk)
-	}
+	d.reached()
+	p := d.people(0, 1)
+	first := p.give("first")
+	p.fetch(first)
 	if out := d.mustRun("patient", "ledger", "info"); !strings.Contains(out, "signed by 3 of its 3 nodes") {
 		t.Error(out)
 	}
 	d.mustRun("patient", "ledger", "verify")
-	entries := d.agree(1)
+	entries := p.entries()
 
 	d.kill(2)
-	if code, _, talk := d.run("patient", add("second")...); code != cli.ExitUnreachable || !strings.Contains(talk, "waits in your wallet: the ledger cannot be reached: not enough nodes have signed it yet") {
-		t.Errorf("with one away: exit %d: %s", code, talk)
+	if code, out, talk := d.run("patient", "revoke", first.consent, "--yes"); code != cli.ExitUnreachable || !strings.Contains(out+talk, "signed, and it waits: it is ordered, as the ledger's node says, and not enough of the ledger's nodes have signed that yet") || !strings.Contains(out+talk, "at 2 of 3 keepers") {
+		t.Errorf("with one away: exit %d: %s%s", code, out, talk)
 	}
+	p.shut(first)
+	second := p.waits("second")
 	d.serve(2)
-	d.agree(entries + 1)
-	if _, _, talk := d.run("patient", "status"); strings.Contains(talk, "waits") {
-		t.Error(talk)
+	if got := p.entries(); got != entries+2 { // the revocation, the second record
+		t.Errorf("%d entries, not %d", got, entries+2)
 	}
-	if all := d.list("patient", "record", "list"); len(all) != 2 {
-		t.Errorf("%d records: %v", len(all), all)
+	if got := d.agree(entries + 2); got != entries+2 {
+		t.Errorf("%d entries are signed by all, not %d", got, entries+2)
 	}
+	p.refused(first)
+	p.fetch(p.grant(second))
 	d.mustRun("patient", "ledger", "verify")
 }
 
@@ -172,64 +166,151 @@ func (d *institutions) reached() {
 	}
 }
 
+// people are the patient and the clinic on a ledger of institutions.
+type people struct{ *institutions }
+
+// granted is a consent to the one record of that name.
+type granted struct{ name, consent, code string }
+
+// people makes the wallets, each with the invitation of an institution.
+func (d *institutions) people(patient, clinic int) people {
+	d.t.Helper()
+	addresses := map[string]string{}
+	for who, i := range map[string]int{"patient": patient, "clinic": clinic} {
+		invitation := strings.TrimSpace(string(d.operator("invite", d.folder(i))))
+		addresses[who] = strings.TrimSpace(d.mustRun(who, "init", "--name", who, "--ledger", invitation, "--words-file", filepath.Join(d.dir, who+".words")))
+	}
+	d.mustRun("patient", "contact", "add", "Dr Smith", addresses["clinic"])
+	d.mustRun("clinic", "contact", "add", "Maria", addresses["patient"])
+	return people{d}
+}
+
+// does runs a command that is to do all it was told, also where nodes are so slow that it has to be
+// finished by a later one.
+func (p people) does(who string, args ...string) string {
+	p.t.Helper()
+	code, out, talk := p.run(who, args...)
+	for limit := time.Now().Add(2 * time.Minute); code == cli.ExitUnreachable && time.Now().Before(limit); {
+		code, _, talk = p.run(who, "sync")
+	}
+	if code != 0 {
+		p.t.Fatalf("%s %v: exit %d: %s%s", who, args, code, out, talk)
+	}
+	return out
+}
+
+// give grants a new record.
+func (p people) give(name string) granted {
+	p.t.Helper()
+	p.must(os.WriteFile(filepath.Join(p.dir, name), []byte(name+"\n"), 0o600))
+	p.does("patient", "record", "add", name)
+	return p.grant(name)
+}
+
+// waits makes a new record that waits in the wallet, because nothing is ordered, or nothing
+// that is holds.
+func (p people) waits(name string) string {
+	p.t.Helper()
+	p.must(os.WriteFile(filepath.Join(p.dir, name), []byte(name+"\n"), 0o600))
+	code, _, talk := p.run("patient", "record", "add", name)
+	if code != cli.ExitUnreachable || !strings.Contains(talk, "signed, and it waits: ") {
+		p.t.Errorf("exit %d: %s", code, talk)
+	}
+	return name
+}
+
+// grant grants the newest record.
+func (p people) grant(name string) granted {
+	p.t.Helper()
+	records := p.list("patient", "record", "list")
+	var g struct{ Consent, Code string }
+	p.must(json.Unmarshal([]byte(p.does("patient", "grant", "--to", "Dr Smith", "--record", records[len(records)-1]["id"].(string), "--for", "30d", "--yes", "--json")), &g))
+	return granted{name, g.Consent, g.Code}
+}
+
+// fetch opens what was given.
+func (p people) fetch(g granted) {
+	p.t.Helper()
+	code, _, talk := p.run("clinic", "fetch", g.code, "--flat", "-o", "got", "--reason", "check-up")
+	for limit := time.Now().Add(2 * time.Minute); code == cli.ExitUnreachable && time.Now().Before(limit); {
+		code, _, talk = p.run("clinic", "fetch", g.code, "--flat", "-o", "got", "--reason", "check-up")
+	}
+	if code != 0 {
+		p.t.Fatalf("exit %d: %s", code, talk)
+	}
+	if got, err := os.ReadFile(filepath.Join(p.dir, "got", g.name)); err != nil || string(got) != g.name+"\n" {
+		p.t.Errorf("fetched %q, %v", got, err)
+	}
+}
+
+// refused is a fetch of what was revoked.
+func (p people) refused(g granted) {
+	p.t.Helper()
+	if code, _, talk := p.run("clinic", "fetch", g.code, "-o", "again"); code != cli.ExitRefused {
+		p.t.Errorf("exit %d: %s", code, talk)
+	}
+}
+
+// shut is a fetch of what was revoked while not all keepers can be asked, or nothing is ordered:
+// it opens nothing, whatever it says.
+func (p people) shut(g granted) {
+	p.t.Helper()
+	code, out, talk := p.run("clinic", "fetch", g.code, "-o", "shut")
+	if _, err := os.Lstat(filepath.Join(p.dir, "shut")); code != cli.ExitRefused && code != cli.ExitUnreachable || err == nil {
+		p.t.Errorf("exit %d: %s%s", code, out, talk)
+	}
+}
+
+// entries is how many the ledger has when all that the patient signed is on it.
+func (p people) entries() uint64 {
+	p.t.Helper()
+	code, out, talk := p.run("patient", "sync", "--json")
+	for limit := time.Now().Add(2 * time.Minute); code == cli.ExitUnreachable && time.Now().Before(limit); { // nodes that were away find each other
+		code, out, talk = p.run("patient", "sync", "--json")
+	}
+	var all []struct {
+		Entries uint64
+		Pending []any
+	}
+	if err := json.Unmarshal([]byte(out), &all); err != nil || code != 0 || len(all) != 1 || len(all[0].Pending) > 0 {
+		p.t.Fatalf("exit %d, %v: %s%s", code, err, out, talk)
+	}
+	return all[0].Entries
+}
+
 // Promises 3, 4 and 8 where four institutions keep the ledger, two of whose keepers open what is
 // granted: each of them has its share, and with one institution away, be it the one whose
 // invitation a wallet has, all of it goes on.
 func TestKeepersOfInstitutions(t *testing.T) {
 	d := newInstitutions(t, 4)
 	d.reached()
-	addresses := map[string]string{}
-	for i, who := range []string{"patient", "clinic"} {
-		invitation := strings.TrimSpace(string(d.operator("invite", d.folder(i))))
-		addresses[who] = strings.TrimSpace(d.mustRun(who, "init", "--name", who, "--ledger", invitation, "--words-file", filepath.Join(d.dir, who+".words")))
-	}
-	d.mustRun("patient", "contact", "add", "Dr Smith", addresses["clinic"])
-	d.mustRun("clinic", "contact", "add", "Maria", addresses["patient"])
-	give := func(name string) (code, consent string) {
-		t.Helper()
-		d.must(os.WriteFile(filepath.Join(d.dir, name), []byte(name+"\n"), 0o600))
-		d.mustRun("patient", "record", "add", name)
-		records := d.list("patient", "record", "list")
-		var given struct{ Consent, Code string }
-		d.must(json.Unmarshal([]byte(d.mustRun("patient", "grant", "--to", "Dr Smith", "--record", records[len(records)-1]["id"].(string), "--for", "30d", "--yes", "--json")), &given))
-		return given.Code, given.Consent
-	}
-	fetch := func(code, name string) {
-		t.Helper()
-		d.mustRun("clinic", "fetch", code, "--flat", "-o", "got", "--reason", "check-up")
-		if got, err := os.ReadFile(filepath.Join(d.dir, "got", name)); err != nil || string(got) != name+"\n" {
-			t.Errorf("fetched %q, %v", got, err)
-		}
-	}
-	code, first := give("first")
-	if out := d.mustRun("patient", "consent", "show", first); !strings.Contains(out, "any 2 of 4 give the key to an opening") {
+	p := d.people(0, 1)
+	first := p.give("first")
+	if out := d.mustRun("patient", "consent", "show", first.consent); !strings.Contains(out, "any 2 of 4 give the key to an opening") {
 		t.Error(out)
 	}
 	if out := d.mustRun("patient", "ledger", "info"); !strings.Contains(out, "gate: enforced, by several operators. Two of them") {
 		t.Error(out)
 	}
-	fetch(code, "first")
+	p.fetch(first)
 
 	d.kill(0) // whose invitation the patient has
-	code, second := give("second")
-	if out := d.mustRun("patient", "consent", "show", second); !strings.Contains(out, "3 of 4 keepers hold shares") {
+	second := p.give("second")
+	if out := d.mustRun("patient", "consent", "show", second.consent); !strings.Contains(out, "3 of 4 keepers hold shares") {
 		t.Error(out)
 	}
-	fetch(code, "second")
+	p.fetch(second)
 	d.mustRun("patient", "ledger", "verify")
-	out := d.mustRun("patient", "revoke", second, "--yes")
+	out := d.mustRun("patient", "revoke", second.consent, "--yes")
 	if !strings.Contains(out, "at 3 of 4 keepers") || !strings.Contains(out, "no word of") {
 		t.Error(out)
 	}
-	if code, _, talk := d.run("clinic", "fetch", code, "-o", "again"); code != cli.ExitRefused {
-		t.Errorf("exit %d: %s", code, talk)
-	}
+	p.refused(second)
 	if code, out, talk := d.run("patient", "audit"); code != cli.ExitPartly || strings.Count(out, "check-up") != 2 || !strings.Contains(talk, "Keeper 1 ") {
 		t.Errorf("exit %d: %s%s", code, out, talk)
 	}
 
 	d.serve(0)
 	d.kill(1) // whose invitation the clinic has
-	code, _ = give("third")
-	fetch(code, "third")
+	p.fetch(p.give("third"))
 }

@@ -46,6 +46,7 @@ type distantTown struct {
 	sleeper  string   // whom wallets ask that wait; "" is nobody
 	order    []string // variables with which all programs find an order's program and its clock
 
+	said    string // by wallets on their standard error, so far
 	node    *exec.Cmd
 	ended   chan struct{} // closed when node has
 	wallets struct {
@@ -188,6 +189,9 @@ func (d *distantTown) run(who string, args ...string) (code int, stdout, stderr 
 	d.wallets.running = c
 	d.wallets.Unlock()
 	c.Wait()
+	d.wallets.Lock()
+	d.said += talk.String()
+	d.wallets.Unlock()
 	return c.ProcessState.ExitCode(), out.String(), talk.String()
 }
 
