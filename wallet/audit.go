@@ -53,6 +53,9 @@ type Event struct {
 	// nothing but their number: they came at Hour or later. 0 is the rule.
 	More   int    `json:"more,omitempty"`
 	Keeper Keeper `json:"-"` // of Refused, Stopped and Destroyed
+	// Keepers are all that refused one opening for one reason, by their lines; the first of
+	// them is Keeper. None for other events, and of a consent with one keeper.
+	Keepers []Keeper `json:"keepers,omitempty"`
 	// Verified: signed by who it names, in the log under the signed head, and the
 	// thread it belongs to proven complete. For what only a keeper tells: signed by
 	// the keeper and, for an attempt, by the recipient.
@@ -213,14 +216,40 @@ func (a Audit) events(t *view.Thread, told *inquired, with map[contract.ID]said)
 			}
 		}
 	}
+	// Who opens asks all keepers with one access: what they refused for one reason is one event.
+	// With one keeper it is as often as it was asked.
+	type attempt struct {
+		access contract.ID
+		code   ledgerclient.Code
+		nth    int // with this access, at one keeper
+	}
+	refused, more := map[attempt]int{}, -1 // in out
 	for _, told := range told.answers {
 		at := t.Hour
-		for _, r := range told.Refused {
+		nth := map[attempt]int{}
+		for i := range told.Refused {
+			r := &told.Refused[i]
 			at = r.Answer.Hour
-			add(at, Refused, told.Keeper).Code = r.Answer.Code
+			a := attempt{access: r.Request.Access.ID(a.w.client.ID()), code: r.Answer.Code}
+			nth[a]++
+			a.nth = nth[a]
+			n, known := refused[a]
+			if !known {
+				n = len(out)
+				refused[a] = n
+				add(at, Refused, told.Keeper).Code = r.Answer.Code
+			}
+			e := &out[n]
+			e.Hour = min(e.Hour, Hour(at))
+			if told.Of > 1 {
+				e.Keepers = append(e.Keepers, told.Keeper)
+			}
 		}
-		if told.More > 0 {
-			add(at, Refused, told.Keeper).More = int(told.More)
+		if n := int(told.More); n > 0 && more < 0 {
+			more = len(out)
+			add(at, Refused, told.Keeper).More = n
+		} else if n > 0 && n > out[more].More { // each has counted the same
+			out[more].More, out[more].Keeper = n, told.Keeper
 		}
 		for _, ack := range told.Acks {
 			what := Stopped

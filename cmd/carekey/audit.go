@@ -320,6 +320,9 @@ func (a events) table(es []wallet.Event) error {
 			}
 		case wallet.Refused:
 			what, reason = "tried, refused", "because: "+e.Code.String()
+			if len(e.Keepers) > 0 {
+				reason += fmt.Sprintf(" (%d of %d keepers)", len(e.Keepers), e.Keepers[0].Of)
+			}
 			if e.More > 0 {
 				reason = fmt.Sprintf("%d more times, which the keeper only counted", e.More)
 			}
