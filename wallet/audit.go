@@ -478,7 +478,7 @@ func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary, rememb
 			cs.keep(t, q, true)
 		}
 	}
-	return a.each(ctx, ts, known, keep, a.w.notes.Looked, func(t *view.Thread, events []Event, damaged error) {
+	err := a.each(ctx, ts, known, keep, a.w.notes.Looked, func(t *view.Thread, events []Event, damaged error) {
 		if i := slices.IndexFunc(s.Consents, func(c Consent) bool { return c.ID == t.ID }); i >= 0 && s.Consents[i].Damaged == nil {
 			s.Consents[i].Damaged = damaged
 		}
@@ -508,6 +508,25 @@ func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary, rememb
 			a.w.notes.Refused[t.ID.String()] = refused
 		}
 	})
+	if err == nil {
+		a.lookForShares(ctx, asked)
+	}
+	return err
+}
+
+// lookForShares asks whether each of several keepers holds its shares of what can be opened. It
+// adds to what is known of keepers, and to nothing else: who does not say it is named already.
+func (a Audit) lookForShares(ctx context.Context, ts []*view.Thread) {
+	cs := a.w.Consents()
+	ts = slices.DeleteFunc(slices.Clone(ts), func(t *view.Thread) bool {
+		return cs.statusOf(t) != StatusActive || len(a.w.keepersOf(t).Keepers) == 1
+	})
+	if len(ts) == 0 || a.w.view.Behind() != nil {
+		return
+	}
+	if said, err := cs.shares(ctx, ts, nil); err == nil {
+		cs.tellLost(ts, said)
+	}
 }
 
 // Head follows the ledger and returns the newest verified head: the log's size in entries,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/payload"
 	"github.com/carekey/carekey/wallet/view"
@@ -121,11 +120,7 @@ func (cs Consents) explain(ctx context.Context, t *view.Thread) (Explanation, er
 		return Explanation{}, err
 	}
 	config := cs.w.keepersOf(t)
-	if cs.statusOf(t) == StatusActive {
-		for _, key := range shares[0].lost {
-			cs.w.view.Failed(key, &ledgerclient.KeeperError{Grant: t.ID, Code: ledgerclient.NoShare})
-		}
-	}
+	cs.tellLost([]*view.Thread{t}, shares)
 	share := Check{Name: "share", OK: shares[0].held >= int(config.Release)}
 	if shares[0].err != nil && !share.OK {
 		return Explanation{}, shares[0].err

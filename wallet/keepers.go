@@ -166,6 +166,12 @@ func (cs Consents) shares(ctx context.Context, ts []*view.Thread, k []int) ([]he
 	}
 	cs.askAll(ctx, desks, rest, func(ctx context.Context, d *desk) []error {
 		errs, mine := make([]error, len(d.of)), states[d]
+		if d.mute != nil {
+			for n := range errs {
+				errs[n] = d.mute
+			}
+			return errs
+		}
 		near, ok := d.near()
 		if !ok {
 			ledgerclient.States(ctx, d.Keeper, questions[d], func(n int, s ledgerclient.KeeperState, err error) error {
@@ -221,6 +227,18 @@ func (cs Consents) shares(ctx context.Context, ts []*view.Thread, k []int) ([]he
 		}
 	}
 	return out, nil
+}
+
+// tellLost notes which keepers of consents say that they have no share, who had acknowledged it.
+func (cs Consents) tellLost(ts []*view.Thread, said []held) {
+	for i, t := range ts {
+		if cs.statusOf(t) != StatusActive {
+			continue
+		}
+		for _, key := range said[i].lost {
+			cs.w.view.Failed(key, &ledgerclient.KeeperError{Grant: t.ID, Code: ledgerclient.NoShare})
+		}
+	}
 }
 
 // inquiry is a fresh question to a keeper about a grant; it is not signed yet.

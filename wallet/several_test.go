@@ -265,6 +265,31 @@ func TestTooFewKeepers(t *testing.T) {
 	}
 }
 
+// Threat: a keeper acknowledges its share and does not keep it. Who looks at the status is told, by
+// its number and its key, as long as it is so.
+func TestALostShareIsNamed(t *testing.T) {
+	ctx := context.Background()
+	h := newHall(t, 4, 3, 2)
+	h.people()
+	c, over := h.given(), h.given()
+	must(h.again("Maria").Consents().Revoke(ctx, []contract.ID{over.ID}))(t)
+	status := func(want ...string) {
+		t.Helper()
+		w := h.again("Maria")
+		if s, told := must(w.Audit().Status(ctx))(t), faults(w); !slices.Equal(told, want) || s.Silent != nil || s.Missing != nil {
+			t.Errorf("told %v, not %v: %+v", told, want, s)
+		}
+	}
+	status()
+	kept := h.desk(1).vault.shares
+	share := kept[c.ID]
+	delete(kept, c.ID)
+	status("2 refuses")
+	status("2 refuses")
+	kept[c.ID] = share
+	status()
+}
+
 // Threat: one of four keepers lies, in each way. It is named, the others go on, and what it
 // says is in nothing that is shown.
 func TestALyingKeeper(t *testing.T) {

@@ -131,7 +131,9 @@ func silentText(ks []wallet.Keeper) string {
 func (s *session) tellFaults(w *wallet.Wallet) {
 	for _, f := range w.Log().Faults() {
 		name := sentence(keeperName(f.Keeper))
-		if refused, ok := errors.AsType[*ledgerclient.KeeperError](f.Err); ok {
+		if refused, ok := errors.AsType[*ledgerclient.KeeperError](f.Err); ok && refused.Code == ledgerclient.NoShare {
+			s.say("%s says that it holds no share of the key of consent %s.", name, short(refused.Grant))
+		} else if ok {
 			s.say("%s refused: %s.", name, refused.Code)
 		} else if ledgerclient.Unreachable(f.Err) != nil {
 			s.say("%s gave no answer.", name)
