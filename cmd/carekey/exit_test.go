@@ -71,6 +71,7 @@ var explained = []struct {
 	{wallet.ErrPending.Of(&ledgerclient.UnreachableError{Service: "ledger", Err: folder.ErrNoLedger.With("dir", "x")}), "pending", 5},
 	{&ledgerclient.UnreachableError{Service: "ledger", Err: folder.ErrNoLedger.With("dir", "x")}, "ledger-missing", 5},
 	{errSync.Of(&ledgerclient.UnreachableError{Service: "ledger", Err: context.DeadlineExceeded}), "ledger-unreachable", 5},
+	{errInviter.Of(&ledgerclient.UnreachableError{Service: "ledger", Err: context.DeadlineExceeded}), "ledger-unreachable", 5},
 	{errSync.Of(&ledgerclient.ForkError{}), "ledger-forked", 6},
 	{ledgerclient.ErrSpent, "order-spent", 6},
 	{errIncomplete.Of(&ledgerclient.UnreachableError{Service: "keeper", Err: context.DeadlineExceeded}, "lacks", "x"), "incomplete", 8},

@@ -44,6 +44,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		errKept:                     "{err} | {hint}\nA change that was signed waits in your wallet; every carekey command tries again to finish it.",
 		errNotHeld:                  "{err}; your key may be unlocked, and that cannot be used: {held} | {hint}\n{then}",
 		errInFile:                   "{file}: {err} | {hint}",
+		errInviter:                  "{err} | {hint}\nif several institutions keep this ledger, an invitation of any other of them will do",
 		errSyncLater:                "{err} | what waits goes out by itself with any later command that reaches the ledger",
 		errDoubtful:                 "this is not all: {err}.\nMissing: {lacks} | {hint}\n--json says it of each consent, in the field missing",
 		errWordsFile:                "{err} | look at the file: it holds the 24 words in their order, numbered or not, and no other words",

@@ -222,7 +222,7 @@ func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making
 		if make {
 			return nil, nil, usage("an invitation names a ledger that is there", "leave out --new-ledger")
 		}
-		a.say("You take the word of who invited you for this: the ledger %s with the id %s is at %s, and its heads are signed by the key %x.\n", cli.Clean(inv.Name), inv.Ledger, p.at.shown(), inv.Node)
+		a.say("You take the word of who invited you for this: the ledger %s with the id %s is at %s, and the node there signs with the key %x.\n", cli.Clean(inv.Name), inv.Ledger, p.at.shown(), inv.Node)
 	}
 	if !make || m.Began(p.at.kept(p.home)) {
 		l, err = a.openLedger(ctx, p)

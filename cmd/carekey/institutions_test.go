@@ -293,8 +293,16 @@ func TestKeepersOfInstitutions(t *testing.T) {
 		t.Error(out)
 	}
 	p.fetch(first)
+	invitation := strings.TrimSpace(string(d.operator("invite", d.folder(0))))
+	d.must(os.WriteFile(filepath.Join(d.dir, "visitor.passphrase"), []byte("horse of visitor\n"), 0o600))
+	if out := d.mustRun("visitor", "ledger", "info", "--ledger", invitation); !strings.Contains(out, "signed by 4 of its 4 nodes") || strings.Contains(out, "last entry") {
+		t.Error(out)
+	}
 
 	d.kill(0) // whose invitation the patient has
+	if code, out, talk := d.run("visitor", "init", "--name", "Visitor", "--ledger", invitation, "--words-file", "visitor.words"); code != cli.ExitUnreachable || !strings.Contains(talk, "an invitation of any other of them will do") {
+		t.Errorf("exit %d: %s%s", code, out, talk)
+	}
 	second := p.give("second")
 	if out := d.mustRun("patient", "consent", "show", second.consent); !strings.Contains(out, "3 of 4 keepers hold shares") {
 		t.Error(out)
@@ -306,7 +314,7 @@ func TestKeepersOfInstitutions(t *testing.T) {
 		t.Error(out)
 	}
 	p.refused(second)
-	if code, out, talk := d.run("patient", "audit"); code != cli.ExitPartly || strings.Count(out, "check-up") != 2 || !strings.Contains(talk, "Keeper 1 ") {
+	if code, out, talk := d.run("patient", "audit"); code != cli.ExitPartly || strings.Count(out, "check-up") != 2 || strings.Count(out, "tried, refused") != 1 || !strings.Contains(talk, "Keeper 1 ") {
 		t.Errorf("exit %d: %s%s", code, out, talk)
 	}
 

@@ -58,7 +58,7 @@ type ledgerJSON struct {
 	Reach   string            `json:"reach"`
 	OK      bool              `json:"ok"`
 	Name    string            `json:"name"`
-	Updated wallet.Hour       `json:"updated"`        // of the last entry
+	Updated wallet.Hour       `json:"updated"`        // of the last entry; of several nodes without a wallet, that of the head
 	AsOf    string            `json:"asOf,omitempty"` // out of reach: when it was followed last
 	// Configuration is the commitment of the newest document, by which two people see whether
 	// they know the same nodes; Unconfirmed is that nothing is granted before it was compared.
@@ -289,9 +289,13 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		{"name", cli.Clean(j.Name)},
 		{"entries", fmt.Sprint(j.Size)},
 		{"root", j.Root.String()},
-		{"last entry", wallet.HourTime(hour).Format("2006-01-02 15:04 UTC")},
-		{"reach", j.Reach},
 	}
+	if w == nil && len(j.Nodes) > 1 { // the last entry's is one node's word
+		rows.Add("signed", "in the hour from "+wallet.HourTime(hour).Format("2006-01-02 15:04 UTC")+" on")
+	} else {
+		rows.Add("last entry", wallet.HourTime(hour).Format("2006-01-02 15:04 UTC"))
+	}
+	rows.Add("reach", j.Reach)
 	if j.Unconfirmed {
 		rows.Add("configuration", j.Configuration.String()+" (to be confirmed: carekey ledger confirm)")
 	} else if len(j.Nodes) > 1 {

@@ -10,6 +10,7 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -142,6 +143,9 @@ func isNoLedger(err error) bool { return errors.Is(err, folder.ErrNoLedger) }
 // so that the wallet goes on with what it verified last.
 func isAway(err error) bool { return is[*ledgerclient.UnreachableError](err) || isNoLedger(err) }
 
+// errInviter: the node of an invitation gives no answer, and nothing else is known of its ledger.
+const errInviter fault.Code = "inviter"
+
 // taken says that a folder holds something else.
 func taken(dir string) error { return folder.ErrNotEmpty.With("dir", dir) }
 
@@ -215,6 +219,9 @@ func (o opener) dial(ctx context.Context, l *ledger) error {
 	}
 	opt.Sites, opt.Keep = wallet.Sites(o.dir, id), func(sites []byte) error { return wallet.KeepSites(o.dir, id, sites) }
 	n, err := node.Reach(ctx, *l.at.node, opt)
+	if opt.Genesis == nil && ledgerclient.Unreachable(err) != nil {
+		return errInviter.Of(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -379,13 +386,22 @@ func length(ctx context.Context, s ledgerclient.Services) (uint64, error) {
 	return head.Size, err
 }
 
-// lastHour is the ledger hour of the newest entry.
+// lastHour is the ledger hour of the newest entry, as who keeps the ledger says. Of several nodes
+// any one would have to be believed: then it is the hour that enough of them have signed, which
+// the last entry's is not after.
 func lastHour(ctx context.Context, s ledgerclient.Services) (contract.Hour, error) {
-	size, err := length(ctx, s)
+	c, err := ledgerclient.Connect(ctx, s, crypto.LedgerID{})
 	if err != nil {
 		return 0, err
 	}
-	leaves, err := s.Ledger.Leaves(ctx, size-1, size)
+	head, err := c.Head(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if len(c.Config().Nodes) > 1 {
+		return contract.Hour(head.Time.Unix() / 3600), nil
+	}
+	leaves, err := s.Ledger.Leaves(ctx, head.Size-1, head.Size)
 	if err != nil {
 		return 0, err
 	}
