@@ -34,6 +34,17 @@ type BulkStore interface {
 	Blobs(ctx context.Context, locs []crypto.Locator, take func(i int, b Blob, err error) error) error
 }
 
+// Copied is a Blob of which others have copies.
+type Copied interface {
+	Blob
+	// Next goes on with another copy, where what was read is not what it should be, and why.
+	// Its Size may be another. false: there is none, and the Blob is as it was.
+	Next(why error) bool
+	// Right says that what was read last is what it should be. What was read before a Next was
+	// not, then: that is the fault of who gave it.
+	Right()
+}
+
 // States asks a keeper for several states: in bulk, if it can be.
 func States(ctx context.Context, k Keeper, qs []Inquiry, take func(i int, s KeeperState, err error) error) error {
 	if b, ok := k.(BulkKeeper); ok {

@@ -293,7 +293,13 @@ func (a Audit) readAccesses(ctx context.Context, ts []*view.Thread, since uint64
 				}
 			}
 			of = append(of, access{t, i})
-			all = append(all, wanted{offsets.Locator(f.ID, byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.ID})
+			all = append(all, wanted{offsets.Locator(f.ID, byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.ID, func(blob []byte) error {
+				e, err := a.w.view.FollowUp(f)
+				if err == nil && contract.AccessCommitment(crypto.BlobHash(blob)) != e.Commitment {
+					err = tampered("reason of an access to consent", t.ID, errCommitment)
+				}
+				return err
+			}})
 		}
 	}
 	return out, stored{a.w}.readBlobs(ctx, all, func(i int, blob []byte, err error) error {
@@ -305,9 +311,7 @@ func (a Audit) readAccesses(ctx context.Context, ts []*view.Thread, since uint64
 			if err != nil {
 				return err
 			}
-			if contract.AccessCommitment(crypto.BlobHash(blob)) != e.Commitment {
-				s.err = tampered("reason of an access to consent", t.ID, errCommitment)
-			} else if s.Said, err = a.openAccess(ctx, t, e, blob); err == nil {
+			if s.Said, err = a.openAccess(ctx, t, e, blob); err == nil {
 				a.w.view.NoteSaid(t, number, s.Said)
 			} else if s.err = err; !a.w.view.DoWithout(err) {
 				return err

@@ -358,12 +358,9 @@ func (cs Consents) given(ctx context.Context, t *view.Thread) (map[versionOf][]i
 	if err != nil {
 		return nil, err
 	}
-	blob, err := stored(cs).readBlob(ctx, seed.Locator(t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", t.ID)
+	blob, err := stored(cs).readBlob(ctx, envelopeOf(seed.Locator(t.ID, byte(ledgerclient.PartEnvelope)), t, tr))
 	if err != nil {
 		return nil, err
-	}
-	if crypto.BlobHash(blob) != tr.Envelope {
-		return fail(errCommitment)
 	}
 	sealed, err := crypto.OpenBlob(blob)
 	if err == nil {

@@ -159,9 +159,37 @@ func (c *content) tampered(why string) error {
 	return tampered("content of record", c.id, errors.New(why))
 }
 
+// atAny calls read, and again with another copy of what it reads while it finds that this
+// is not what it should be. If another copy is, that is the fault of who keeps the one before;
+// otherwise nobody knows whose it is.
+func atAny(b ledgerclient.Blob, read func() error) error {
+	c, several := b.(ledgerclient.Copied)
+	for {
+		err := read()
+		switch {
+		case !several:
+			return err
+		case err == nil:
+			c.Right()
+			return nil
+		case !is[*ledgerclient.TamperedError](err) || !c.Next(err):
+			return err
+		}
+	}
+}
+
 // pieces reads the age file inside the blob; each piece is checked against the
 // committed head before a byte of it is handed on.
-func (c *content) pieces() (*pieceReader, error) {
+func (c *content) pieces() (r *pieceReader, err error) {
+	err = atAny(c.Blob, func() error {
+		r, err = c.list()
+		return err
+	})
+	return r, err
+}
+
+// list reads the list of pieces.
+func (c *content) list() (*pieceReader, error) {
 	size := c.m.ContentSize
 	n := (size + contract.PieceSize - 1) / contract.PieceSize
 	if size < saltSize+c.m.AgeSize || n < 1 || c.Size() != size+n*32 {
@@ -208,11 +236,17 @@ func (r *pieceReader) next() error {
 		return io.EOF
 	}
 	b := r.buf[:min(contract.PieceSize, r.c.m.ContentSize-from)]
-	if _, err := r.c.ReadAt(b, from); err != nil && err != io.EOF {
+	err := atAny(r.c.Blob, func() error {
+		if _, err := r.c.ReadAt(b, from); err != nil && err != io.EOF {
+			return err
+		}
+		if crypto.Hash(tlog.RecordHash(b)) != r.hashes[r.piece] {
+			return r.c.tampered(fmt.Sprintf("piece %d of %d was changed", r.piece+1, len(r.hashes)))
+		}
+		return nil
+	})
+	if err != nil {
 		return err
-	}
-	if crypto.Hash(tlog.RecordHash(b)) != r.hashes[r.piece] {
-		return r.c.tampered(fmt.Sprintf("piece %d of %d was changed", r.piece+1, len(r.hashes)))
 	}
 	r.rest = b[:min(int64(len(b)), r.end-from)]
 	if r.piece == 0 {
@@ -306,11 +340,14 @@ type wanted struct {
 	most int64 // bytes
 	what string
 	id   contract.ID // of what it belongs to, for errors
+	// check reports, as a *ledgerclient.TamperedError, that it is not what was committed to:
+	// then another copy of it is read, if there is one.
+	check func(blob []byte) error
 }
 
-// readBlob reads a small payload of at most that many bytes whole.
-func (st stored) readBlob(ctx context.Context, loc crypto.Locator, most int64, what string, id contract.ID) (b []byte, err error) {
-	stop := st.readBlobs(ctx, []wanted{{loc, most, what, id}}, func(_ int, whole []byte, why error) error {
+// readBlob reads a small payload whole.
+func (st stored) readBlob(ctx context.Context, x wanted) (b []byte, err error) {
+	stop := st.readBlobs(ctx, []wanted{x}, func(_ int, whole []byte, why error) error {
 		b, err = whole, why
 		return nil
 	})
@@ -344,11 +381,18 @@ func (x *wanted) read(b ledgerclient.Blob, err error) ([]byte, error) {
 		return nil, missing(err, x.what, x.id)
 	}
 	defer b.Close()
-	if b.Size() > x.most {
-		return nil, tampered(x.what+" of", x.id, fmt.Errorf("%d bytes", b.Size()))
-	}
-	out := make([]byte, b.Size())
-	if _, err := b.ReadAt(out, 0); err != nil && err != io.EOF {
+	var out []byte
+	err = atAny(b, func() error {
+		if b.Size() > x.most {
+			return tampered(x.what+" of", x.id, fmt.Errorf("%d bytes", b.Size()))
+		}
+		out = make([]byte, b.Size())
+		if _, err := b.ReadAt(out, 0); err != nil && err != io.EOF {
+			return err
+		}
+		return x.check(out)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return out, nil

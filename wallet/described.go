@@ -97,16 +97,16 @@ func (rs Records) describe(ctx context.Context, t *view.Thread) error {
 			return err
 		}
 		id := e.ID(rs.w.client.ID())
-		raw, err := stored(rs).readBlob(ctx, seed.Locator(id, byte(ledgerclient.PartMetadata)), maxSmall, "metadata", id)
-		if err != nil {
+		var m *payload.Metadata
+		if _, err := stored(rs).readBlob(ctx, wanted{seed.Locator(id, byte(ledgerclient.PartMetadata)), maxSmall, "metadata", id, func(raw []byte) (err error) {
+			if m, err = rs.openMetadata(e, raw); err != nil {
+				err = tampered("metadata of record", t.ID, err)
+			}
+			return err
+		}}); err != nil {
 			if err := rs.w.spare(t, err); err != nil {
 				return err
 			}
-			continue
-		}
-		m, err := rs.openMetadata(e, raw)
-		if err != nil {
-			t.SetDamage(tampered("metadata of record", t.ID, err))
 			continue
 		}
 		// Its place in the thread numbers a version: another machine may have been faster

@@ -550,7 +550,7 @@ func (in Inbox) released(ctx context.Context, a *attempt, of about, req *ledgerc
 func (in Inbox) openEnvelopes(ctx context.Context, all []*attempt) error {
 	envelopes := make([]wanted, len(all))
 	for i, a := range all {
-		envelopes[i] = wanted{a.keys.Locator(a.t.ID, byte(ledgerclient.PartEnvelope)), maxSmall, "envelope", a.t.ID}
+		envelopes[i] = envelopeOf(a.keys.Locator(a.t.ID, byte(ledgerclient.PartEnvelope)), a.t, a.tr)
 	}
 	shelf := &contents{w: in.w}
 	if err := (stored{in.w}).readBlobs(ctx, envelopes, func(i int, blob []byte, err error) error {
@@ -568,13 +568,20 @@ func (in Inbox) openEnvelopes(ctx context.Context, all []*attempt) error {
 	return nil
 }
 
+// envelopeOf is the envelope of a consent with those terms.
+func envelopeOf(at crypto.Locator, t *view.Thread, tr *payload.Terms) wanted {
+	return wanted{at, maxSmall, "envelope", t.ID, func(blob []byte) error {
+		if crypto.BlobHash(blob) != tr.Envelope {
+			return tampered("envelope of consent", t.ID, errCommitment)
+		}
+		return nil
+	}}
+}
+
 func (in Inbox) openEnvelope(a *attempt, blob []byte, shelf *contents) (*Opening, error) {
 	ledger, t, tr, author := in.w.client.ID(), a.t, a.tr, a.tr.Author
 	fail := func(err error) (*Opening, error) {
 		return nil, tampered("envelope of consent", t.ID, err)
-	}
-	if crypto.BlobHash(blob) != tr.Envelope {
-		return fail(errCommitment)
 	}
 	locked, err := crypto.OpenBlob(blob)
 	if err != nil {

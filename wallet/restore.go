@@ -509,24 +509,17 @@ func (rc Recovery) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Chan
 	if err != nil {
 		return nil, err
 	}
-	read := func(part ledgerclient.Part, what string) (crypto.Hash, error) {
-		blob, err := stored{rc.w}.readBlob(ctx, seed.Locator(t.ID, byte(part)), maxSmall, what, t.ID)
-		if err != nil {
-			return crypto.Hash{}, err
+	var pkg contract.GrantPackage
+	terms := wanted{seed.Locator(t.ID, byte(ledgerclient.PartTerms)), maxSmall, "terms", t.ID, func(blob []byte) error {
+		if pkg = tr.Pack(crypto.BlobHash(blob)); pkg.Commitment() != opening.Commitment {
+			return tampered("terms of consent", t.ID, errCommitment)
 		}
-		return crypto.BlobHash(blob), nil
-	}
-	termsBlob, err := read(ledgerclient.PartTerms, "terms")
-	if err != nil {
-		return nil, err
-	}
-	envelope, err := read(ledgerclient.PartEnvelope, "envelope")
-	if err != nil {
-		return nil, err
-	}
-	pkg := tr.Pack(termsBlob)
-	if pkg.Commitment() != opening.Commitment || envelope != tr.Envelope {
-		return nil, tampered("envelope of consent", t.ID, errCommitment)
+		return nil
+	}}
+	for _, x := range []wanted{terms, envelopeOf(seed.Locator(t.ID, byte(ledgerclient.PartEnvelope)), t, tr)} {
+		if _, err := (stored{rc.w}).readBlob(ctx, x); err != nil {
+			return nil, err
+		}
 	}
 	return rc.w.Changes().prepare(Granting, *opening, pkg.Marshal(), nil)
 }

@@ -15,13 +15,17 @@ import (
 // are from, are a *ledgerclient.TamperedError.
 func (st stored) readTerms(ctx context.Context, unread []unread, take func(t *view.Thread, tr *payload.Terms, err error) error) error {
 	all := make([]wanted, len(unread))
+	opened := make([]*payload.Terms, len(unread))
 	for i, u := range unread {
-		all[i] = wanted{u.at, payload.MaxTermsBlob, "terms", u.t.ID}
+		all[i] = wanted{u.at, payload.MaxTermsBlob, "terms", u.t.ID, func(blob []byte) (err error) {
+			opened[i], err = st.openTerms(&unread[i], blob)
+			return err
+		}}
 	}
-	return st.readBlobs(ctx, all, func(i int, blob []byte, err error) error {
-		var tr *payload.Terms
-		if err == nil {
-			tr, err = st.openTerms(&unread[i], blob)
+	return st.readBlobs(ctx, all, func(i int, _ []byte, err error) error {
+		tr := opened[i]
+		if opened[i] = nil; err != nil {
+			tr = nil
 		}
 		return take(unread[i].t, tr, err)
 	})

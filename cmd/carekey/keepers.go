@@ -9,6 +9,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -141,4 +142,41 @@ func (s *session) tellFaults(w *wallet.Wallet) {
 			s.say("%s is not to be believed: %s.", name, explain(f.Err).Message)
 		}
 	}
+}
+
+// tellPassed says which of several nodes did not do what they were asked; another one did, or
+// the command has failed.
+func (s *session) tellPassed(l *ledger) {
+	if l.passed == nil {
+		return
+	}
+	for _, p := range l.passed() {
+		s.say("%s", passedText(p))
+	}
+}
+
+// passedText says what a node did not do. Only what is wrong makes it one that is not believed.
+func passedText(p node.PassedOver) string {
+	name := fmt.Sprintf("Node %d", p.Line+1)
+	if p.Line < 0 {
+		name = "A node that left"
+	} else if p.Name != "" {
+		name += " (" + cli.Clean(p.Name) + ")"
+	}
+	refused, isRefused := errors.AsType[*node.RefusedError](p.Err)
+	store, byStore := errors.AsType[*ledgerclient.StoreError](p.Err)
+	keeper, byKeeper := errors.AsType[*ledgerclient.KeeperError](p.Err)
+	switch away := ledgerclient.Unreachable(p.Err); {
+	case isRefused && away == nil:
+		return fmt.Sprintf("%s refused: %s.", name, refused)
+	case isRefused:
+		return fmt.Sprintf("%s could not do it: %s.", name, refused)
+	case away != nil:
+		return fmt.Sprintf("%s gave no answer in time.", name)
+	case byStore:
+		return fmt.Sprintf("%s refused: %s.", name, store.Reason)
+	case byKeeper:
+		return fmt.Sprintf("%s refused: %s.", name, keeper.Code)
+	}
+	return fmt.Sprintf("%s is not to be believed: %s.", name, explain(p.Err).Message)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/node"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -98,5 +99,25 @@ func TestWordsOfKeepers(t *testing.T) {
 	}
 	if share.OK, share.Held = false, 1; checkText(share, nil) != "only 1 of 4 keepers says that it holds its share of its key" {
 		t.Error(checkText(share, nil))
+	}
+}
+
+// Who refused is not said to lie.
+func TestWordsOfNodes(t *testing.T) {
+	for _, x := range []struct {
+		p    node.PassedOver
+		want string
+	}{
+		{node.PassedOver{Name: "City", Err: &node.RefusedError{Kind: node.KindToken}}, "Node 1 (City) refused: "},
+		{node.PassedOver{Err: &ledgerclient.StoreError{Reason: ledgerclient.BadLocators}}, "Node 1 refused: "},
+		{node.PassedOver{Err: &ledgerclient.BatchError{Errs: []error{nil, &ledgerclient.StoreError{Reason: ledgerclient.BadEntry}}}}, "Node 1 refused: "},
+		{node.PassedOver{Err: &ledgerclient.KeeperError{Code: ledgerclient.BadRequest}}, "Node 1 refused: "},
+		{node.PassedOver{Line: 2, Err: &ledgerclient.UnreachableError{Service: "store", Err: &node.RefusedError{Kind: node.KindBusy}}}, "Node 3 could not do it: "},
+		{node.PassedOver{Line: -1, Err: &ledgerclient.UnreachableError{Service: "store", Err: node.ErrSlow}}, "A node that left gave no answer in time."},
+		{node.PassedOver{Err: &ledgerclient.TamperedError{What: "payload"}}, "Node 1 is not to be believed: "},
+	} {
+		if got := passedText(x.p); !strings.HasPrefix(got, x.want) {
+			t.Errorf("%q, not %q", got, x.want)
+		}
 	}
 }

@@ -23,9 +23,10 @@ import (
 type ledger struct {
 	ledgerclient.Services
 	at      locator
-	folder  *folder.Folder // that it is in; nil for one at a node
-	program string         // what the program that keeps its order calls itself
-	away    error          // why it cannot be reached; nil if it can
+	folder  *folder.Folder           // that it is in; nil for one at a node
+	program string                   // what the program that keeps its order calls itself
+	away    error                    // why it cannot be reached; nil if it can
+	passed  func() []node.PassedOver // nodes that others stood in for; nil: it is at none
 	closers []func() error
 }
 
@@ -225,7 +226,7 @@ func (o opener) dial(ctx context.Context, l *ledger) error {
 	if err != nil {
 		return err
 	}
-	l.Services, l.closers = n.Services(), append(l.closers, n.Close)
+	l.Services, l.closers, l.passed = n.Services(), append(l.closers, n.Close), n.Passed
 	l.Now = o.now
 	return nil
 }

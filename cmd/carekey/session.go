@@ -360,6 +360,7 @@ func (s *session) end(o *opened, err error) error {
 	s.tellFinished(w)
 	s.tellUnwritten(w, err)
 	s.tellFaults(w)
+	s.tellPassed(o.l)
 	shown := err == nil || s.closed != nil && errors.Is(err, s.closed) // what is on this ledger
 	if clock, last := w.Log().Doubt(); !clock.IsZero() && shown {
 		s.say("Your clock says %s, and the ledger's last entry is of %s: what is open is judged by the ledger's time.", clock.Local().Format(dayLayout), day(last))

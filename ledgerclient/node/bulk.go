@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"time"
 
 	"github.com/carekey/carekey/ledgerclient"
 )
@@ -12,6 +13,7 @@ import (
 type bulkOf[A any] struct {
 	service string
 	asked   Asked
+	turn    time.Duration                // as of a question
 	message func(i int) []byte           // what is asked
 	parse   func(int, []byte) (A, error) // what is answered
 	alone   func(i int) (A, error)       // asks without the others
@@ -75,7 +77,7 @@ func (b *bulkOf[A]) ask(ctx context.Context, n *Node, some []int) ([]Said, error
 		questions[k] = Question{b.asked, b.message(i)}
 	}
 	raw, err := n.wire.ask(ctx, question{service: b.service, path: PathBulk, header: n.seen(), body: BulkForm.Marshal(questions),
-		reads: b.asked != AskRelease, limit: min(MaxBulk, int64(len(some))*(1+4+int64(max(b.asked.Most(), MaxProblem))))})
+		reads: b.asked != AskRelease, turn: b.turn, limit: min(MaxBulk, int64(len(some))*(1+4+int64(max(b.asked.Most(), MaxProblem))))})
 	if missing, ok := errors.AsType[*ledgerclient.NotFoundError](err); ok && missing.What == "page" {
 		n.alone.Store(true) // it is older
 	}

@@ -20,9 +20,6 @@ import (
 // Turn is how long a node may take before the next one is asked too.
 const Turn = 2 * time.Second
 
-// copies is at how many nodes a payload is stored, if there are so many.
-const copies = 2
-
 // Network is a ledger at the nodes of its institutions: each of their keepers where that
 // is reached, and ledger and store at any of them. The node of the invitation is asked first,
 // and then the next in the order of the configuration: always the same, so that few learn who
@@ -38,14 +35,30 @@ type Network struct {
 	// consents are in any.
 	configs []*contract.Config
 
-	mu    sync.Mutex
-	order []*Node // as they are asked
-	left  []*Node // that have left, whose keepers may hold shares
-	sites Sites
-	old   bool // sites that are not kept yet, or a node was not where they say
+	mu     sync.Mutex
+	order  []*Node                    // as they are asked
+	left   []*Node                    // that have left, whose keepers may hold shares
+	met    map[crypto.Signature]*Node // each node that was laid, by the signature of its site
+	sites  Sites
+	old    bool // sites that are not kept yet, or a node was not where they say
+	passed []PassedOver
 
 	gave   []*Node // the leaves since the last checkpoints
 	unlike []*Node // that ever gave others than those under a head
+}
+
+// PassedOver is a node that did not do what it was asked for, so that another one was.
+type PassedOver struct {
+	Line int    // in the configuration that is known, from 0; -1: it has left
+	Name string // what its institution calls itself; "": that is not known
+	Err  error  // of what it did not do, the one that says most
+}
+
+// Passed are the nodes that were passed over, each once, in the order in which that was.
+func (nw *Network) Passed() []PassedOver {
+	nw.mu.Lock()
+	defer nw.mu.Unlock()
+	return slices.Clone(nw.passed)
 }
 
 // Reach prepares to speak with the nodes of the ledger of an invitation. Which there are is
@@ -56,7 +69,7 @@ func Reach(ctx context.Context, inv Invitation, opt Options) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	nw := &Network{inv: inv, first: first, opt: opt, order: []*Node{first}, configs: []*contract.Config{first.config}}
+	nw := &Network{inv: inv, first: first, opt: opt, order: []*Node{first}, met: map[crypto.Signature]*Node{}, configs: []*contract.Config{first.config}}
 	if len(opt.Later) > 0 {
 		all, err := ledgerclient.ReadConfigs(slices.Concat([][]byte{first.genesis}, opt.Later))
 		if err != nil {
@@ -127,7 +140,7 @@ func (nw *Network) lay() {
 	for _, n := range order {
 		n.others = nw.head
 	}
-	nw.order = order
+	nw.order, nw.left = order, nil
 	for _, site := range nw.sites.All() {
 		if !slices.Contains(nodes, site.Node) {
 			nw.left = append(nw.left, nw.at(site))
@@ -149,8 +162,8 @@ func (nw *Network) Close() error {
 		nw.ask(context.Background(), nw.order[0])
 		nw.keep()
 	}
-	var errs []error
-	for _, n := range slices.Concat(nw.order, nw.left) {
+	errs := []error{nw.first.Close()}
+	for _, n := range nw.met {
 		errs = append(errs, n.Close())
 	}
 	return errors.Join(errs...)
@@ -188,8 +201,13 @@ func (nw *Network) config() *contract.Config { return nw.configs[len(nw.configs)
 
 // at is the node at a site.
 func (nw *Network) at(site Site) *Node {
+	if n := nw.met[site.ByNode]; n != nil {
+		return n
+	}
 	inv := Invitation{Ledger: nw.inv.Ledger, Node: site.Node.Checkpoint, Name: nw.inv.Name, URLs: site.URLs, Fingerprint: site.Fingerprint, Token: nw.inv.Token}
-	return &Node{wire: newWire(&inv, nw.opt.Wait), id: inv.Ledger, place: nw.first.place, genesis: nw.first.genesis, config: nw.config(), self: inv.Node}
+	n := &Node{wire: newWire(&inv, nw.opt.Wait), id: inv.Ledger, place: nw.first.place, genesis: nw.first.genesis, config: nw.config(), self: inv.Node}
+	nw.met[site.ByNode] = n
+	return n
 }
 
 // asked are the nodes in the order in which they are asked.
@@ -199,13 +217,32 @@ func (nw *Network) asked() []*Node {
 	return slices.Clone(nw.order)
 }
 
-// failed puts a node behind the others.
-func (nw *Network) failed(n *Node) {
+// failed takes note of what a node did not do. Is it not there, or is wrong what it
+// answered, it is asked after the others from now on.
+func (nw *Network) failed(n *Node, why error, wrong bool) {
+	if is[*ledgerclient.NotFoundError](why) || is[*ledgerclient.RangeError](why) {
+		return
+	}
 	nw.mu.Lock()
 	defer nw.mu.Unlock()
-	if i := slices.Index(nw.order, n); i >= 0 {
+	i := slices.Index(nw.order, n)
+	if i < 0 {
+		return
+	}
+	if wrong || isAway(why) || weight(why) == 4 {
 		nw.order, nw.old = append(slices.Delete(nw.order, i, i+1), n), true
 	}
+	nodes := nw.config().Nodes
+	p := PassedOver{Line: slices.IndexFunc(nodes, func(c contract.Node) bool { return c.Checkpoint == n.self }), Err: why}
+	switch at := slices.IndexFunc(nw.passed, func(was PassedOver) bool { return was.Line == p.Line }); {
+	case at >= 0:
+		nw.passed[at].Err = worse(nw.passed[at].Err, why)
+		return
+	case p.Line >= 0:
+		site, _ := nw.sites.Of(nodes[p.Line])
+		p.Name = site.Name
+	}
+	nw.passed = append(nw.passed, p)
 }
 
 // head is the root of a head that one of the nodes has shown.
@@ -280,9 +317,7 @@ func gather[T any](ctx context.Context, nw *Network, nodes []*Node, want int, as
 			if err := parent.Err(); err != nil {
 				return err
 			}
-			if came || isAway(a.err) {
-				nw.failed(nodes[a.at])
-			}
+			nw.failed(nodes[a.at], a.err, came)
 			worst = worse(worst, a.err)
 			begin()
 			turn.Reset(Turn)
@@ -290,7 +325,7 @@ func gather[T any](ctx context.Context, nw *Network, nodes []*Node, want int, as
 		if have == want {
 			for at := range open {
 				if at < last { // the others were not given their turn
-					nw.failed(nodes[at])
+					nw.failed(nodes[at], errTurn, false)
 				}
 			}
 		}
@@ -309,6 +344,9 @@ func some[T any](ctx context.Context, nw *Network, nodes []*Node, ask func(conte
 	})
 	return answer, err
 }
+
+// errTurn is what is wrong with a node that was slower than the one that was asked after it.
+var errTurn = &ledgerclient.UnreachableError{Service: ofLedger, Err: ErrSlow}
 
 // isAway reports whether an error means that a node is not where it was looked for.
 func isAway(err error) bool {
@@ -382,9 +420,9 @@ func (l logs) From(position uint64) {
 	}
 }
 
-// Append submits at one node, and at the next if that one gives no answer: the same entries
-// again are the same. When so many say that they are not decided that one of them does not lie,
-// the others, who have them too, are not waited for.
+// Append submits at one node, and at the next if that one gives no answer, or refuses: the same
+// entries again are the same. When so many say that they are not decided that one of them does
+// not lie, the others, who have them too, are not waited for.
 func (l logs) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
 	ctx, enough := context.WithCancelCause(ctx)
 	defer enough(nil)
@@ -452,7 +490,7 @@ func (l logs) Unlike(why error) bool {
 	nw.mu.Unlock()
 	for _, n := range gave {
 		n.forget()
-		nw.failed(n)
+		nw.failed(n, why, true)
 	}
 	return again
 }
@@ -462,162 +500,3 @@ func (l logs) ProveConsistency(ctx context.Context, old, new uint64) ([]crypto.H
 		return ledger{n}.ProveConsistency(ctx, old, new)
 	})
 }
-
-// stores is the store at the nodes of a Network. Each payload is at some of them.
-type stores struct{ nw *Network }
-
-var _ ledgerclient.BulkStore = stores{}
-
-// everywhere does something at as many nodes as there are to be copies, at the same time: at
-// the next one where it fails.
-func everywhere[T any](ctx context.Context, nw *Network, do func(context.Context, *Node) (T, error)) ([]T, error) {
-	nodes := nw.asked()
-	done := make([]T, min(copies, len(nodes)))
-	errs := make([]error, len(done))
-	next := make(chan *Node, len(nodes))
-	for _, n := range nodes {
-		next <- n
-	}
-	close(next)
-	var wg sync.WaitGroup
-	for i := range done {
-		wg.Go(func() {
-			defer crash.Report()
-			errs[i] = &ledgerclient.UnreachableError{Service: ofStore, Err: errNoNode}
-			for n := range next {
-				v, err := do(ctx, n)
-				if err == nil {
-					done[i], errs[i] = v, nil
-					return
-				}
-				if ctx.Err() != nil {
-					errs[i] = ctx.Err()
-					return
-				}
-				if isAway(err) {
-					nw.failed(n)
-				}
-				errs[i] = err
-			}
-		})
-	}
-	wg.Wait()
-	var worst error
-	for _, err := range errs {
-		if err != nil {
-			worst = worse(worst, err)
-		}
-	}
-	return done, worst
-}
-
-var errNoNode = errors.New("too few nodes give an answer")
-
-func (s stores) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
-	_, err := everywhere(ctx, s.nw, func(ctx context.Context, n *Node) (struct{}, error) { return struct{}{}, store{n}.PutBlobs(ctx, puts) })
-	return err
-}
-
-// Erase tells one node: each erases what it has when it orders the withdrawal.
-func (s stores) Erase(ctx context.Context, withdrawal contract.Entry) error {
-	_, err := some(ctx, s.nw, s.nw.asked(), func(ctx context.Context, n *Node) (struct{}, error) {
-		return struct{}{}, store{n}.Erase(ctx, withdrawal)
-	})
-	return err
-}
-
-// Blob opens a payload at the first node that has it. It is read on with the caller's context.
-func (s stores) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
-	return some(ctx, s.nw, s.nw.asked(), func(_ context.Context, n *Node) (ledgerclient.Blob, error) { return store{n}.Blob(ctx, loc) })
-}
-
-// Blobs asks the next node for what one has not.
-func (s stores) Blobs(ctx context.Context, locs []crypto.Locator, take func(int, ledgerclient.Blob, error) error) error {
-	left := make([]int, len(locs))
-	for i := range left {
-		left[i] = i
-	}
-	why := make([]error, len(locs))
-	for _, n := range s.nw.asked() {
-		if len(left) == 0 {
-			return nil
-		}
-		some := make([]crypto.Locator, len(left))
-		for k, i := range left {
-			some[k] = locs[i]
-		}
-		var again []int
-		away := false
-		err := store{n}.Blobs(ctx, some, func(k int, b ledgerclient.Blob, err error) error {
-			if err == nil {
-				return take(left[k], b, nil)
-			}
-			away = away || isAway(err)
-			why[left[k]] = worse(why[left[k]], err)
-			again = append(again, left[k])
-			return ctx.Err()
-		})
-		if err != nil {
-			return err
-		}
-		if away {
-			s.nw.failed(n)
-		}
-		left = again
-	}
-	for _, i := range left {
-		if err := take(i, nil, why[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Upload begins the upload of a content to each of the nodes that will have it.
-func (s stores) Upload(ctx context.Context) (ledgerclient.Upload, error) {
-	all, err := everywhere(ctx, s.nw, func(ctx context.Context, n *Node) (ledgerclient.Upload, error) { return store{n}.Upload(ctx) })
-	u := uploads(slices.DeleteFunc(all, func(u ledgerclient.Upload) bool { return u == nil }))
-	if err != nil {
-		u.Abort()
-		return nil, err
-	}
-	return u, nil
-}
-
-// uploads are one content on its way to several nodes.
-type uploads []ledgerclient.Upload
-
-// each does something with all of them at the same time.
-func (us uploads) each(do func(u ledgerclient.Upload) error) error {
-	errs := make([]error, len(us))
-	var wg sync.WaitGroup
-	for i, u := range us {
-		wg.Go(func() {
-			defer crash.Report()
-			errs[i] = do(u)
-		})
-	}
-	wg.Wait()
-	return cmp.Or(errs...)
-}
-
-func (us uploads) Write(p []byte) (int, error) {
-	if err := us.each(func(u ledgerclient.Upload) error { _, err := u.Write(p); return err }); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// Sum is that of any of them: each hashes what it was given here, and not at the node.
-func (us uploads) Sum() (size int64, head crypto.Hash, err error) {
-	if err = us.each(func(u ledgerclient.Upload) error { _, _, err := u.Sum(); return err }); err != nil {
-		return 0, head, err
-	}
-	return us[0].Sum()
-}
-
-func (us uploads) Commit(put ledgerclient.Put) error {
-	return us.each(func(u ledgerclient.Upload) error { return u.Commit(put) })
-}
-
-func (us uploads) Abort() error { return us.each(ledgerclient.Upload.Abort) }

@@ -2,10 +2,13 @@ package node_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -13,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -36,6 +40,9 @@ type places struct {
 	blobs []map[crypto.Locator][]byte // at each node
 	shown []string                    // the tokens
 	mute  int                         // this one begins no answer until the test ends; -1: none
+	cut   int                         // after so many bytes of a payload node 2 breaks off, and has none from then on; 0: it does not
+	hangs bool                        // it does not break off, but sends no more
+	parts []string                    // of payloads that were asked for: the node and the range
 	ends  chan struct{}
 }
 
@@ -109,8 +116,13 @@ func (p *places) serve(i int, w http.ResponseWriter, r *http.Request) {
 			w.Write(noPayload())
 			return
 		}
-		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-		w.Write(b)
+		p.mu.Lock()
+		p.parts = append(p.parts, strconv.Itoa(i)+" "+strings.TrimPrefix(r.Header.Get("Range"), "bytes="))
+		if i == 2 && p.cut > 0 {
+			w = &cutting{w, p, r, p.cut}
+		}
+		p.mu.Unlock()
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
 	case node.PathBulk:
 		questions, _ := node.BulkForm.Parse(body)
 		said := make([]node.Said, len(questions))
@@ -127,6 +139,35 @@ func (p *places) serve(i int, w http.ResponseWriter, r *http.Request) {
 	default:
 		p.t.Errorf("node %d is asked %s", i, path)
 	}
+}
+
+// cutting breaks an answer off.
+type cutting struct {
+	http.ResponseWriter
+	p    *places
+	r    *http.Request
+	left int
+}
+
+func (c *cutting) Write(b []byte) (int, error) {
+	n := min(len(b), c.left)
+	c.left -= n
+	c.ResponseWriter.Write(b[:n])
+	if c.left == 0 {
+		http.NewResponseController(c.ResponseWriter).Flush()
+		c.p.mu.Lock()
+		hangs := c.p.hangs
+		c.p.blobs[2] = map[crypto.Locator][]byte{}
+		c.p.mu.Unlock()
+		if hangs {
+			select {
+			case <-c.p.ends:
+			case <-c.r.Context().Done():
+			}
+		}
+		panic(http.ErrAbortHandler)
+	}
+	return n, nil
 }
 
 func noPayload() []byte {
@@ -389,5 +430,205 @@ func TestANodeThatHangs(t *testing.T) {
 	}
 	if asked := p.were(); asked != [4]string{0: "checkpoint checkpoint checkpoint", 3: "checkpoint"} {
 		t.Errorf("asked %q", asked)
+	}
+}
+
+// names are the nodes that were passed over, in order.
+func names(nw *node.Network) (lines []int) {
+	for _, p := range nw.Passed() {
+		lines = append(lines, p.Line)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// A node that ends, or sends no more, in the middle of a payload: it is read on at the next one,
+// and what is read at once is of one of them. Threat: what the first one gave was changed, and
+// the other one is taken for who did it.
+func TestReadOn(t *testing.T) {
+	const piece = contract.PieceSize
+	p := newPlaces(t)
+	right := make([]byte, 3*piece)
+	rand.Read(right)
+	changed := bytes.Clone(right)
+	changed[piece+5] ^= 1
+	last := len(right) - 1
+	first, then, rest := fmt.Sprintf("2 %d-%d", ledgerclient.FirstBytes, last), fmt.Sprintf("3 0-%d", ledgerclient.FirstBytes-1), fmt.Sprintf("3 %d-%d", piece, last)
+	for i, hangs := range []bool{false, true} {
+		loc := crypto.Locator{byte(i)}
+		p.blobs[2][loc], p.blobs[3][loc] = changed, right
+		nw := p.reach(2, node.Options{})
+		b, err := nw.Services().Store.Blob(ctx, loc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.mu.Lock()
+		p.cut, p.hangs, p.parts = piece+77, hangs, nil
+		p.mu.Unlock()
+		got := make([]byte, piece)
+		for at := range int64(3) {
+			n, err := b.ReadAt(got, at*piece)
+			if want := right[at*piece:][:piece]; err != nil || !bytes.Equal(got, want) {
+				t.Errorf("piece %d: %d bytes, %v, as they were: %v", at, n, err, bytes.Equal(got, want))
+			}
+		}
+		b.(ledgerclient.Copied).Right()
+		b.Close()
+		p.mu.Lock()
+		if !slices.Equal(p.parts, []string{first, then, rest}) {
+			t.Errorf("asked for %q, not %q", p.parts, []string{first, then, rest})
+		}
+		p.mu.Unlock()
+		if at := names(nw); slices.Contains(at, 3) {
+			t.Errorf("passed over: %v", at)
+		}
+		nw.Close()
+	}
+}
+
+// Threat: a node says of a payload that it is longer than it is, and breaks off. The next
+// one is not taken for who lies.
+func TestReadOnOfAnotherSize(t *testing.T) {
+	p := newPlaces(t)
+	loc := crypto.Locator{1}
+	right := make([]byte, 2*contract.PieceSize)
+	rand.Read(right)
+	p.blobs[2][loc], p.blobs[3][loc] = append(bytes.Clone(right), 1, 2, 3), right
+	p.cut = contract.PieceSize
+	nw := p.reach(2, node.Options{})
+	defer nw.Close()
+	b, err := nw.Services().Store.Blob(ctx, loc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	c := b.(ledgerclient.Copied)
+	tries := 0
+	for ; ; tries++ {
+		got := make([]byte, b.Size())
+		_, err := b.ReadAt(got, 0)
+		if err == nil && bytes.Equal(got, right) {
+			c.Right()
+			break
+		}
+		if err == nil || !errors.As(err, new(*ledgerclient.TamperedError)) || !c.Next(err) {
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+	}
+	if at := names(nw); tries != 1 || slices.Contains(at, 3) {
+		t.Errorf("after %d tries passed over: %v", tries, at)
+	}
+}
+
+// A node that takes all requests and answers none is waited for once, whatever is asked for
+// together; what no other has is asked of it once more, without haste.
+func TestPayloadsOfANodeThatHangs(t *testing.T) {
+	p := newPlaces(t)
+	locs := []crypto.Locator{{1}, {2}}
+	p.blobs[0][locs[0]], p.blobs[0][locs[1]] = []byte("one"), []byte("another")
+	nw := p.reach(3, node.Options{})
+	defer nw.Close()
+	p.were()
+	p.isMute(3)
+	for range 2 {
+		found := 0
+		if err := ledgerclient.Blobs(ctx, nw.Services().Store, locs, func(_ int, _ ledgerclient.Blob, err error) error {
+			found++
+			return err
+		}); err != nil || found != 2 {
+			t.Fatalf("found %d, %v", found, err)
+		}
+	}
+	if asked := p.were(); asked != [4]string{0: "bulk bulk", 3: "bulk"} {
+		t.Errorf("asked %q", asked)
+	}
+	if at := names(nw); !slices.Equal(at, []int{3}) {
+		t.Errorf("passed over: %v", at)
+	}
+}
+
+// What the nodes were asked while it was looked for where they are leaves no connection.
+func TestReachLeavesNothingOpen(t *testing.T) {
+	p := newPlaces(t)
+	var open sync.WaitGroup
+	for i, m := range p.Members {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(i, w, r) }))
+		s.Config.ConnState = func(_ net.Conn, now http.ConnState) {
+			switch now {
+			case http.StateNew:
+				open.Add(1)
+			case http.StateClosed:
+				open.Done()
+			}
+		}
+		s.Start()
+		t.Cleanup(s.Close)
+		p.members[i].URLs = []string{s.URL}
+		p.sites[i] = node.NewSite(p.ID(), p.members[i], 8, m.Key.Sign, p.keepers[i].Key.Sign)
+	}
+	p.sites = p.sites[:3] // so that a second one is asked, and the nodes are laid once more
+	nw := p.reach(0, node.Options{})
+	if asked := p.were(); asked != [4]string{0: "genesis sites", 1: "sites"} {
+		t.Errorf("asked %q", asked)
+	}
+	nw.Close()
+	open.Wait()
+}
+
+// Threat: a node gives what is not the payload. Who finds that goes on with another copy, and
+// with none that is of another length.
+func TestAnotherCopy(t *testing.T) {
+	p := newPlaces(t)
+	right, short := []byte("what was stored"), []byte("what was")
+	locs := []crypto.Locator{{1}, {2}}
+	p.blobs[0][locs[0]], p.blobs[1][locs[0]], p.blobs[3][locs[0]] = []byte("what was forged"), short, right
+	p.blobs[0][locs[1]], p.blobs[2][locs[1]] = short, right
+	nw := p.reach(0, node.Options{})
+	defer nw.Close()
+	open := func(b ledgerclient.Blob, tries int) {
+		t.Helper()
+		defer b.Close()
+		for {
+			got := make([]byte, b.Size())
+			if _, err := b.ReadAt(got, 0); err != nil && err != io.EOF {
+				t.Fatal(err)
+			}
+			if bytes.Equal(got, right) {
+				break
+			}
+			if len(nw.Passed()) > 0 {
+				t.Error("who is wrong is named before another one is right")
+			}
+			if tries--; !b.(ledgerclient.Copied).Next(&ledgerclient.TamperedError{What: "payload"}) {
+				t.Fatalf("there is no other than %q", got)
+			}
+		}
+		if tries != 0 {
+			t.Errorf("%d tries were not needed", tries)
+		}
+		for b.(ledgerclient.Copied).Next(&ledgerclient.TamperedError{What: "payload"}) {
+			t.Error("there is one more")
+		}
+	}
+	b, err := nw.Services().Store.Blob(ctx, locs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(b, 2)
+	b.(ledgerclient.Copied).Right()
+	if at := names(nw); !slices.Equal(at, []int{0, 1}) {
+		t.Errorf("passed over: %v", at)
+	}
+	again := p.reach(0, node.Options{})
+	defer again.Close()
+	nw = again
+	if err := ledgerclient.Blobs(ctx, again.Services().Store, locs, func(i int, b ledgerclient.Blob, err error) error {
+		if err != nil {
+			return err
+		}
+		open(b, 2-i)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -53,7 +54,15 @@ const maxStored = MaxContent + MaxContent/contract.PieceSize*32
 
 // Blob opens a payload: its beginning is read at once.
 func (s store) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
-	b := &blob{ctx: ctx, n: s.n, locator: hex.EncodeToString(loc[:]), size: -1}
+	b, err := s.blob(ctx, loc, 0)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func (s store) blob(ctx context.Context, loc crypto.Locator, turn time.Duration) (*blob, error) {
+	b := &blob{ctx: ctx, n: s.n, locator: hex.EncodeToString(loc[:]), size: -1, turn: turn}
 	a, err := b.open(0, ledgerclient.FirstBytes-1)
 	if err != nil {
 		return nil, err
@@ -70,16 +79,25 @@ var _ ledgerclient.BulkStore = store{}
 
 // Blobs opens payloads, as Blob does each.
 func (s store) Blobs(ctx context.Context, locs []crypto.Locator, take func(int, ledgerclient.Blob, error) error) error {
-	return bulk(ctx, s.n, bulkOf[ledgerclient.Blob]{service: ofStore, asked: AskPayload,
+	return s.blobs(ctx, locs, 0, func(i int, b *blob, err error) error {
+		if err != nil {
+			return take(i, nil, err)
+		}
+		return take(i, b, nil)
+	})
+}
+
+func (s store) blobs(ctx context.Context, locs []crypto.Locator, turn time.Duration, take func(int, *blob, error) error) error {
+	return bulk(ctx, s.n, bulkOf[*blob]{service: ofStore, asked: AskPayload, turn: turn,
 		message: func(i int) []byte { return locs[i][:] },
-		parse: func(i int, raw []byte) (ledgerclient.Blob, error) {
+		parse: func(i int, raw []byte) (*blob, error) {
 			said, err := BeginningForm.Parse(raw)
 			if err != nil {
 				return nil, &ledgerclient.UnreachableError{Service: ofStore, Err: err}
 			}
-			return &blob{ctx: ctx, n: s.n, locator: hex.EncodeToString(locs[i][:]), size: int64(said.Size), begin: said.Bytes}, nil
+			return &blob{ctx: ctx, n: s.n, locator: hex.EncodeToString(locs[i][:]), turn: turn, size: int64(said.Size), begin: said.Bytes}, nil
 		},
-		alone: func(i int) (ledgerclient.Blob, error) { return s.Blob(ctx, locs[i]) },
+		alone: func(i int) (*blob, error) { return s.blob(ctx, locs[i], turn) },
 		take:  take}, len(locs))
 }
 
@@ -91,6 +109,7 @@ type blob struct {
 	locator string
 	size    int64 // -1 until the first answer
 	begin   []byte
+	turn    time.Duration // how long no byte may come while others have it too; 0: there are none
 
 	mu     sync.Mutex
 	stream *answering
@@ -169,7 +188,7 @@ func (b *blob) readOn(p []byte, off int64) (n int, err error) {
 
 // open asks for the bytes [from, to] and leaves the answer to be read.
 func (b *blob) open(from, to int64) (*answering, error) {
-	q := question{service: ofStore, path: PathBlobs, reads: true,
+	q := question{service: ofStore, path: PathBlobs, reads: true, turn: b.turn,
 		header: http.Header{HeaderLocator: {b.locator}, "Range": {"bytes=" + number(from) + "-" + number(to)}}}
 	return b.n.wire.each(b.ctx, &q, func(a *answering) error { return b.checkRange(a, from, to) })
 }

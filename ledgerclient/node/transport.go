@@ -111,12 +111,13 @@ func Fingerprint(c *x509.Certificate) crypto.Hash {
 type question struct {
 	service string // "ledger", "store" or "keeper", for errors
 	path    string
-	header  http.Header // beside those of every question
-	body    []byte      // nil: of GET, otherwise of POST
-	token   bool        // the submit token goes with it
-	reads   bool        // changes nothing: may be asked again at another URL
-	urgent  bool        // is asked of a node that was away, too
-	limit   int64       // bytes of the answer; 0: there is none
+	header  http.Header   // beside those of every question
+	body    []byte        // nil: of GET, otherwise of POST
+	token   bool          // the submit token goes with it
+	reads   bool          // changes nothing: may be asked again at another URL
+	urgent  bool          // is asked of a node that was away, too
+	limit   int64         // bytes of the answer; 0: there is none
+	turn    time.Duration // how long nothing may come, where others can be asked; 0: as long as the wait allows
 }
 
 // ask asks a question and returns the whole answer.
@@ -143,7 +144,7 @@ func (w *wire) ask(ctx context.Context, q question) ([]byte, error) {
 
 // each sends a question to the node's URLs, beginning with the one that answered
 // last, until one has an answer that take accepts, which must be ended. After it was
-// sent, a question that changes something is not sent again.
+// sent, a question that changes something is not sent again, and after its turn none is.
 func (w *wire) each(ctx context.Context, q *question, take func(*answering) error) (*answering, error) {
 	first := int(w.first.Load())
 	var last error
@@ -164,7 +165,7 @@ func (w *wire) each(ctx context.Context, q *question, take func(*answering) erro
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if sent && !q.reads {
+		if sent && !q.reads || q.turn > 0 && errors.Is(err, ErrSlow) {
 			break
 		}
 	}
@@ -220,7 +221,7 @@ func (w *wire) send(ctx context.Context, base string, q *question) (a *answering
 	}
 	parent := ctx
 	ctx, stop := context.WithCancel(ctx)
-	watch := newWatch(w.wait, stop)
+	watch := newWatch(w.wait, q.turn, stop)
 	explain := func(err error) error {
 		switch {
 		case parent.Err() != nil:
@@ -253,9 +254,12 @@ func (w *wire) send(ctx context.Context, base string, q *question) (a *answering
 		return nil, false, &ledgerclient.UnreachableError{Service: q.service, Err: err}
 	}
 	// Whether there is anybody at the other end is one question and has its own
-	// bound; only from then on the node is slow.
+	// bound; only from then on the node is slow. Where others can be asked it is not
+	// waited for beyond the turn either.
 	var connected atomic.Bool
-	watch.pause()
+	if q.turn == 0 {
+		watch.pause()
+	}
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
 		connected.Store(true)
 		watch.resume()
@@ -345,6 +349,7 @@ func (a *answering) end() {
 type watch struct {
 	mu    sync.Mutex
 	wait  time.Duration
+	turn  time.Duration // how long nothing may come; 0: as long as the wait allows
 	spent time.Duration // before since
 	since time.Time     // zero while nobody waits for the network
 	bytes int64
@@ -352,14 +357,15 @@ type watch struct {
 	over  bool
 }
 
-func newWatch(wait time.Duration, stop func()) *watch {
-	w := &watch{wait: wait, since: time.Now()}
+func newWatch(wait, turn time.Duration, stop func()) *watch {
+	w := &watch{wait: wait, turn: turn, since: time.Now()}
 	w.timer = time.AfterFunc(wait, func() {
 		w.mu.Lock()
 		w.over = true
 		w.mu.Unlock()
 		stop()
 	})
+	w.add(0)
 	return w
 }
 
@@ -375,8 +381,11 @@ func (w *watch) set() {
 	if w.over || w.since.IsZero() {
 		return
 	}
-	allowed := w.wait + time.Duration(w.bytes)*time.Second/slowest
-	w.timer.Reset(max(0, allowed-w.spent-time.Since(w.since)))
+	left := max(0, w.wait+time.Duration(w.bytes)*time.Second/slowest-w.spent-time.Since(w.since))
+	if w.turn > 0 { // it is set anew with all that comes
+		left = min(left, w.turn)
+	}
+	w.timer.Reset(left)
 }
 
 // pause stops counting time, until resume.

@@ -1,0 +1,325 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+)
+
+// stores is the store at the nodes of a Network. Each payload is at some of them.
+type stores struct{ nw *Network }
+
+var _ ledgerclient.BulkStore = stores{}
+
+// Copies is at how many nodes of a ledger a payload is stored, if it has so many.
+const Copies = 2
+
+// everywhere does something at as many nodes as there are to be copies, at the same time: at
+// the next one where it fails.
+func everywhere[T any](ctx context.Context, nw *Network, do func(context.Context, *Node) (T, error)) ([]T, error) {
+	nodes := nw.asked()
+	done := make([]T, min(Copies, len(nodes)))
+	errs := make([]error, len(done))
+	next := make(chan *Node, len(nodes))
+	for _, n := range nodes {
+		next <- n
+	}
+	close(next)
+	var wg sync.WaitGroup
+	for i := range done {
+		wg.Go(func() {
+			defer crash.Report()
+			errs[i] = &ledgerclient.UnreachableError{Service: ofStore, Err: errNoNode}
+			for n := range next {
+				v, err := do(ctx, n)
+				if err == nil {
+					done[i], errs[i] = v, nil
+					return
+				}
+				if ctx.Err() != nil {
+					errs[i] = ctx.Err()
+					return
+				}
+				nw.failed(n, err, false)
+				errs[i] = err
+			}
+		})
+	}
+	wg.Wait()
+	var worst error
+	for _, err := range errs {
+		if err != nil {
+			worst = worse(worst, err)
+		}
+	}
+	return done, worst
+}
+
+var errNoNode = errors.New("too few nodes give an answer")
+
+func (s stores) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
+	_, err := everywhere(ctx, s.nw, func(ctx context.Context, n *Node) (struct{}, error) { return struct{}{}, store{n}.PutBlobs(ctx, puts) })
+	return err
+}
+
+// Erase tells one node: each erases what it has when it orders the withdrawal.
+func (s stores) Erase(ctx context.Context, withdrawal contract.Entry) error {
+	_, err := some(ctx, s.nw, s.nw.asked(), func(ctx context.Context, n *Node) (struct{}, error) {
+		return struct{}{}, store{n}.Erase(ctx, withdrawal)
+	})
+	return err
+}
+
+// Blob opens a payload at the first node that has it. It is read on with the caller's context.
+func (s stores) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob, error) {
+	nodes := s.nw.asked()
+	return some(ctx, s.nw, nodes, func(_ context.Context, n *Node) (ledgerclient.Blob, error) {
+		b, err := store{n}.blob(ctx, loc, 0)
+		if err != nil {
+			return nil, err
+		}
+		return s.copied(ctx, n, b, loc, nodes), nil
+	})
+}
+
+// Blobs asks the next node for what one has not. Those that took their Turn and gave nothing
+// are asked once more for what no other has.
+func (s stores) Blobs(ctx context.Context, locs []crypto.Locator, take func(int, ledgerclient.Blob, error) error) error {
+	left := make([]int, len(locs))
+	for i := range left {
+		left[i] = i
+	}
+	why := make([]error, len(locs))
+	nodes := s.nw.asked()
+	ask := func(n *Node, turn time.Duration) (slow bool, err error) {
+		some := make([]crypto.Locator, len(left))
+		for k, i := range left {
+			some[k] = locs[i]
+		}
+		var again []int
+		err = store{n}.blobs(ctx, some, turn, func(k int, b *blob, err error) error {
+			if err == nil {
+				return take(left[k], s.copied(ctx, n, b, some[k], nodes), nil)
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			slow = slow || turn > 0 && errors.Is(err, ErrSlow)
+			s.nw.failed(n, err, false)
+			why[left[k]] = worse(why[left[k]], err)
+			again = append(again, left[k])
+			return nil
+		})
+		left = again
+		return slow, err
+	}
+	turn := Turn
+	if len(nodes) == 1 {
+		turn = 0
+	}
+	var late []*Node
+	for ; len(nodes) > 0; nodes, late, turn = late, nil, 0 {
+		for _, n := range nodes {
+			if len(left) == 0 {
+				return nil
+			}
+			slow, err := ask(n, turn)
+			if err != nil {
+				return err
+			}
+			if slow {
+				late = append(late, n)
+			}
+		}
+	}
+	for _, i := range left {
+		if err := take(i, nil, why[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copied is a payload that is read on at the next node where one fails. What is read at once
+// is of one of them.
+type copied struct {
+	nw  *Network
+	ctx context.Context
+	loc crypto.Locator
+
+	mu    sync.Mutex
+	now   *blob
+	at    *Node     // of it
+	size  int64     // that the reader knows
+	left  []*Node   // that may have it too
+	slow  []*Node   // that took their Turn and gave nothing: asked once more, when there is no other
+	wrong []doubted // what is not what it should be, if what comes after it is
+}
+
+// doubted is a node with what is wrong in what it gave.
+type doubted struct {
+	n   *Node
+	why error
+}
+
+var _ ledgerclient.Copied = (*copied)(nil)
+
+// copied is a payload that one of some nodes has.
+func (s stores) copied(ctx context.Context, at *Node, b *blob, loc crypto.Locator, nodes []*Node) *copied {
+	c := &copied{nw: s.nw, ctx: ctx, loc: loc, now: b, at: at, size: b.size}
+	c.left = slices.DeleteFunc(slices.Clone(nodes), func(n *Node) bool { return n == at })
+	if len(c.left) > 0 {
+		b.turn = Turn
+	}
+	return c
+}
+
+// Size is what the node says that was asked when it was said.
+func (c *copied) Size() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.size
+}
+
+func (c *copied) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now.Close()
+}
+
+// ReadAt reads from where it was read before, or all of it at the next node that has it. Is it
+// of another size there, one of the two lies, and nobody knows which: then it is a
+// *ledgerclient.TamperedError, and Next goes on with the size of that one.
+func (c *copied) ReadAt(p []byte, off int64) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var worst error
+	for {
+		if c.now.size != c.size {
+			return 0, &ledgerclient.TamperedError{What: "payload", Err: errors.New("two nodes have it of different sizes")}
+		}
+		n, err := c.now.ReadAt(p, off)
+		if err == nil || err == io.EOF {
+			return n, err
+		}
+		if why := c.ctx.Err(); why != nil {
+			return 0, why
+		}
+		worst = worse(worst, err)
+		if c.failed(c.at, err, c.now.turn); !c.goOn() {
+			return 0, worst
+		}
+	}
+}
+
+// failed takes note of a node that did not give it.
+func (c *copied) failed(n *Node, why error, turn time.Duration) {
+	c.nw.failed(n, why, false)
+	if turn > 0 && errors.Is(why, ErrSlow) {
+		c.slow = append(c.slow, n)
+	}
+}
+
+// goOn takes the next node that has it; false: there is none.
+func (c *copied) goOn() bool {
+	for len(c.left)+len(c.slow) > 0 && c.ctx.Err() == nil {
+		from, turn := &c.left, Turn
+		if len(c.left) == 0 {
+			from, turn = &c.slow, 0
+		}
+		n := (*from)[0]
+		*from = (*from)[1:]
+		b, err := store{n}.blob(c.ctx, c.loc, turn)
+		if err != nil {
+			c.failed(n, err, turn)
+			continue
+		}
+		c.now.Close()
+		c.now, c.at = b, n
+		return true
+	}
+	return false
+}
+
+// Next goes on with another copy, of whatever size.
+func (c *copied) Next(why error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.now.size == c.size { // otherwise none was read of this size
+		was := doubted{c.at, why}
+		if !c.goOn() {
+			return false
+		}
+		c.wrong = append(c.wrong, was)
+	}
+	c.size = c.now.size
+	return true
+}
+
+// Right names who gave what was not.
+func (c *copied) Right() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.wrong {
+		c.nw.failed(d.n, d.why, true)
+	}
+	c.wrong = nil
+}
+
+// Upload begins the upload of a content to each of the nodes that will have it.
+func (s stores) Upload(ctx context.Context) (ledgerclient.Upload, error) {
+	all, err := everywhere(ctx, s.nw, func(ctx context.Context, n *Node) (ledgerclient.Upload, error) { return store{n}.Upload(ctx) })
+	u := uploads(slices.DeleteFunc(all, func(u ledgerclient.Upload) bool { return u == nil }))
+	if err != nil {
+		u.Abort()
+		return nil, err
+	}
+	return u, nil
+}
+
+// uploads are one content on its way to several nodes.
+type uploads []ledgerclient.Upload
+
+// each does something with all of them at the same time.
+func (us uploads) each(do func(u ledgerclient.Upload) error) error {
+	errs := make([]error, len(us))
+	var wg sync.WaitGroup
+	for i, u := range us {
+		wg.Go(func() {
+			defer crash.Report()
+			errs[i] = do(u)
+		})
+	}
+	wg.Wait()
+	return cmp.Or(errs...)
+}
+
+func (us uploads) Write(p []byte) (int, error) {
+	if err := us.each(func(u ledgerclient.Upload) error { _, err := u.Write(p); return err }); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Sum is that of any of them: each hashes what it was given here, and not at the node.
+func (us uploads) Sum() (size int64, head crypto.Hash, err error) {
+	if err = us.each(func(u ledgerclient.Upload) error { _, _, err := u.Sum(); return err }); err != nil {
+		return 0, head, err
+	}
+	return us[0].Sum()
+}
+
+func (us uploads) Commit(put ledgerclient.Put) error {
+	return us.each(func(u ledgerclient.Upload) error { return u.Commit(put) })
+}
+
+func (us uploads) Abort() error { return us.each(ledgerclient.Upload.Abort) }
