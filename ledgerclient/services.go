@@ -89,6 +89,9 @@ type Several interface {
 	// Unlike says that the leaves which came since the last checkpoints are not those under
 	// them, and why: another node gives them from then on. false: there is none that did not.
 	Unlike(why error) bool
+	// Doubt says that what a node answered to the last Append is not so, and why: another one
+	// takes the next. false: there is none that was not doubted.
+	Doubt(why error) bool
 }
 
 // Gate says how strongly the keepers' rule is enforced.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
@@ -384,6 +385,70 @@ func TestRefusedRevocations(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Threat: the node that takes a wallet's entries keeps them to itself, or refuses them for
+// no reason that the log shows. Another node takes them, once; with no other it is an error.
+func TestEntriesGoElsewhere(t *testing.T) {
+	ctx := context.Background()
+	for _, refuses := range []bool{false, true} {
+		for _, liars := range []int{1, 3} {
+			tn := newTown(t)
+			tn.person("Maria")
+			o := tn.options("Maria")
+			k := &keptBack{Ledger: o.Services.Ledger, nodes: 3, liars: liars, refuses: refuses}
+			o.Services.Ledger = k
+			maria := must(wallet.Open(ctx, o))(t)
+			_, _, err := maria.Records().Add(ctx, wallet.Source{Reader: strings.NewReader("a"), Name: "a.txt", Size: 1}, wallet.Describe{}, nil)
+			if liars == 1 && (err != nil || k.taken != 1 || len(k.why) != 1) || liars == 3 && (!errors.As(err, new(*ledgerclient.TamperedError)) || k.taken != 0) {
+				t.Errorf("refused %v, %d lie: %v, %d batches, doubts %v", refuses, liars, err, k.taken, k.why)
+			}
+		}
+	}
+}
+
+// keptBack is a ledger at several nodes, the first of which lie about entries.
+type keptBack struct {
+	ledgerclient.Ledger
+	nodes, liars int
+	refuses      bool
+
+	taken int
+	why   []error
+}
+
+func (k *keptBack) Checkpoints(ctx context.Context, take func([]byte) error) error {
+	note, err := k.Checkpoint(ctx)
+	if err == nil {
+		err = take(note)
+	}
+	return err
+}
+
+func (k *keptBack) Unlike(error) bool { return false }
+
+func (k *keptBack) Doubt(why error) bool {
+	k.why = append(k.why, why)
+	return len(k.why) < k.nodes
+}
+
+func (k *keptBack) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
+	if len(k.why) >= k.liars {
+		k.taken++
+		return k.Ledger.Append(ctx, es)
+	}
+	doc, err := k.Genesis(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]ledgerclient.Outcome, len(es))
+	for i := range es {
+		out[i] = ledgerclient.Outcome{ID: es[i].ID(contract.LedgerID(doc)), Index: 1, Hour: contract.Hour(noon.Unix() / 3600)}
+		if k.refuses {
+			out[i].Index, out[i].Refusal = 0, &contract.Refusal{Rule: contract.RuleSignature, Entry: out[i].ID, Hour: out[i].Hour}
+		}
+	}
+	return out, nil
 }
 
 // hasty is a keeper who orders every revocation at once that it is told of.

@@ -22,6 +22,7 @@ import (
 type evil struct {
 	*places
 	lies [4]func(*said)
+	gone [4]bool // it breaks off whatever it is asked
 }
 
 // said is what a node is about to say of the log.
@@ -47,6 +48,9 @@ func newEvil(t *testing.T) *evil {
 // log answers what is asked about the log, as the node's lie has it, and leaves the rest to
 // the place.
 func (e *evil) log(i int, w http.ResponseWriter, r *http.Request) {
+	if e.gone[i] {
+		panic(http.ErrAbortHandler)
+	}
 	tell := e.lies[i]
 	if tell == nil {
 		tell = func(*said) {}
@@ -201,6 +205,88 @@ func TestOneInstitutionLies(t *testing.T) {
 	e.lies = [4]func(*said){lie, lie, nil, lie}
 	if whole, err := e.reads(); !whole {
 		t.Errorf("all but one lie: %v", err)
+	}
+}
+
+// Threat: one institution gives wrong leaves, and a wrong proof when it is looked for who is
+// wrong. It alone is named.
+func TestWrongLeavesAndTilesOfOne(t *testing.T) {
+	e := newEvil(t)
+	nw := e.reach(1, node.Options{})
+	defer nw.Close()
+	c, err := ledgerclient.Connect(ctx, nw.Services(), e.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := e.Shown
+	e.Shown = all[:300]
+	nothing := func(uint64, *contract.Leaf) error { return nil }
+	pin, _, err := c.Advance(ctx, ledgerclient.Pin{}, ledgerclient.Pin{}, nothing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Shown = all
+	e.lies[1] = func(s *said) {
+		if n := len(s.leaves); n > 0 {
+			s.leaves[n-1].Entry.Commitment[30] ^= 4
+		}
+		if len(s.tile) > 0 {
+			s.tile = bytes.Clone(s.tile)
+			s.tile[3] ^= 1
+		}
+	}
+	if _, _, err := c.Advance(ctx, pin, ledgerclient.Pin{}, nothing); err != nil {
+		t.Error(err)
+	}
+	if at := names(nw); !slices.Equal(at, []int{1}) {
+		t.Errorf("passed over: %+v", nw.Passed())
+	}
+}
+
+// Threat: one institution gives wrong leaves and breaks off, so that another one gives the rest.
+// That one is not named, and neither gives them again before the next head.
+func TestWhoGaveLeaves(t *testing.T) {
+	e := newEvil(t)
+	nw := e.reach(1, node.Options{})
+	defer nw.Close()
+	l := nw.Services().Ledger
+	several := l.(ledgerclient.Several)
+	heads := func() {
+		t.Helper()
+		if err := several.Checkpoints(ctx, func([]byte) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leaves := func(from, to uint64) {
+		t.Helper()
+		if _, err := l.Leaves(ctx, from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lied := &ledgerclient.TamperedError{What: "leaves"}
+	heads()
+	leaves(0, 256)
+	e.gone[1] = true
+	leaves(256, 300)
+	if !several.Unlike(lied) {
+		t.Error("there is no other")
+	}
+	for _, p := range nw.Passed() {
+		if p.Line != 1 || ledgerclient.Unreachable(p.Err) == nil {
+			t.Errorf("passed over: %+v", p)
+		}
+	}
+	for i := range 2 { // two are left
+		leaves(0, 256)
+		if more := several.Unlike(lied); more != (i == 0) {
+			t.Errorf("there is another: %v", more)
+		}
+	}
+	// The next heads begin anew.
+	heads()
+	leaves(0, 256)
+	if !several.Unlike(lied) {
+		t.Error("who was wrong once is never asked again")
 	}
 }
 

@@ -43,8 +43,12 @@ type Network struct {
 	old    bool // sites that are not kept yet, or a node was not where they say
 	passed []PassedOver
 
-	gave   []*Node // the leaves since the last checkpoints
-	unlike []*Node // that ever gave others than those under a head
+	headed []*Node // whose heads the last Checkpoints took
+	gave   []*Node // the leaves since the last Checkpoints, or Unlike
+	unlike []*Node // that, since the last Checkpoints, gave others than those under a head, or may have
+
+	took    *Node   // answered the last Append; nil: that was doubted, or there was none
+	doubted []*Node // what they answered to an Append
 }
 
 // PassedOver is a node that did not do what it was asked for, so that another one was.
@@ -85,7 +89,7 @@ func Reach(ctx context.Context, inv Invitation, opt Options) (*Network, error) {
 	}
 	nw.lay()
 	// So many that one of them does not lie: who is first met does not keep the others away.
-	for asked := 0; asked <= ledgerclient.Liars(first.config) && asked < len(nw.order) && !nw.sites.Whole(); asked++ {
+	for asked := 0; asked <= ledgerclient.Liars(nw.config()) && asked < len(nw.order) && !nw.sites.Whole(); asked++ {
 		nw.ask(ctx, nw.order[asked])
 		nw.lay()
 	}
@@ -225,12 +229,11 @@ func (nw *Network) failed(n *Node, why error, wrong bool) {
 	}
 	nw.mu.Lock()
 	defer nw.mu.Unlock()
-	i := slices.Index(nw.order, n)
-	if i < 0 {
+	if !slices.Contains(nw.order, n) {
 		return
 	}
 	if wrong || isAway(why) || weight(why) == 4 {
-		nw.order, nw.old = append(slices.Delete(nw.order, i, i+1), n), true
+		nw.behind(n)
 	}
 	nodes := nw.config().Nodes
 	p := PassedOver{Line: slices.IndexFunc(nodes, func(c contract.Node) bool { return c.Checkpoint == n.self }), Err: why}
@@ -243,6 +246,12 @@ func (nw *Network) failed(n *Node, why error, wrong bool) {
 		p.Name = site.Name
 	}
 	nw.passed = append(nw.passed, p)
+}
+
+// behind has a node asked after the others.
+func (nw *Network) behind(n *Node) {
+	i := slices.Index(nw.order, n)
+	nw.order, nw.old = append(slices.Delete(nw.order, i, i+1), n), true
 }
 
 // head is the root of a head that one of the nodes has shown.
@@ -402,14 +411,33 @@ func (l logs) Checkpoint(ctx context.Context) (note []byte, err error) {
 	return some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) ([]byte, error) { return ledger{n}.Checkpoint(ctx) })
 }
 
-// Checkpoints asks two nodes at the same time. Leaves come along from one of them.
+// Checkpoints asks two nodes at the same time, first the one that took the last entries: it
+// knows why they stand where they do. Leaves come along from one of them.
 func (l logs) Checkpoints(ctx context.Context, take func(note []byte) error) error {
-	l.nw.mu.Lock()
-	l.nw.gave = nil
-	l.nw.mu.Unlock()
-	return gather(ctx, l.nw, l.nw.asked(), 2, func(ctx context.Context, n *Node, before int) ([]byte, error) {
-		return ledger{n}.checkpoint(ctx, before == 0)
-	}, take)
+	nw := l.nw
+	nodes := nw.asked()
+	nw.mu.Lock()
+	nw.gave, nw.unlike, nw.headed = nil, nil, nil
+	if i := slices.Index(nodes, nw.took); i > 0 {
+		nodes = slices.Insert(slices.Delete(nodes, i, i+1), 0, nw.took)
+	}
+	nw.mu.Unlock()
+	type answer struct {
+		n    *Node
+		note []byte
+	}
+	return gather(ctx, nw, nodes, 2, func(ctx context.Context, n *Node, before int) (answer, error) {
+		note, err := ledger{n}.checkpoint(ctx, before == 0)
+		return answer{n, note}, err
+	}, func(a answer) error {
+		err := take(a.note)
+		if err == nil {
+			nw.mu.Lock()
+			defer nw.mu.Unlock()
+			nw.headed = append(nw.headed, a.n)
+		}
+		return err
+	})
 }
 
 // From tells all nodes, and so their keepers: what was ordered through one of them the others
@@ -424,33 +452,67 @@ func (l logs) From(position uint64) {
 // entries again are the same. When so many say that they are not decided that one of them does
 // not lie, the others, who have them too, are not waited for.
 func (l logs) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
+	type answer struct {
+		n   *Node
+		out []ledgerclient.Outcome
+	}
 	ctx, enough := context.WithCancelCause(ctx)
 	defer enough(nil)
 	var undecided atomic.Int32
-	out, err := some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) ([]ledgerclient.Outcome, error) {
+	a, err := some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) (answer, error) {
 		out, err := ledger{n}.Append(ctx, entries)
 		if u := ledgerclient.Unreachable(err); u != nil && u.Undecided && int(undecided.Add(1)) > ledgerclient.Liars(l.nw.config()) {
 			enough(err)
 		}
-		return out, err
+		return answer{n, out}, err
 	})
 	if u := ledgerclient.Unreachable(context.Cause(ctx)); err != nil && u != nil {
 		err = u
 	}
-	return out, err
+	l.nw.mu.Lock()
+	defer l.nw.mu.Unlock()
+	l.nw.took = a.n
+	return a.out, err
+}
+
+// Doubt puts who took the last entries behind the others. Where it showed no head after that, it
+// may be right, and is not named.
+func (l logs) Doubt(why error) bool {
+	nw := l.nw
+	nw.mu.Lock()
+	n := nw.took
+	nw.took = nil
+	if n == nil || slices.Contains(nw.doubted, n) {
+		nw.mu.Unlock()
+		return false
+	}
+	nw.doubted = append(nw.doubted, n)
+	nw.behind(n)
+	headed, again := slices.Contains(nw.headed, n), len(nw.doubted) < len(nw.order)
+	nw.mu.Unlock()
+	if headed {
+		nw.failed(n, why, true)
+	}
+	return again
 }
 
 // showed are the nodes, those before the others that have shown a head of that size or a
-// larger one.
+// larger one, and those behind them that gave others than those under the heads.
 func (l logs) showed(size uint64) []*Node {
 	nodes := l.nw.asked()
-	has := func(n *Node) int {
+	l.nw.mu.Lock()
+	unlike := slices.Clone(l.nw.unlike)
+	l.nw.mu.Unlock()
+	rank := func(n *Node) int {
+		if slices.Contains(unlike, n) {
+			return 2
+		}
 		if _, _, newest := n.shown(size); newest >= size {
 			return 0
 		}
 		return 1
 	}
-	slices.SortStableFunc(nodes, func(a, b *Node) int { return cmp.Compare(has(a), has(b)) })
+	slices.SortStableFunc(nodes, func(a, b *Node) int { return cmp.Compare(rank(a), rank(b)) })
 	return nodes
 }
 
@@ -467,7 +529,9 @@ func (l logs) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, err
 		return nil, err
 	}
 	l.nw.mu.Lock()
-	l.nw.gave = append(l.nw.gave, a.n)
+	if !slices.Contains(l.nw.gave, a.n) {
+		l.nw.gave = append(l.nw.gave, a.n)
+	}
 	l.nw.mu.Unlock()
 	for _, n := range l.nw.asked() {
 		n.read(from, to)
@@ -475,22 +539,26 @@ func (l logs) Leaves(ctx context.Context, from, to uint64) ([]contract.Leaf, err
 	return a.leaves, nil
 }
 
-// Unlike puts who gave the leaves behind the others.
-func (l logs) Unlike(why error) bool {
+// Unlike puts who gave the leaves behind the others, and names it if it gave all of them: of
+// several it may have been any.
+func (l logs) Unlike(why error) (again bool) {
 	nw := l.nw
 	nw.mu.Lock()
-	gave, again := nw.gave, false
+	gave := nw.gave
 	nw.gave = nil
 	for _, n := range gave {
 		if !slices.Contains(nw.unlike, n) {
 			nw.unlike, again = append(nw.unlike, n), true
 		}
+		nw.behind(n)
 	}
 	again = again && len(nw.unlike) < len(nw.order)
 	nw.mu.Unlock()
 	for _, n := range gave {
 		n.forget()
-		nw.failed(n, why, true)
+	}
+	if len(gave) == 1 {
+		nw.failed(gave[0], why, true)
 	}
 	return again
 }

@@ -35,15 +35,16 @@ type places struct {
 	keepers []ledgertest.Institution
 	sites   []node.Site // as they are told
 
-	mu    sync.Mutex
-	asked [][]string                  // of each node, in order
-	blobs []map[crypto.Locator][]byte // at each node
-	shown []string                    // the tokens
-	mute  int                         // this one begins no answer until the test ends; -1: none
-	cut   int                         // after so many bytes of a payload node 2 breaks off, and has none from then on; 0: it does not
-	hangs bool                        // it does not break off, but sends no more
-	parts []string                    // of payloads that were asked for: the node and the range
-	ends  chan struct{}
+	mu      sync.Mutex
+	asked   [][]string                  // of each node, in order
+	blobs   []map[crypto.Locator][]byte // at each node
+	shown   []string                    // the tokens
+	mute    int                         // this one begins no answer until the test ends; -1: none
+	refuses [4]bool                     // who takes no entries
+	cut     int                         // after so many bytes of a payload node 2 breaks off, and has none from then on; 0: it does not
+	hangs   bool                        // it does not break off, but sends no more
+	parts   []string                    // of payloads that were asked for: the node and the range
+	ends    chan struct{}
 }
 
 func newPlaces(t *testing.T) *places {
@@ -92,6 +93,23 @@ func (p *places) serve(i int, w http.ResponseWriter, r *http.Request) {
 	case node.PathCheckpoint:
 		note, _ := p.Checkpoint(ctx)
 		w.Write(note)
+	case node.PathEntries:
+		p.mu.Lock()
+		refuses := p.refuses[i]
+		p.mu.Unlock()
+		if refuses {
+			w.Header().Set("Content-Type", node.TypeProblem)
+			w.WriteHeader(http.StatusUnauthorized)
+			raw, _ := json.Marshal(node.ProblemOf(&node.RefusedError{Kind: node.KindToken}))
+			w.Write(raw)
+			return
+		}
+		entries, _ := node.EntriesForm.Parse(body)
+		out := make([]ledgerclient.Outcome, len(entries))
+		for k := range out {
+			out[k] = ledgerclient.Outcome{ID: entries[k].ID(p.ID()), Index: 7, Hour: 490_000}
+		}
+		w.Write(node.OrderedForm(len(out)).Marshal(node.Ordered{Outcomes: out}))
 	case node.PathBlobs:
 		if r.Method == http.MethodPost {
 			puts, err := node.PutsForm.Parse(body)
@@ -430,6 +448,104 @@ func TestANodeThatHangs(t *testing.T) {
 	}
 	if asked := p.were(); asked != [4]string{0: "checkpoint checkpoint checkpoint", 3: "checkpoint"} {
 		t.Errorf("asked %q", asked)
+	}
+}
+
+// Threat: the node that takes the entries lies about them. Each is told them once, and whose
+// fault it was is known. One that refuses is not the last that is asked.
+func TestDoubt(t *testing.T) {
+	p := newPlaces(t)
+	nw := p.reach(2, node.Options{})
+	defer nw.Close()
+	l := nw.Services().Ledger.(ledgerclient.Several)
+	if l.Doubt(errors.New("nobody was asked")) {
+		t.Error("who was not asked is doubted")
+	}
+	p.were()
+	entry, lied := p.Shown[0].Entry, &ledgerclient.TamperedError{What: "answer to a submission"}
+	for i := range 4 {
+		if _, err := nw.Services().Ledger.Append(ctx, []contract.Entry{entry}); err != nil {
+			t.Fatal(err)
+		}
+		want := [4]string{}
+		want[(2+i)%4] = "entries"
+		if asked := p.were(); asked != want {
+			t.Errorf("asked %q", asked)
+		}
+		if err := l.Checkpoints(ctx, func([]byte) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if asked := p.were(); asked[(2+i)%4] != "checkpoint" {
+			t.Errorf("asked %q: not who took the entries", asked)
+		}
+		if more := l.Doubt(lied); more != (i < 3) {
+			t.Errorf("after %d there is another: %v", i+1, more)
+		}
+	}
+	for i, f := range nw.Passed() {
+		if f.Line != (2+i)%4 || f.Name != "Place" || !errors.As(f.Err, new(*ledgerclient.TamperedError)) {
+			t.Errorf("%+v", f)
+		}
+	}
+
+	// Who shows no head after it may have ordered them rightly.
+	quick := p.reach(2, node.Options{})
+	defer quick.Close()
+	l = quick.Services().Ledger.(ledgerclient.Several)
+	if _, err := quick.Services().Ledger.Append(ctx, []contract.Entry{entry}); err != nil {
+		t.Fatal(err)
+	}
+	p.were()
+	if !l.Doubt(lied) || len(quick.Passed()) > 0 {
+		t.Errorf("%+v", quick.Passed())
+	}
+	if _, err := quick.Services().Ledger.Append(ctx, []contract.Entry{entry}); err != nil {
+		t.Fatal(err)
+	}
+	if asked := p.were(); asked != [4]string{3: "entries"} {
+		t.Errorf("asked %q", asked)
+	}
+
+	p.mu.Lock()
+	p.refuses[1] = true
+	p.mu.Unlock()
+	other := p.reach(1, node.Options{})
+	defer other.Close()
+	p.were()
+	for range 2 {
+		if _, err := other.Services().Ledger.Append(ctx, []contract.Entry{entry}); err != nil {
+			t.Fatal(err)
+		}
+		if asked := p.were(); asked != [4]string{1: "entries", 2: "entries"} { // reading it still does
+			t.Errorf("asked %q", asked)
+		}
+	}
+	if passed := other.Passed(); len(passed) != 1 || passed[0].Line != 1 || !errors.As(passed[0].Err, new(*node.RefusedError)) {
+		t.Errorf("%+v", passed)
+	}
+
+	// The one that took them is asked for its head, whoever is asked first; doubted again it is not
+	// counted again, and there is no other.
+	p.mu.Lock()
+	p.refuses = [4]bool{0: true, 1: true, 2: true}
+	p.mu.Unlock()
+	only := p.reach(0, node.Options{})
+	defer only.Close()
+	l = only.Services().Ledger.(ledgerclient.Several)
+	for i := range 2 {
+		if _, err := only.Services().Ledger.Append(ctx, []contract.Entry{entry}); err != nil {
+			t.Fatal(err)
+		}
+		p.were()
+		if err := l.Checkpoints(ctx, func([]byte) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if asked := p.were(); asked != [4]string{0: "checkpoint", 3: "checkpoint"} {
+			t.Errorf("asked %q", asked)
+		}
+		if more := l.Doubt(lied); more != (i == 0) {
+			t.Errorf("after %d there is another: %v", i+1, more)
+		}
 	}
 }
 

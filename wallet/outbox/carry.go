@@ -305,7 +305,8 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 				return err
 			}
 		}
-		var left []*Change
+		var left, wrong []*Change
+		var why error
 		for i, c := range open {
 			refusal := outcomes[i].Refusal
 			if refusal == nil {
@@ -318,7 +319,8 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 			case rightly:
 				c.Err = refusal
 			case refusal.Rule != contract.RuleUnknownSubject || anew[c] || !o.mustGetThrough(c):
-				return &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is refused, by rule %s, and the log shows no reason", c.ID, refusal.Rule)}
+				why = &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is refused, by rule %s, and the log shows no reason", c.ID, refusal.Rule)}
+				wrong = append(wrong, c)
 			default: // ordered before what it is about
 				if err := again(c); err != nil {
 					return err
@@ -326,9 +328,19 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 				left = append(left, c)
 			}
 		}
-		open = left
+		if why != nil && !o.elsewhere(why) {
+			return why
+		}
+		open = append(left, wrong...)
 	}
 	return nil
+}
+
+// elsewhere reports whether there is another node that takes entries, since what one answered
+// to them is not so, and why.
+func (o *Outbox) elsewhere(why error) bool {
+	s, ok := o.Client.Ledger.(ledgerclient.Several)
+	return ok && s.Doubt(why)
 }
 
 // contentIsThere gives a change up whose content the store has dropped.
@@ -370,18 +382,25 @@ func (o *Outbox) refuses(c *Change, hour contract.Hour) (bool, error) {
 }
 
 // meet follows the log and finds every entry there that was not refused: nobody is
-// believed that it is.
+// believed that it is. Where one node said so of what it kept to itself, another one is told.
 func (o *Outbox) meet(ctx context.Context, b *Batch) error {
-	if err := o.Log.Follow(ctx, b.own); err != nil {
-		return err
-	}
-	b.ordered = true
-	for _, c := range b.Changes {
-		if c.Err == nil && !o.placed(c) {
-			return &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is not in the log", c.ID)}
+	for {
+		if err := o.Log.Follow(ctx, b.own); err != nil {
+			return err
+		}
+		b.ordered = true
+		i := slices.IndexFunc(b.Changes, func(c *Change) bool { return c.Err == nil && !o.placed(c) })
+		if i < 0 {
+			return nil
+		}
+		err := &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is not in the log", b.Changes[i].ID)}
+		if !o.elsewhere(err) {
+			return err
+		}
+		if err := o.order(ctx, b); err != nil {
+			return err
 		}
 	}
-	return nil
 }
 
 // undo ends grants whose key is split for other numbers of keepers than there are where
