@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"math/bits"
+	"sync/atomic"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 )
@@ -208,11 +209,36 @@ func multiplyBase(k *scalar, blind bool) point { return multiply(k, nil, blind) 
 // to one lies on the heap, where a shared secret stays until the memory is used again.
 func times(k *scalar, q, product *point) {
 	if q == nil {
-		secp256k1.ScalarBaseMultNonConst(k, product)
+		timesBase(k, product)
 	} else {
 		multiplySum(q, product, k)
 	}
 }
+
+// timesBase sets product to k·G. Decred's table of G, a megabyte, is unpacked when it is first
+// used, for which a process could multiply a hundred times without it: most end before.
+func timesBase(k *scalar, product *point) {
+	if timesOfBase.Load() >= withoutTable {
+		secp256k1.ScalarBaseMultNonConst(k, product)
+		return
+	}
+	timesOfBase.Add(1)
+	multiplySum(&base, product, k)
+}
+
+// withoutTable is how often G is multiplied before its table is unpacked.
+const withoutTable = 64
+
+var timesOfBase atomic.Uint32
+
+// base is G.
+var base = func() (g point) {
+	of := secp256k1.Params()
+	g.X.SetByteSlice(of.Gx.Bytes())
+	g.Y.SetByteSlice(of.Gy.Bytes())
+	g.Z.SetInt(1)
+	return g
+}()
 
 // split returns k−r and r for a fresh random r.
 func split(k *scalar) (k1, k2 *scalar) {

@@ -100,7 +100,7 @@ func verifyWith(q *knownPoint, digest Hash, r, s *scalar) bool {
 	u1.Mul2(&e, &w)
 	u2.Mul2(r, &w)
 	var u1G, u2Q, sum point
-	secp256k1.ScalarBaseMultNonConst(&u1, &u1G)
+	timesBase(&u1, &u1G)
 	q.multiply(&u2, &u2Q)
 	secp256k1.AddNonConst(&u1G, &u2Q, &sum)
 	if isInfinity(&sum) {

@@ -320,3 +320,25 @@ func FuzzMultiplySum(f *testing.F) {
 		checkDigits(t, &b)
 	})
 }
+
+// What G comes to before its table is unpacked is what it comes to with it.
+func TestBaseWithoutTable(t *testing.T) {
+	check := func(k *scalar) {
+		t.Helper()
+		var got, want point
+		timesOfBase.Store(0)
+		timesBase(k, &got)
+		if timesOfBase.Load() != 1 {
+			t.Fatal("the table was used")
+		}
+		timesOfBase.Store(withoutTable)
+		timesBase(k, &want)
+		if !got.EquivalentNonConst(&want) {
+			t.Errorf("%x: another point", k.Bytes())
+		}
+	}
+	for _, k := range append(edgeScalars(), new(scalar), new(scalar).SetInt(1), randomScalar()) {
+		check(k)
+		check(new(scalar).NegateVal(k))
+	}
+}
