@@ -44,6 +44,7 @@ func TestUntilWhenNothingIsEnteredAnew(t *testing.T) {
 // consents that is so, and fetched again in the same hour they are not entered anew.
 func TestFetchInterrupted(t *testing.T) {
 	lane.OneGoroutine(t)
+	t.Parallel()
 	d := newDistantTown(t, false)
 	d.must(os.WriteFile(filepath.Join(d.dir, "blood.txt"), []byte("A+\n"), 0o600))
 	d.mustRun("patient", "record", "add", "blood.txt")
@@ -88,7 +89,7 @@ func TestFetchInterrupted(t *testing.T) {
 	d.mustRun("patient", "revoke", "--all", "--yes")
 
 	said := 0
-	for at := requests; at > 0; at -= lane.Pick(1, 2, (requests+2)/3) {
+	for at := requests; at > 0; at -= lane.Pick(1, 3, 3) {
 		consents := give()
 		dir := fmt.Sprint("got", at)
 		ended := make(chan struct{})

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
@@ -113,6 +114,7 @@ func (d *institutions) agree(entries uint64) uint64 {
 // all whose signatures it takes have signed. With too few, what it ordered waits, keepers
 // stop what they are told to stop, and when they are back all of it is on the ledger once.
 func TestInstitutions(t *testing.T) {
+	t.Parallel()
 	d := newInstitutions(t, 3)
 	d.reached()
 	p := d.people(0, 1)
@@ -282,6 +284,8 @@ func (p people) entries() uint64 {
 // granted: each of them has its share, and with one institution away, be it the one whose
 // invitation a wallet has, all of it goes on.
 func TestKeepersOfInstitutions(t *testing.T) {
+	lane.OneGoroutine(t)
+	t.Parallel()
 	d := newInstitutions(t, 4)
 	d.reached()
 	p := d.people(0, 1)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // Promise 4 where four institutions keep the ledger and two of them are away: a revocation stops
@@ -16,6 +17,8 @@ import (
 // refuse at once, whom nobody had told: the order had it. At each moment the screen says as much
 // as is so.
 func TestRevokedWhileTwoAreAway(t *testing.T) {
+	lane.OneGoroutine(t)
+	t.Parallel()
 	d := newInstitutions(t, 4)
 	d.reached()
 	addresses := map[string]string{}

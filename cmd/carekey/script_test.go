@@ -165,6 +165,7 @@ func TestScripts(t *testing.T) {
 			env.Values[scriptNodeKey{}] = &scriptNode{}
 			env.Setenv("TZ", "UTC")
 			env.Setenv("GORACE", os.Getenv("GORACE"))
+			env.Setenv("GOGC", "400") // they end soon, and stories are thousands of them
 			// testscript's is one folder for all, in which root can make a wallet.
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "no-home"))
 			env.Values[serviceKey{}] = &serviceOf{}

@@ -99,7 +99,7 @@ func TestWatchInterruptedAtANode(t *testing.T) {
 		{"killed after", faultAfter, d.killWallet},
 		{"interrupted at", faultBefore, func() { signalled(os.Interrupt) }},
 	}
-	for at := 1; at <= requests; at += lane.Pick(1, 2, requests) {
+	for at := 1; at <= requests; at += lane.Pick(1, 4, 4) {
 		for _, k := range kinds {
 			consent := give()
 			done := begin()
