@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 // bounds are the measures of the two large packages. A number here may only become
@@ -37,6 +39,7 @@ var bounds = []struct {
 // field, a variable, a constant. Counted are those that run back in an order in which the
 // fewest names are used backwards; tests are left out.
 func TestLayeringArrows(t *testing.T) {
+	lane.OneGoroutine(t)
 	t.Parallel()
 	for _, wall := range bounds {
 		pkg, uses := typed(t, filepath.Join(top(), filepath.FromSlash(wall.dir)))
@@ -72,6 +75,7 @@ var logFiles = []string{
 }
 
 func TestLayeringFolder(t *testing.T) {
+	lane.OneGoroutine(t)
 	t.Parallel()
 	_, uses := typed(t, filepath.Join(top(), "ledgerclient", "folder"))
 	system := regexp.MustCompile(`^(lock|fs|exchange)_[a-z]+\.go$`)

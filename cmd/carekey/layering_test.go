@@ -20,6 +20,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 var updateModules = flag.Bool("update-modules", false, "write the list of linked modules anew")
@@ -334,6 +336,7 @@ func missing(t *testing.T, what string, err error) {
 //
 //	go test ./cmd/carekey -run TestLayeringModules -update-modules
 func TestLayeringModules(t *testing.T) {
+	lane.OneGoroutine(t)
 	t.Parallel()
 	systems := []string{"darwin", "linux", "windows"}
 	linked := map[string][]string{}

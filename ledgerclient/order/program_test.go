@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
 	"github.com/carekey/carekey/ledgerclient/order"
@@ -299,6 +300,7 @@ func TestGood(t *testing.T) {
 // Whatever a program does, each call ends with a typed error, and an append of
 // which nothing is known says so.
 func TestBadPrograms(t *testing.T) {
+	lane.OneGoroutine(t)
 	install(t)
 	for _, c := range []struct {
 		way         string

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/crypto/lane"
 )
 
 const (
@@ -227,6 +228,7 @@ func isCode(err error, c fault.Code) bool { _, ok := fault.As(err, c); return ok
 
 // Threat: a file of another algorithm, or one that inflates to any size.
 func TestFiles(t *testing.T) {
+	lane.OneGoroutine(t)
 	l := parsed(t, goodLink(""))
 	for _, header := range []string{plainHeader, fhirHeader, `{"enc":"A256GCM","alg":"dir","cty":"fhir+json","kid":"x"}`, `{"alg":"dir","enc":"A256GCM","cty":"application/fhir+json; fhirVersion=4.0.1"}`} {
 		file, said, err := l.open(seal(l, header, []byte(patient)))

@@ -18,6 +18,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/codec"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -36,6 +37,7 @@ func TestThreadIsSmall(t *testing.T) {
 // from blocks that wait in memory, that went into the file early, and that were saved.
 // Another wallet's key, a changed byte and a file that was cut off do not pass.
 func TestCacheComesBack(t *testing.T) {
+	lane.OneGoroutine(t)
 	dir := t.TempDir()
 	f, err := folder.Create(filepath.Join(dir, "ledger"), "test", nil)
 	if err != nil {

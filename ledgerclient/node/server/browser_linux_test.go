@@ -26,6 +26,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 )
 
@@ -471,6 +472,7 @@ func TestBrowser(t *testing.T) {
 // shared, byte for byte; each section is in one of four states; and a link that opens nothing
 // says so.
 func TestBrowserHostile(t *testing.T) {
+	lane.OneGoroutine(t)
 	w := newBrowsing(t)
 	b := w.b
 	const hostile = `<img src=x onerror=document.title=1><script>document.title=1</script>`
@@ -546,6 +548,7 @@ func TestBrowserHostile(t *testing.T) {
 // one before; what was shown does not come back; a browser that is too old says so before
 // anything is sent; and what cannot be shown can still be saved.
 func TestBrowserTurns(t *testing.T) {
+	lane.OneGoroutine(t)
 	w := newBrowsing(t)
 	b := w.b
 	file, err := os.ReadFile("../../../testdata/fhir/maria-example.json")

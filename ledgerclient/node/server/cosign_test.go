@@ -465,7 +465,7 @@ func TestOneEvilNode(t *testing.T) {
 				follow := s.c.follow
 				s.c.follow = func(ctx context.Context) error { reads++; return follow(ctx) }
 			}
-			rounds := lane.Pick(300, 12, 6)
+			rounds := lane.Pick(300, 6, 3)
 			for range rounds {
 				n.grow(1)
 				n.clock.pass(time.Second)

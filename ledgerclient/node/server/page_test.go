@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
@@ -143,6 +144,7 @@ for (const [say, fragment] of Object.entries({
 // TestViewPageOpens: what is asked, and what of the answers is taken. What was sealed, and
 // how, is made by node's own cryptography.
 func TestViewPageOpens(t *testing.T) {
+	lane.OneGoroutine(t)
 	script(t, pageLink, `
 const crypt = require("crypto"), zlib = require("zlib"), key = crypt.randomBytes(32);
 const b64 = (b) => Buffer.from(b).toString("base64url");
