@@ -34,6 +34,7 @@ func (v *validator) setClock(ahead time.Duration) {
 // that of the others, also behind hours in which nothing was. They say whose clock it is, and
 // that it is right again.
 func TestHourOff(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, 4)
 	start := time.Date(2027, 1, 15, 12, 10, 0, 0, time.UTC)
 	hour, ahead, off := contract.Hour(start.Unix()/3600), time.Until(start), time.Hour
@@ -94,6 +95,7 @@ func TestHourOff(t *testing.T) {
 // The seeded run comes to the same on four validators as on every other backend, where their
 // clocks are set.
 func TestSeeded(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, 4)
 	set := func(hour contract.Hour) error {
 		for _, v := range n.validators {

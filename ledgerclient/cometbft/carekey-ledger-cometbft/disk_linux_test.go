@@ -48,6 +48,7 @@ func fill(t *testing.T, dir string) (junk string) {
 // The others go on; when there is room again it reads what it has missed, and nobody saw it
 // vote twice.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, 4)
 	full := n.validators[3]
 	full.smallDisk("size=64m")

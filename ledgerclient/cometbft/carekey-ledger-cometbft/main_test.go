@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -50,7 +51,20 @@ func TestMain(m *testing.M) {
 		}
 		main()
 	}
-	os.Exit(m.Run())
+	bin, err := os.MkdirTemp("", "bin")
+	if err != nil {
+		panic(err)
+	}
+	self, err := os.Executable()
+	if err == nil {
+		err = errors.Join(os.Symlink(self, filepath.Join(bin, program)), os.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH")))
+	}
+	if err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(bin)
+	os.Exit(code)
 }
 
 // patience is how long a test waits for what must happen: long beyond what it takes.
@@ -83,18 +97,6 @@ func newNetwork(t *testing.T, n int) *network {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	bin := filepath.Join(dir, "bin")
-	self, err := os.Executable()
-	if err == nil {
-		err = os.Mkdir(bin, 0o700)
-	}
-	if err == nil {
-		err = os.Symlink(self, filepath.Join(bin, program))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(stop)
 	w := &network{t: t, dir: dir, ctx: ctx, rnd: rand.New(rand.NewPCG(uint64(n), 26656))}
@@ -108,7 +110,7 @@ func newNetwork(t *testing.T, n int) *network {
 		}
 		name := []string{"City hospital", "Region clinic", "University", "Patients"}[i]
 		d.Members = append(d.Members, node.Member{Name: name, Node: keys.Node(), Keeper: keys.Keeper(), URLs: []string{fmt.Sprintf("https://node%d.example:8443", i)}})
-		addresses = append(addresses, freeAddress(t, i))
+		addresses = append(addresses, freeAddress(t))
 	}
 	for i, m := range d.Members {
 		v := &validator{n: w, name: m.Name, dir: filepath.Join(dir, fmt.Sprintf("validator%d", i))}
@@ -129,11 +131,13 @@ func newNetwork(t *testing.T, n int) *network {
 	return w
 }
 
+var given atomic.Int32 // addresses by freeAddress
+
 // freeAddress is one at which nobody else listens. Where all of 127/8 is this computer it
 // is one of this process alone.
-func freeAddress(t *testing.T, i int) string {
+func freeAddress(t *testing.T) string {
 	if pid := os.Getpid(); runtime.GOOS == "linux" {
-		return fmt.Sprintf("127.%d.%d.%d:26656", 16+pid>>12&63, pid>>4&255, 1+(pid&15)<<3+i)
+		return fmt.Sprintf("127.%d.%d.%d:%d", 16+pid>>12&63, pid>>4&255, 1+pid&15, 26656+given.Add(1))
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -252,7 +256,7 @@ func (n *network) waits(member int, words ...string) []contract.Entry {
 func (n *network) level(size int, members ...int) {
 	n.t.Helper()
 	for _, i := range members {
-		for {
+		for ; ; time.Sleep(5 * time.Millisecond) {
 			head, err := n.orders[i].Head(n.ctx)
 			if err != nil {
 				n.t.Fatal(err)
@@ -352,7 +356,7 @@ func (n *network) once(b order.Backend, es []contract.Entry) []order.Item {
 // until asks a validator until the words of its status are such.
 func (v *validator) until(such func(words string) bool) cometbft.Status {
 	v.n.t.Helper()
-	for {
+	for ; ; time.Sleep(5 * time.Millisecond) {
 		s, err := cometbft.StatusOf(v.dir)
 		if err == nil && such(s.Words) {
 			return s
@@ -365,6 +369,7 @@ func (v *validator) until(such func(words string) bool) cometbft.Status {
 
 // The suite that every order must pass, through the program.
 func TestConform(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, 1)
 	v := n.validators[0]
 	v.start()
@@ -394,6 +399,7 @@ func TestConform(t *testing.T) {
 // and why, and what waited is decided once when one is back; one that has lost all it had
 // reads it again from the others. All have one order in the end.
 func TestFour(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, 4)
 	n.wait = "2s"
 	n.up()
@@ -443,6 +449,7 @@ func TestFour(t *testing.T) {
 
 // Where each of them is needed, one that has lost what it voted for does not stop the others.
 func TestAllNeeded(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, 2)
 	var orders []order.Backend
 	for _, v := range n.validators {
@@ -465,6 +472,7 @@ func TestAllNeeded(t *testing.T) {
 // Many entries through several institutions take a bounded memory, and one that was away
 // meanwhile, and one that has lost all it had, read them from the others.
 func TestMany(t *testing.T) {
+	t.Parallel()
 	const most = 192 << 10 // KiB of memory for a validator
 	n := newNetwork(t, 4)
 	var orders []order.Backend
@@ -485,7 +493,7 @@ func TestMany(t *testing.T) {
 	ended.Wait()
 	late := n.validators[3]
 	late.start()
-	for {
+	for ; ; time.Sleep(5 * time.Millisecond) {
 		s, err := cometbft.StatusOf(late.dir)
 		if err == nil && s.Items == uint64(3*count) && !s.Behind {
 			break
@@ -520,6 +528,7 @@ func (v *validator) memory() (kib int) {
 // A process that ends at any of the engine's steps between a decision and what follows from
 // it has decided each entry once when it is back.
 func TestKilledAtEachStep(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, 1)
 	v := n.validators[0]
 	var all []contract.Entry
@@ -553,6 +562,7 @@ func TestKilledAtEachStep(t *testing.T) {
 
 // What is said wrongly, and what is missing, is told in a line.
 func TestWrong(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, 4)
 	v := n.validators[0]
 	draft := filepath.Join(n.dir, "draft")

@@ -132,6 +132,7 @@ func (n *network) wire() (part func(apart func(a, b int) bool)) {
 // where two are cut off from two nobody does. Whichever it was, what waited is decided once when
 // they see each other again, and all have one order.
 func TestPartitions(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, 4)
 	n.wait = "2s"
 	part := n.wire()
@@ -197,6 +198,7 @@ func (n *network) stands(size int, members ...int) {
 // orders nothing. When the one has ended the other takes its place, or it meets a vote of the
 // one where it has voted otherwise, and ends and says so. Whatever it was, the others go on.
 func TestCopied(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, 4)
 	n.wait = "2s"
 	n.up()
@@ -210,7 +212,7 @@ func TestCopied(t *testing.T) {
 	if err := os.CopyFS(other.dir, os.DirFS(one.dir)); err != nil {
 		t.Fatal(err)
 	}
-	other.edit(func(s *cometbft.Settings) { s.Listen = freeAddress(t, 4) })
+	other.edit(func(s *cometbft.Settings) { s.Listen = freeAddress(t) })
 	t.Cleanup(other.kill)
 
 	all := func() {
