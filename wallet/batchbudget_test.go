@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/batch"
 )
@@ -62,10 +63,10 @@ type stopwatch struct {
 
 var epoch = time.Now()
 
-func (s *stopwatch) start() { s.started, s.startedCPU = time.Since(epoch), cpuTime() }
+func (s *stopwatch) start() { s.started, s.startedCPU = time.Since(epoch), lane.Spent() }
 func (s *stopwatch) stop() {
 	s.took += time.Since(epoch) - s.started
-	s.cpu += cpuTime() - s.startedCPU
+	s.cpu += lane.Spent() - s.startedCPU
 }
 
 // BenchmarkBudgetBatch carries out a batch end to end on a ledger in a folder:

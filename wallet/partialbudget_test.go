@@ -21,9 +21,9 @@ import (
 
 // ofCPU is the processor time that f takes.
 func ofCPU(f func()) time.Duration {
-	start := cpuTime()
+	start := lane.Spent()
 	f()
-	return cpuTime() - start
+	return lane.Spent() - start
 }
 
 func medianOf(ds []time.Duration) time.Duration {

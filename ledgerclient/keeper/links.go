@@ -431,9 +431,13 @@ func (p *Place) done() {
 	p.link.checking = false
 }
 
-// Say takes down what became of a place.
+// Say takes down what became of a place. That what is behind a link was given is written down
+// only where it takes back a try: that a place was taken says as much.
 func (p *Place) Say(ctx context.Context, what LinkStepKind) error {
 	defer p.done()
+	if what == LinkGiven && !p.link.Locked() {
+		return nil
+	}
 	step := LinkStep{What: what, Number: p.step.Number, At: p.step.At}
 	if err := p.links.vault.Add(ctx, p.link.Deposit.Grant, step); err != nil {
 		return err
@@ -454,6 +458,24 @@ func (n *Link) AttemptsLeft() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return max(0, int(n.Deposit.Passcode.Attempts)-n.count.wrong)
+}
+
+// Share is the share of a link's grant, to be wiped, for the node that keeps both and has made
+// the access: under the rules of [Keeper.Release], without a request that goes nowhere. What
+// is refused yields no share and Released is not the code.
+func (l *Links) Share(ctx context.Context, n *Link, access contract.Entry) (crypto.Share, ledgerclient.Code, error) {
+	share, code, _, err := l.keeper.shareFor(ctx, n.Deposit.Grant, access.ID(l.keeper.ledger), func(g grant) ledgerclient.Code {
+		switch {
+		case !g.ok:
+			return ledgerclient.UnknownGrant
+		case access.Kind != contract.KindAccess || access.Subject != n.Deposit.Grant:
+			return ledgerclient.BadRequest
+		case access.Author != g.state.Counterparty:
+			return ledgerclient.WrongKey
+		}
+		return ledgerclient.Released
+	})
+	return share, code, err
 }
 
 // File is what is behind a link; the error is ErrLink if it was erased.

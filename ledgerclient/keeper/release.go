@@ -17,53 +17,20 @@ import (
 // down a stop if one came.
 func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
 	a := ledgerclient.Answer{Request: r.Hash(), Grant: r.Access.Subject}
-	var g grant
-	var access *contract.Leaf // nil: not on the ledger
-	var index uint64          // of access
-	id := r.Access.ID(k.ledger)
-	var head Head
-	err := k.replica.View(ctx, func(v View) (err error) {
-		head = v.Head()
-		if g, err = lookup(v, r.Access.Subject); err != nil || !g.ok {
-			return err
-		}
-		at, ok, err := v.Find(id)
-		if err != nil || !ok {
-			return err
-		}
-		leaf, err := v.Leaf(at)
-		if err != nil {
-			return err
-		}
-		access, index = &leaf, at
-		return nil
+	id, authentic := r.Access.ID(k.ledger), false
+	share, code, head, err := k.shareFor(ctx, a.Grant, id, func(g grant) (code ledgerclient.Code) {
+		code, authentic = k.judgeRequest(&r, g)
+		return code
 	})
 	if err != nil {
 		return ledgerclient.Answer{}, err
 	}
-	a.Hour, a.Size, a.Root = head.Hour, head.Size, head.Root
-
-	authentic := false
-	a.Code, authentic = k.judgeRequest(&r, g)
-	if a.Code == ledgerclient.Released {
-		rec, err := k.vault.Read(ctx, g.Grant)
+	a.Code, a.Hour, a.Size, a.Root = code, head.Hour, head.Size, head.Root
+	if code == ledgerclient.Released {
+		a.Sealed, err = crypto.SealShare(crypto.ShareContext{Ledger: k.ledger, Grant: a.Grant, Keeper: k.public, Access: id}, share, r.Response)
+		share.Wipe()
 		if err != nil {
-			return ledgerclient.Answer{}, err
-		}
-		a.Code = k.judgeRelease(g, access, index, &rec, head)
-		if a.Code == ledgerclient.Released {
-			if !CheckShare(rec.Share, k.ledger, &g.opening) {
-				return ledgerclient.Answer{}, &ledgerclient.TamperedError{What: "share of " + g.ID.String()}
-			}
-			if err := k.vault.Stop(ctx, nil); err != nil {
-				return ledgerclient.Answer{}, err
-			}
-			ctx := crypto.ShareContext{Ledger: k.ledger, Grant: g.ID, Keeper: k.public, Access: id}
-			a.Sealed, err = crypto.SealShare(ctx, rec.Share.Share, r.Response)
-			rec.Share.Share.Wipe()
-			if err != nil {
-				return ledgerclient.Answer{}, err // judgeRequest has checked the response key
-			}
+			return ledgerclient.Answer{}, err // judgeRequest has checked the response key
 		}
 	}
 	ledgerclient.Sign(&a, k.key)
@@ -73,6 +40,47 @@ func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgercli
 		}
 	}
 	return a, nil
+}
+
+// shareFor is the share of a grant, to be wiped, for somebody with an access, whom asked
+// judges before ledger and vault are.
+func (k *Keeper) shareFor(ctx context.Context, of, access contract.ID, asked func(g grant) ledgerclient.Code) (share crypto.Share, code ledgerclient.Code, head Head, err error) {
+	var g grant
+	var leaf *contract.Leaf // of access; nil: not on the ledger
+	var index uint64
+	err = k.replica.View(ctx, func(v View) (err error) {
+		head = v.Head()
+		if g, err = lookup(v, of); err != nil || !g.ok {
+			return err
+		}
+		at, ok, err := v.Find(access)
+		if err != nil || !ok {
+			return err
+		}
+		l, err := v.Leaf(at)
+		if err != nil {
+			return err
+		}
+		leaf, index = &l, at
+		return nil
+	})
+	if err != nil {
+		return share, code, head, err
+	}
+	if code = asked(g); code != ledgerclient.Released {
+		return share, code, head, nil
+	}
+	rec, err := k.vault.Read(ctx, g.Grant)
+	if err != nil {
+		return share, code, head, err
+	}
+	if code = k.judgeRelease(g, leaf, index, &rec, head); code != ledgerclient.Released {
+		return share, code, head, nil
+	}
+	if !CheckShare(rec.Share, k.ledger, &g.opening) {
+		return share, code, head, &ledgerclient.TamperedError{What: "share of " + g.ID.String()}
+	}
+	return rec.Share.Share, code, head, k.vault.Stop(ctx, nil)
 }
 
 // judgeRequest judges what is in the request itself. authentic says that the

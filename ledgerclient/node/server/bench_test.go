@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -150,9 +151,9 @@ func BenchmarkBudgetLinks(b *testing.B) {
 		o.Limits.Rate, o.Limits.Order, o.Limits.Bytes, o.Limits.Checks = none, none, none, none
 	})
 	w.http.Client().Transport.(*http.Transport).MaxIdleConnsPerHost = people
-	crowd := func(do func(i int)) time.Duration {
+	crowd := func(took, spent *time.Duration, do func(i int)) {
 		runtime.GC()
-		start := time.Now()
+		start, before := time.Now(), lane.Spent()
 		var wg sync.WaitGroup
 		for p := range people {
 			wg.Go(func() {
@@ -162,9 +163,9 @@ func BenchmarkBudgetLinks(b *testing.B) {
 			})
 		}
 		wg.Wait()
-		return time.Since(start)
+		*took, *spent = *took+time.Since(start), *spent+lane.Spent()-before
 	}
-	var opened, submitted time.Duration
+	var opened, openedCPU, submitted, submittedCPU time.Duration
 	for b.Loop() {
 		b.StopTimer()
 		links := make([]*linked, people*each)
@@ -174,10 +175,12 @@ func BenchmarkBudgetLinks(b *testing.B) {
 		}
 		entries := w.records(len(links))
 		b.StartTimer()
-		submitted += crowd(func(i int) { w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(entries[i:i+1]))) })
-		opened += crowd(func(i int) { w.opens("one", links[i], w.visit(links[i], "Dr A", "a fall")) })
+		crowd(&submitted, &submittedCPU, func(i int) { w.ok(w.post(node.PathEntries, node.EntriesForm.Marshal(entries[i:i+1]))) })
+		crowd(&opened, &openedCPU, func(i int) { w.opens("one", links[i], w.visit(links[i], "Dr A", "a fall")) })
 	}
 	b.ReportMetric(submitted.Seconds()/opened.Seconds(), "ratio")
+	b.ReportMetric(submittedCPU.Seconds()/openedCPU.Seconds(), "ratio-cpu")
+	b.ReportMetric(openedCPU.Seconds()*1000/float64(b.N*people*each), "cpu-ms/opening")
 	b.ReportMetric(float64(b.N*people*each)/opened.Seconds(), "openings/s")
 	b.ReportMetric(0, "ns/op")
 }

@@ -1,12 +1,12 @@
-package wallet_test
+package lane
 
 import (
 	"syscall"
 	"time"
 )
 
-// cpuTime is what this process has used of the processors.
-func cpuTime() time.Duration {
+// Spent is what this process has used of the processors.
+func Spent() time.Duration {
 	var created, ended, kernel, user syscall.Filetime
 	h, err := syscall.GetCurrentProcess()
 	if err == nil {

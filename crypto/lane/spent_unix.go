@@ -1,14 +1,14 @@
 //go:build unix
 
-package wallet_test
+package lane
 
 import (
 	"syscall"
 	"time"
 )
 
-// cpuTime is what this process has used of the processors.
-func cpuTime() time.Duration {
+// Spent is what this process has used of the processors.
+func Spent() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		panic(err)
