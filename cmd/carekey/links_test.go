@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"html"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,7 +13,9 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/qr"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
@@ -85,5 +89,34 @@ func TestLinkSheet(t *testing.T) {
 	short.Until, short.Said.Attempts = s.Granted+24, 0
 	if b, err := linkSheet(someLink[strings.Index(someLink, "shlink"):], short, "", "City", time.Unix(1.7e9, 0)); err != nil || bytes.Contains(b, []byte("whoever finds")) || bytes.Contains(b, []byte("passcode is not")) || !bytes.Contains(b, []byte("a viewer of SMART Health Links")) {
 		t.Errorf("%s, %v", b, err)
+	}
+}
+
+// Promise: nothing half-done. A link that was made and could not be written is named, with how
+// to have it again.
+func TestLinkNotWritten(t *testing.T) {
+	dir := t.TempDir()
+	said, err := os.Create(filepath.Join(dir, "said"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer said.Close()
+	a := newApp()
+	a.err = said
+	x := &links{grants: grants{app: a}, file: filepath.Join(dir, "card.html")}
+	err = x.handOut(&wallet.LinkPlan{GrantPlan: &wallet.GrantPlan{}}, func() (s wallet.Shown, ledger string, err error) {
+		// Somebody else's file is there meanwhile.
+		s.ID, s.Text, s.Viewer = contract.ID{0xab, 0xcd, 0xef}, someLink[strings.Index(someLink, "shlink"):], "https://ledger.example/view"
+		return s, "City", os.WriteFile(x.file, []byte("other"), 0o600)
+	})
+	if _, there := fault.As(err, wallet.ErrFileExists); !there {
+		t.Error(err)
+	}
+	text, err := os.ReadFile(said.Name())
+	if want := "Made: consent abcdef00. It was not written: carekey link show abcdef00 -o FILE\n"; err != nil || string(text) != want {
+		t.Errorf("%q, %v", text, err)
+	}
+	if b, err := os.ReadFile(x.file); err != nil || string(b) != "other" {
+		t.Errorf("%q, %v", b, err)
 	}
 }
