@@ -207,7 +207,7 @@ func (a *grants) grant(ctx context.Context, w, from *wallet.Wallet) error {
 	}
 	plan, err := a.plan(ctx, r, w.Grants().Plan)
 	if a.list && plan != nil { // also of one that gives nothing: why each part stays
-		return errors.Join(a.showPlan(plan), err)
+		return errors.Join(a.showPlan(plan, cli.Clean(plan.To.Name)), err)
 	}
 	if err != nil {
 		return err
@@ -553,13 +553,13 @@ type grantedJSON struct {
 	chosenJSON
 }
 
-// showPlan lists what a plan would give and what stays; nothing is signed.
-func (a *grants) showPlan(p *wallet.GrantPlan) error {
+// showPlan lists what a plan would give to who is called so, and what stays; nothing is signed.
+func (a *grants) showPlan(p *wallet.GrantPlan, called string) error {
 	a.print("%s", sections(p, nil, cli.Prose(a.out)))
 	if kept := keptText(p); kept != "" {
 		a.say("%s", "Kept back: "+kept+".")
 	}
-	for _, w := range cautions(p, cli.Clean(p.To.Name), columnsOf(cli.Width(a.err))) {
+	for _, w := range cautions(p, called, columnsOf(cli.Width(a.err))) {
 		a.say("%s", w)
 	}
 	a.say("Nothing was given: this was a list.")

@@ -183,7 +183,7 @@ func (s space) preview(p *wallet.GrantPlan, l *wallet.LinkPlan, role *health.Rol
 	if l == nil {
 		rows.Add("who", s.whom(p))
 	} else {
-		called = "whoever has the link"
+		called = linkHolder
 		rows.Add("who", cli.Wrap("WHOEVER HAS THE LINK: the name that they type is not checked", s.beside()))
 		rows.Add("opens", cli.Wrap(opensText(l.Openings, l.Daily)+passcodeText(l.Passcode), s.beside()))
 	}

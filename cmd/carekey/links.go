@@ -185,7 +185,7 @@ func (x *links) create(ctx context.Context, w *wallet.Wallet) error {
 		return p.GrantPlan, err
 	})
 	if x.list && plan != nil { // also of one that gives nothing: why each part stays
-		return errors.Join(x.showPlan(plan), err)
+		return errors.Join(x.showPlan(plan, linkHolder), err)
 	}
 	if err != nil {
 		return err

@@ -12,6 +12,9 @@ import (
 	"github.com/carekey/carekey/wallet"
 )
 
+// linkHolder is how whom a link is for is called.
+const linkHolder = "whoever has the link"
+
 // linkHolds is what a link is as good as: no more than what its node keeps to.
 const linkHolds = "Whoever has the link can open it; the name that they type is not checked, and what they copied stays with them. " +
 	"Its node counts openings, enters them on the ledger and ends the link as far as it keeps the rules: from the first opening on it could also give what is in the link without an entry, past the openings, past the end and after a revocation. " +
