@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -367,6 +368,45 @@ func TestLinkPasscodeCrowd(t *testing.T) {
 	all.Wait()
 	if got[http.StatusUnauthorized] < 1 || got[http.StatusUnauthorized] > 5 || got[http.StatusOK] > 0 || got[http.StatusUnauthorized]+got[http.StatusNotFound]+got[http.StatusServiceUnavailable] != 40 {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestLinkPasscodesAtOnce: no more passcodes are hashed at once than there is memory for; who
+// waits for a turn has used a try already.
+func TestLinkPasscodesAtOnce(t *testing.T) {
+	w := newWorld(t, takesCrowds)
+	l := w.link(withPasscode("right", 5))
+	w.keep(l)
+	if most := cap(w.server.links.hashing) * argonKiB; most > 64<<10 {
+		t.Errorf("%d KiB at once", most)
+	}
+	for range cap(w.server.links.hashing) {
+		w.server.links.hashing <- struct{}{}
+	}
+	answered := make(chan int, 1)
+	go func() {
+		resp, err := w.http.Client().Post(w.http.URL+l.path(), "application/json", strings.NewReader(`{"recipient":"x","passcode":"right"}`))
+		if err != nil {
+			answered <- 0
+			return
+		}
+		resp.Body.Close()
+		answered <- resp.StatusCode
+	}()
+	for w.became(l).Attempts != 4 {
+		runtime.Gosched()
+	}
+	select {
+	case status := <-answered:
+		t.Fatalf("answered with %d while there was no memory", status)
+	default:
+	}
+	<-w.server.links.hashing
+	if status := <-answered; status != http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+	if a := w.became(l); a.Attempts != 5 || a.Left != 2 {
+		t.Errorf("%+v", a)
 	}
 }
 
