@@ -112,7 +112,7 @@ func TestBatchParts(t *testing.T) {
 	if len(p.Choices[0].Parts[0].Given) != r.Parts || said(p) != "overlap  2.1" {
 		t.Errorf("%+v, %s", p.Choices[0].Parts, said(p))
 	}
-	if q := p.People[0].Access[0]; q.Titles[0] != "PART of record (10 categories, with mental-health, unclassified)" {
+	if q := p.People[0].Access[0]; q.Titles[0] != "PART of record (11 categories, with mental-health, unclassified)" {
 		t.Errorf("%+v", q)
 	}
 
