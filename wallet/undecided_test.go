@@ -100,25 +100,45 @@ func TestLookingWaitsForNoOrder(t *testing.T) {
 	told("looks", 1)
 }
 
-// What a ledger has ordered, and did not say so, is there: nobody is told that it waits.
+// What a ledger has ordered is there, whatever it said of it: that it did not decide in time, or that
+// it refused it. Nobody is told that it waits, or that it failed.
 func TestOrderedAndNotSaid(t *testing.T) {
 	ctx := context.Background()
-	tn := newOrderTown(t)
-	c := tn.granted()
-	o := tn.options("Maria")
-	o.Services.Ledger = &late{o.Services.Ledger}
-	rs, err := must(wallet.Open(ctx, o))(t).Consents().Revoke(ctx, []contract.ID{c.ID})
-	if err != nil || len(rs) != 1 || rs[0].Consent.Status != wallet.StatusRevoked {
-		t.Errorf("%+v, %v", rs, err)
+	for what, says := range map[string]func(*ledgerclient.Outcome) error{
+		"not decided": func(*ledgerclient.Outcome) error {
+			return &ledgerclient.UnreachableError{Service: "ledger", Err: errCut, Answered: true, Undecided: true}
+		},
+		"refused": func(o *ledgerclient.Outcome) error {
+			o.Refusal = &contract.Refusal{Rule: contract.RuleSignature, Entry: o.ID, Hour: o.Hour}
+			return nil
+		},
+	} {
+		tn := newOrderTown(t)
+		c := tn.granted()
+		o := tn.options("Maria")
+		o.Services.Ledger = &saysOther{o.Services.Ledger, says}
+		rs, err := must(wallet.Open(ctx, o))(t).Consents().Revoke(ctx, []contract.ID{c.ID})
+		if err != nil || len(rs) != 1 || rs[0].Consent.Status != wallet.StatusRevoked {
+			t.Errorf("%s: %+v, %v", what, rs, err)
+		}
 	}
 }
 
-// late is a ledger that says of all it ordered that it did not decide it in time.
-type late struct{ ledgerclient.Ledger }
+// saysOther is a ledger that orders, and says something else.
+type saysOther struct {
+	ledgerclient.Ledger
+	says func(*ledgerclient.Outcome) error
+}
 
-func (l *late) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
-	if _, err := l.Ledger.Append(ctx, es); err != nil {
+func (s *saysOther) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
+	out, err := s.Ledger.Append(ctx, es)
+	for i := range out {
+		if err == nil {
+			err = s.says(&out[i])
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
-	return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: errCut, Answered: true, Undecided: true}
+	return out, nil
 }

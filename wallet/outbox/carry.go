@@ -309,7 +309,7 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 		var why error
 		for i, c := range open {
 			refusal := outcomes[i].Refusal
-			if refusal == nil {
+			if refusal == nil || o.placed(c) { // whoever says that it is refused, the log has it
 				continue
 			}
 			rightly, err := o.refuses(c, refusal.Hour)
