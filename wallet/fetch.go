@@ -526,7 +526,10 @@ func (in Inbox) released(ctx context.Context, a *attempt, of about, req *ledgerc
 	if err := in.w.view.SameLog(ctx, req.Keeper, answer.Size, answer.Root); err != nil && !in.w.view.DoWithout(err) {
 		return nil, nil, err
 	}
+	fs := a.t.FollowUps()
 	switch {
+	case answer.Code == ledgerclient.Released && a.t.Status == contract.StatusClosed && answer.Size > fs[len(fs)-1].Index:
+		return nil, nil, &ledgerclient.TamperedError{What: "answer of " + of.name(), Err: errors.New("it gives what was revoked in the log that it judged on")}
 	case answer.Code == ledgerclient.Released:
 	case a.refused != nil:
 		if !a.refused.Filed && a.refused.Rule == "" {

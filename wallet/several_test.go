@@ -388,8 +388,8 @@ func TestAKeeperThatGoesOn(t *testing.T) {
 	}
 	h.clock = h.clock.Add(time.Hour)
 	size := len(h.Shown)
-	if _, _, err := h.opens(c.ID); err == nil || len(h.Shown) != size {
-		t.Errorf("opened with one share: %v", err)
+	if _, told, err := h.opens(c.ID); err == nil || len(h.Shown) != size || !slices.Equal(told, []string{"3 lies"}) {
+		t.Errorf("opened with one share: %v; told %v", err, told)
 	}
 
 	// As many as open it may lie: no number of acknowledgements and no time make it final.
