@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -306,10 +307,14 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 			}
 		}
 		var left, wrong []*Change
-		var why error
+		var why, lied error
 		for i, c := range open {
 			refusal := outcomes[i].Refusal
-			if refusal == nil || o.placed(c) { // whoever says that it is refused, the log has it
+			if refusal == nil {
+				continue
+			}
+			if o.placed(c) {
+				lied = &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is refused, by rule %s, and the log has it", c.ID, refusal.Rule)}
 				continue
 			}
 			rightly, err := o.refuses(c, refusal.Hour)
@@ -328,7 +333,7 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 				left = append(left, c)
 			}
 		}
-		if why != nil && !o.elsewhere(why) {
+		if said := cmp.Or(lied, why); said != nil && !o.elsewhere(said) && why != nil {
 			return why
 		}
 		open = append(left, wrong...)
