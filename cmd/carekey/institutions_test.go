@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -169,7 +170,7 @@ func (d *institutions) reached() {
 }
 
 // people are the patient and the clinic on a ledger of institutions.
-type people struct{ *institutions }
+type people struct{ *distantTown }
 
 // granted is a consent to the one record of that name.
 type granted struct{ name, consent, code string }
@@ -177,9 +178,14 @@ type granted struct{ name, consent, code string }
 // people makes the wallets, each with the invitation of an institution.
 func (d *institutions) people(patient, clinic int) people {
 	d.t.Helper()
+	return d.meet(strings.TrimSpace(string(d.operator("invite", d.folder(patient)))), strings.TrimSpace(string(d.operator("invite", d.folder(clinic)))))
+}
+
+// meet makes the wallets of who was invited, and lets them know of each other.
+func (d *distantTown) meet(patient, clinic string) people {
+	d.t.Helper()
 	addresses := map[string]string{}
-	for who, i := range map[string]int{"patient": patient, "clinic": clinic} {
-		invitation := strings.TrimSpace(string(d.operator("invite", d.folder(i))))
+	for who, invitation := range map[string]string{"patient": patient, "clinic": clinic} {
 		addresses[who] = strings.TrimSpace(d.mustRun(who, "init", "--name", who, "--ledger", invitation, "--words-file", filepath.Join(d.dir, who+".words")))
 	}
 	d.mustRun("patient", "contact", "add", "Dr Smith", addresses["clinic"])
@@ -221,12 +227,16 @@ func (p people) waits(name string) string {
 	return name
 }
 
-// grant grants the newest record.
+// grant grants a record.
 func (p people) grant(name string) granted {
 	p.t.Helper()
-	records := p.list("patient", "record", "list")
+	all := p.list("patient", "record", "list")
+	i := slices.IndexFunc(all, func(r map[string]any) bool { return r["title"] == name })
+	if i < 0 {
+		p.t.Fatalf("no record %q: %v", name, all)
+	}
 	var g struct{ Consent, Code string }
-	p.must(json.Unmarshal([]byte(p.does("patient", "grant", "--to", "Dr Smith", "--record", records[len(records)-1]["id"].(string), "--for", "30d", "--yes", "--json")), &g))
+	p.must(json.Unmarshal([]byte(p.does("patient", "grant", "--to", "Dr Smith", "--record", all[i]["id"].(string), "--for", "30d", "--yes", "--json")), &g))
 	return granted{name, g.Consent, g.Code}
 }
 

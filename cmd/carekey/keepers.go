@@ -129,9 +129,14 @@ func silentText(ks []wallet.Keeper) string {
 
 // tellFaults says which of several keepers did not do what they were asked; the others did,
 // or the command has failed.
-func (s *session) tellFaults(w *wallet.Wallet) {
-	for _, f := range w.Log().Faults() {
+func (s *session) tellFaults(o *opened) {
+	for _, f := range o.w.Log().Faults() {
 		name := sentence(keeperName(f.Keeper))
+		if o.l.keeps != nil {
+			if is := o.l.keeps(f.Key); is != "" {
+				name = strings.Replace(name, "(", "("+cli.Clean(is)+", ", 1)
+			}
+		}
 		if refused, ok := errors.AsType[*ledgerclient.KeeperError](f.Err); ok && refused.Code == ledgerclient.NoShare {
 			s.say("%s says that it holds no share of the key of consent %s.", name, short(refused.Grant))
 		} else if ok {

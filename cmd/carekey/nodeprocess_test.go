@@ -101,7 +101,15 @@ func newDistance(t *testing.T) *distantTown {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &distantTown{t: t, dir: t.TempDir(), bin: bin, start: time.Now()}
+	d := newHomes(t)
+	d.bin = bin
+	return d
+}
+
+// newHomes is a place for wallets.
+func newHomes(t *testing.T) *distantTown {
+	t.Helper()
+	d := &distantTown{t: t, dir: t.TempDir(), start: time.Now()}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

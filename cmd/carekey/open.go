@@ -23,10 +23,11 @@ import (
 type ledger struct {
 	ledgerclient.Services
 	at      locator
-	folder  *folder.Folder           // that it is in; nil for one at a node
-	program string                   // what the program that keeps its order calls itself
-	away    error                    // why it cannot be reached; nil if it can
-	passed  func() []node.PassedOver // nodes that others stood in for; nil: it is at none
+	folder  *folder.Folder             // that it is in; nil for one at a node
+	program string                     // what the program that keeps its order calls itself
+	away    error                      // why it cannot be reached; nil if it can
+	passed  func() []node.PassedOver   // nodes that others stood in for; nil: it is at none
+	keeps   func(crypto.PubKey) string // what the institution with a keeper calls itself, or ""; nil with passed
 	closers []func() error
 }
 
@@ -227,6 +228,7 @@ func (o opener) dial(ctx context.Context, l *ledger) error {
 		return err
 	}
 	l.Services, l.closers, l.passed = n.Services(), append(l.closers, n.Close), n.Passed
+	l.keeps = n.Institution
 	l.Now = o.now
 	return nil
 }

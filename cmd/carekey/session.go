@@ -359,7 +359,7 @@ func (s *session) end(o *opened, err error) error {
 	w := o.w
 	s.tellFinished(w)
 	s.tellUnwritten(w, err)
-	s.tellFaults(w)
+	s.tellFaults(o)
 	s.tellPassed(o.l)
 	shown := err == nil || s.closed != nil && errors.Is(err, s.closed) // what is on this ledger
 	if clock, last := w.Log().Doubt(); !clock.IsZero() && shown {

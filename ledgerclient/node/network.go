@@ -65,6 +65,14 @@ func (nw *Network) Passed() []PassedOver {
 	return slices.Clone(nw.passed)
 }
 
+// Institution is what the institution with a keeper calls itself; "" if that is not known.
+func (nw *Network) Institution(keeper crypto.PubKey) string {
+	nw.mu.Lock()
+	defer nw.mu.Unlock()
+	site, _ := nw.sites.OfKeeper(keeper)
+	return site.Name
+}
+
 // Reach prepares to speak with the nodes of the ledger of an invitation. Which there are is
 // asked for where Options do not know it; as long as it is not known of some, their
 // keepers are not among the services. Errors: those of Dial.
