@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ import (
 type institutions struct {
 	*distantTown
 	addresses []string
+	metrics   []string
 	nodes     []*exec.Cmd // nil: it does not run
 }
 
@@ -44,7 +46,7 @@ func newInstitutions(t *testing.T, count int) *institutions {
 	d.order = []string{"PATH=" + example + string(filepath.ListSeparator) + os.Getenv("PATH"), "EXAMPLE_CLOCK=" + clock}
 	draft := []string{"found", "draft", "--name", "Region ledger"}
 	for i := range count {
-		d.addresses = append(d.addresses, freeAddress(t))
+		d.addresses, d.metrics = append(d.addresses, freeAddress(t)), append(d.metrics, freeAddress(t))
 		line := d.operator("found", "line", d.folder(i), "--as", fmt.Sprint("Institution ", i+1), "--url", "https://"+d.addresses[i])
 		d.must(os.WriteFile(filepath.Join(d.dir, d.folder(i)+".line"), line, 0o600))
 		draft = append(draft, d.folder(i)+".line")
@@ -67,7 +69,7 @@ func (d *institutions) folder(i int) string { return fmt.Sprint("node", i+1) }
 // serve starts a node.
 func (d *institutions) serve(i int) {
 	d.t.Helper()
-	c := exec.Command(d.bin, "serve", d.folder(i), "--listen", d.addresses[i])
+	c := exec.Command(d.bin, "serve", d.folder(i), "--listen", d.addresses[i], "--metrics", d.metrics[i])
 	var log bytes.Buffer
 	c.Dir, c.Stderr, c.Env = d.dir, &log, append(append(os.Environ(), d.clock()), d.order...)
 	out, err := c.StdoutPipe()
@@ -169,6 +171,29 @@ func (d *institutions) reached() {
 	}
 }
 
+// requests is how many the nodes that run have answered, but for what they ask each other.
+func (d *institutions) requests() (n int) {
+	d.t.Helper()
+	for i, c := range d.nodes {
+		if c == nil {
+			continue
+		}
+		answer, err := http.Get("http://" + d.metrics[i] + "/metrics")
+		d.must(err)
+		raw, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		d.must(err)
+		for _, m := range regexp.MustCompile(`(?m)^carekey_requests_total\{route="([a-z-]+)",.*\} (\d+)$`).FindAllStringSubmatch(string(raw), -1) {
+			if !slices.Contains([]string{"cosign", "withdrawn", "sites"}, m[1]) {
+				k, err := strconv.Atoi(m[2])
+				d.must(err)
+				n += k
+			}
+		}
+	}
+	return n
+}
+
 // people are the patient and the clinic on a ledger of institutions.
 type people struct{ *distantTown }
 
@@ -199,6 +224,7 @@ func (p people) does(who string, args ...string) string {
 	p.t.Helper()
 	code, out, talk := p.run(who, args...)
 	for limit := time.Now().Add(2 * time.Minute); code == cli.ExitUnreachable && time.Now().Before(limit); {
+		p.again++
 		code, _, talk = p.run(who, "sync")
 	}
 	if code != 0 {
@@ -245,6 +271,7 @@ func (p people) fetch(g granted) {
 	p.t.Helper()
 	code, _, talk := p.run("clinic", "fetch", g.code, "--flat", "-o", "got", "--reason", "check-up")
 	for limit := time.Now().Add(2 * time.Minute); code == cli.ExitUnreachable && time.Now().Before(limit); {
+		p.again++
 		code, _, talk = p.run("clinic", "fetch", g.code, "--flat", "-o", "got", "--reason", "check-up")
 	}
 	if code != 0 {
@@ -252,6 +279,33 @@ func (p people) fetch(g granted) {
 	}
 	if got, err := os.ReadFile(filepath.Join(p.dir, "got", g.name)); err != nil || string(got) != g.name+"\n" {
 		p.t.Errorf("fetched %q, %v", got, err)
+	}
+	p.fetched++
+}
+
+// costs is what it takes to grant, fetch, revoke and audit, in requests that are answered, as answered
+// counts them, while no node is so slow that something has to be done again.
+func (p people) costs(name string, answered func() int) (requests [4]int) {
+	p.t.Helper()
+	for limit := time.Now().Add(2 * time.Minute); ; {
+		p.must(os.WriteFile(filepath.Join(p.dir, name), []byte(name+"\n"), 0o600))
+		p.does("patient", "record", "add", name)
+		var g granted
+		before := p.again
+		for i, do := range []func(){
+			func() { g = p.grant(name) },
+			func() { p.fetch(g) },
+			func() { p.does("patient", "revoke", g.consent, "--yes") },
+			func() { p.run("patient", "audit") },
+		} {
+			was := answered()
+			do()
+			requests[i] = answered() - was
+		}
+		if p.again == before || time.Now().After(limit) {
+			return requests
+		}
+		name += "."
 	}
 }
 
@@ -313,7 +367,16 @@ func TestKeepersOfInstitutions(t *testing.T) {
 		t.Error(out)
 	}
 
+	all := p.costs("weighed", d.requests)
+
 	d.kill(0) // whose invitation the patient has
+	gone := p.costs("weighed again", d.requests)
+	t.Logf("requests with all %v, with one gone %v", all, gone)
+	for i := range all {
+		if with := gone[i] + 1; 5*with > 6*all[i] || all[i] == 0 { // it asks where the one is that is gone
+			t.Errorf("step %d takes %d requests with one gone, and %d with all", i, with, all[i])
+		}
+	}
 	if code, out, talk := d.run("visitor", "init", "--name", "Visitor", "--ledger", invitation, "--words-file", "visitor.words"); code != cli.ExitUnreachable || !strings.Contains(talk, "an invitation of any other of them will do") {
 		t.Errorf("exit %d: %s%s", code, out, talk)
 	}
@@ -328,7 +391,7 @@ func TestKeepersOfInstitutions(t *testing.T) {
 		t.Error(out)
 	}
 	p.refused(second)
-	if code, out, talk := d.run("patient", "audit"); code != cli.ExitPartly || strings.Count(out, "check-up") != 2 || strings.Count(out, "tried, refused") != 1 || !strings.Contains(talk, "Keeper 1 ") {
+	if code, out, talk := d.run("patient", "audit"); code != cli.ExitPartly || strings.Count(out, "check-up") != d.fetched || strings.Count(out, "tried, refused") != 1 || !strings.Contains(talk, "Keeper 1 ") {
 		t.Errorf("exit %d: %s%s", code, out, talk)
 	}
 

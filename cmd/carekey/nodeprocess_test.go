@@ -47,6 +47,8 @@ type distantTown struct {
 	order    []string // variables with which all programs find an order's program and its clock
 
 	said    string // by wallets on their standard error, so far
+	again   int    // how often a wallet's command had to be finished by a later one
+	fetched int    // consents that were opened
 	node    *exec.Cmd
 	ended   chan struct{} // closed when node has
 	wallets struct {
