@@ -114,6 +114,7 @@ const (
 	TagTokenShown      Tag = "carekey/v1/token-shown"      // signed by a token's key: it is shown to one node
 	TagTokensWithdrawn Tag = "carekey/v1/tokens-withdrawn" // signed by an institution: tokens that it has taken back
 	TagSite            Tag = "carekey/v1/site"             // signed by an institution and its keeper: where they are reached
+	TagCopyRequest     Tag = "carekey/v1/copy-request"     // signed by an institution: its node asks another for a payload
 )
 
 // Tags of an order that several institutions keep, see ledgerclient/cometbft.

@@ -170,6 +170,12 @@ const (
 	PartAccess   Part = 5 // of an access: reason and address
 )
 
+// PartOf is a payload of an entry.
+type PartOf struct {
+	Entry contract.ID
+	Part  Part
+}
+
 // Put is one small payload on its way to a store: the signed entry that commits
 // to it, the package behind the entry's commitment, and the locators under which
 // it will be served.

@@ -60,7 +60,8 @@ Of a ledger with several nodes a head holds that as many have signed as the ledg
 says. The others are the peers in node.json: names, URLs, fingerprints of TLS keys.
 In /metrics carekey_signed_entries stands still where too few sign, and
 carekey_nodes_missing and carekey_nodes_forked are to be 0: the second counts nodes
-that signed another history. carekey-node status asks each of them.
+that signed another history. carekey-node status asks each of them. What is damaged or
+gone here a node gets from another one: carekey_copies_broken is how much of it none has.
 
 A node that goes on from a backup does not know what it has signed, and waits for the
 others to say it: for all three of 4. If some of them are gone for good, --gone says how
@@ -127,6 +128,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		if m, keys, err := ownMember(o.dir, cfg); err != nil {
 			log.Warn("where this node is reached is not told", "cause", err.Error())
 		} else {
+			opt.Sign = keys.Sign
 			opt.Site = func(number uint64) node.Site {
 				return node.NewSite(f.ID(), m, number, keys.Sign, keys.SignAsKeeper)
 			}

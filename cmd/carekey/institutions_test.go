@@ -184,7 +184,7 @@ func (d *institutions) requests() (n int) {
 		answer.Body.Close()
 		d.must(err)
 		for _, m := range regexp.MustCompile(`(?m)^carekey_requests_total\{route="([a-z-]+)",.*\} (\d+)$`).FindAllStringSubmatch(string(raw), -1) {
-			if !slices.Contains([]string{"cosign", "withdrawn", "sites"}, m[1]) {
+			if !slices.Contains([]string{"cosign", "withdrawn", "sites", "copies"}, m[1]) {
 				k, err := strconv.Atoi(m[2])
 				d.must(err)
 				n += k

@@ -3,6 +3,7 @@ package folder
 import (
 	"context"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -28,6 +29,9 @@ type Putting struct {
 	Puts []ledgerclient.Put
 	// Content is the upload that ends with the one put, see its Commit; nil: there is none.
 	Content ledgerclient.Upload
+	// names are what the locators of the one put are found by, where these are not known, see
+	// TakeCopy; nil: Puts have locators.
+	names []crypto.Hash
 }
 
 // SmallContent is how long a content may be, with the hashes of its pieces, that PutAll makes

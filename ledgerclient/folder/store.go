@@ -179,12 +179,12 @@ func (s store) group(p *Putting) *group {
 	if p.Content != nil {
 		if u, ok := p.Content.(*upload); !ok || u.s.ground != s.ground || len(p.Puts) != 1 {
 			g.err = errNotJoined
-		} else if g.err = u.join(p.Puts[0], SmallContent); g.err == nil {
+		} else if g.err = u.join(p.Puts[0], p.names, SmallContent); g.err == nil {
 			g.all, g.made = []placing{u.joined}, []string{u.path}
 		}
 		return g
 	}
-	if g.all, g.err = s.checkPuts(p.Puts); g.err != nil {
+	if g.all, g.err = s.checkPuts(p.Puts, p.names); g.err != nil {
 		return g
 	}
 	for i := range g.all {
@@ -267,10 +267,14 @@ type partName struct {
 	ledgerclient.Part // 0: a locator's
 }
 
-func placingOf(p *ledgerclient.Put, id contract.ID) placing {
-	to := placing{Put: p, id: id}
-	for _, loc := range p.Locators {
-		to.names = append(to.names, locatorName(loc))
+// placingOf is a payload on its way; names are those of its locators where these are not
+// known, otherwise nil.
+func placingOf(p *ledgerclient.Put, id contract.ID, names []crypto.Hash) placing {
+	to := placing{Put: p, id: id, names: names}
+	if names == nil {
+		for _, loc := range p.Locators {
+			to.names = append(to.names, locatorName(loc))
+		}
 	}
 	return to
 }
@@ -502,8 +506,9 @@ func isWithdrawn(snap keeper.View, e *contract.Entry, id contract.ID) (bool, err
 	return state.Status == contract.StatusClosed, err
 }
 
-// checkPuts verifies puts on all cores, the signature of each entry once.
-func (s store) checkPuts(puts []ledgerclient.Put) ([]placing, error) {
+// checkPuts verifies puts on all cores, the signature of each entry once. names are those of
+// one put, see Putting.
+func (s store) checkPuts(puts []ledgerclient.Put, names []crypto.Hash) ([]placing, error) {
 	entries := map[contract.Entry]int{}
 	for i := range puts {
 		if _, ok := entries[puts[i].Entry]; !ok {
@@ -522,8 +527,8 @@ func (s store) checkPuts(puts []ledgerclient.Put) ([]placing, error) {
 	reasons := make([]ledgerclient.StoreReason, len(puts))
 	ledgerclient.Parallel(len(puts), func(i int) {
 		p, e := &puts[i], entries[puts[i].Entry]
-		all[i] = placingOf(p, ids[e])
-		reasons[i] = refusal(p, signed[e], crypto.BlobHash(p.Blob))
+		all[i] = placingOf(p, ids[e], names)
+		reasons[i] = all[i].refusal(signed[e], crypto.BlobHash(p.Blob))
 		switch {
 		case reasons[i] == ledgerclient.BadEntry:
 		case p.Part == ledgerclient.PartContent:
@@ -536,7 +541,7 @@ func (s store) checkPuts(puts []ledgerclient.Put) ([]placing, error) {
 		id   contract.ID
 		part ledgerclient.Part
 	}
-	seen, names := map[key]bool{}, map[crypto.Hash]bool{}
+	seen, taken := map[key]bool{}, map[crypto.Hash]bool{}
 	for i := range all {
 		p := &all[i]
 		if reasons[i] == "" && seen[key{p.id, p.Part}] {
@@ -544,10 +549,10 @@ func (s store) checkPuts(puts []ledgerclient.Put) ([]placing, error) {
 		}
 		seen[key{p.id, p.Part}] = true
 		for _, name := range p.names {
-			if reasons[i] == "" && names[name] {
+			if reasons[i] == "" && taken[name] {
 				reasons[i] = ledgerclient.BadLocators
 			}
-			names[name] = true
+			taken[name] = true
 		}
 		if reasons[i] != "" {
 			return nil, &ledgerclient.StoreError{Entry: p.id, Part: p.Part, Reason: reasons[i]}
@@ -566,14 +571,14 @@ func (s store) isSigned(e *contract.Entry) bool {
 
 // refusal says why a put is refused, which is "" if its entry, signed or not, commits to
 // the package and that to a payload of that hash. Of a content the hash is the head.
-func refusal(p *ledgerclient.Put, signed bool, hash crypto.Hash) ledgerclient.StoreReason {
-	n := len(p.Locators)
+func (p *placing) refusal(signed bool, hash crypto.Hash) ledgerclient.StoreReason {
+	n := len(p.names)
 	switch {
 	case !signed:
 		return ledgerclient.BadEntry
 	case !slices.Contains(partsOf(&p.Entry), p.Part):
 		return ledgerclient.BadPart
-	case n < 1 || n > 2 || n == 2 && p.Locators[0] == p.Locators[1]:
+	case n < 1 || n > 2 || n == 2 && p.names[0] == p.names[1]:
 		return ledgerclient.BadLocators
 	}
 	return committed(&p.Entry, p.Package, p.Part, hash)

@@ -625,7 +625,7 @@ func TestEndOfFile(t *testing.T) {
 // endOf is what a payload's file ends with, by another head.
 func endOf(t *testing.T, f *Folder, put ledgerclient.Put, change func(*segRecord)) []byte {
 	t.Helper()
-	to := placingOf(&put, put.Entry.ID(f.id))
+	to := placingOf(&put, put.Entry.ID(f.id), nil)
 	r := segRecord{kind: byte(put.Part) | ofItsOwn, keys: append([]crypto.Hash{crypto.Hash(to.id)}, to.names...)}
 	change(&r)
 	b := appendRecord(nil, r.hour, r.kind, r.keys, to.pkg(), nil)

@@ -117,18 +117,18 @@ func (u *upload) Commit(put ledgerclient.Put) error {
 }
 
 // Join checks what was written and makes it durable where it is.
-func (u *upload) Join(put ledgerclient.Put) error { return u.join(put, 0) }
+func (u *upload) Join(put ledgerclient.Put) error { return u.join(put, nil, 0) }
 
 // join is Join, but a content of at most that many bytes, with its hashes, is not made
-// durable yet: it becomes a record.
-func (u *upload) join(put ledgerclient.Put, inline int64) error {
+// durable yet: it becomes a record. names are as in Putting.
+func (u *upload) join(put ledgerclient.Put, names []crypto.Hash, inline int64) error {
 	size, head, err := u.Sum()
 	if err != nil {
 		return err
 	}
-	p := placingOf(&put, put.Entry.ID(u.s.ledger))
+	p := placingOf(&put, put.Entry.ID(u.s.ledger), names)
 	p.file = u.path
-	reason := refusal(&put, u.s.isSigned(&put.Entry), head)
+	reason := p.refusal(u.s.isSigned(&put.Entry), head)
 	switch pkg, err := contract.ParseRecordPackage(put.Package); {
 	case reason == ledgerclient.BadEntry:
 	case put.Part != ledgerclient.PartContent:

@@ -170,8 +170,8 @@ func (x *examination) missing(ctx context.Context) error {
 // contentDamage checks a payload that is a file of its own, and that this ends with its
 // record. Of a content its length, its list of piece hashes against the head, each piece
 // against the list.
-func (x *examination) contentDamage(path string, e *contract.Entry, r *found, pkg []byte) (what string, err error) {
-	f, err := x.open(path)
+func (s store) contentDamage(path string, e *contract.Entry, r *found, pkg []byte) (what string, err error) {
+	f, err := s.open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing, nil
 	}

@@ -44,6 +44,7 @@ func TestSpecification(t *testing.T) {
 	has("path", "`GET "+PathLink)
 	has("path", "`POST "+PathLink)
 	has("path", "`GET "+PathView)
+	has("path", "`POST copies`")
 	for k, p := range problems {
 		has("problem", fmt.Sprintf("| `%s` | %d |", k, p.status))
 		// What cannot have been done is told apart from what may have been.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/codec"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -28,7 +29,8 @@ func TestTokenVectors(t *testing.T) {
 		Keys                                              []string
 		KeeperSecret                                      string `json:"keeper_secret"`
 		Name, URL, Fingerprint, Site                      string
-		Number                                            uint64
+		Number, Time                                      uint64
+		Entry, Request                                    string
 	}
 	if err := json.Unmarshal(b, &v); err != nil {
 		t.Fatal(err)
@@ -84,6 +86,16 @@ func TestTokenVectors(t *testing.T) {
 	config := contract.Config{Nodes: nodes, Keepers: []crypto.PubKey{keeper.Public()}}
 	if sites, err := SitesForm.Parse(raw(v.Site)); err != nil || len(sites) != 1 || !sites[0].Of(ledger, &config) {
 		t.Errorf("%+v, %v", sites, err)
+	}
+
+	entry := contract.ID(raw(v.Entry))
+	request := CopyRequest{Ledger: ledger, Asked: node, Node: by.Public(), Time: v.Time, Of: ledgerclient.PartOf{Entry: entry, Part: ledgerclient.PartContent}}
+	request.Sign(by.Sign)
+	if got := hex.EncodeToString(CopyRequestForm.Marshal(request)); got != v.Request {
+		t.Errorf("request %s", got)
+	}
+	if r, err := CopyRequestForm.Parse(raw(v.Request)); err != nil || !r.By(nodes) || r.By(nodes[:1]) {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

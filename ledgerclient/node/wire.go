@@ -46,6 +46,7 @@ const (
 	PathUploadCommit = Prefix + "uploads/commit" // POST: UploadCommit
 	PathUploadAbort  = Prefix + "uploads/abort"  // POST: UploadID
 	PathErase        = Prefix + "erase"          // POST: one entry, a withdrawal
+	PathCopies       = Prefix + "copies"         // POST: CopyRequest → Copy, among nodes
 
 	PathDeposit = Prefix + "keeper/deposit" // POST: deposits → receipts
 	PathState   = Prefix + "keeper/state"   // POST: ledgerclient.Inquiry → ledgerclient.KeeperState

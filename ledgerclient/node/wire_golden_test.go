@@ -27,6 +27,7 @@ func TestWireIsTheSameBytes(t *testing.T) {
 		"bulk request":             "e52833861466cc220eb93d7c1f60294cc32c9cfa79ce438cc3ba199bbf076e43",
 		"answer to a bulk request": "2f546f2cd2fef06feaa8f631884bace02f8199f0e04908ad1c18e885ab9b1b5d",
 		"beginning of a payload":   "f1b400412bac1bc552899f94658194417189b70eea0026c27876dc31b371db7b",
+		"request of a node":        "8c306118b06f37ccfdda79a9b6b0e422fa0f0e469426e2326ccd27a958e6ca7c",
 		"keeper state":             "b80a562aee268f702d8fe1c95d119a23b8076b28d8710006097c6d44919e03e5",
 	}
 	for _, c := range codecs() {

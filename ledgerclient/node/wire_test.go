@@ -101,6 +101,8 @@ func codecs() []sample {
 		of("bulk request", BulkForm, []Question{{AskPayload, make([]byte, 32)}, {AskState, make([]byte, 193)}, {AskRelease, make([]byte, 384)}, {AskInquiry, make([]byte, 193)}}),
 		of("answer to a bulk request", SaidForm(3), []Said{{SaidAnswer, []byte("answer")}, {SaidAgain, nil}, {SaidProblem, []byte("problem")}}),
 		of("beginning of a payload", BeginningForm, Beginning{Size: 14, Bytes: []byte("salt and body?")}),
+		of("request of a node", CopyRequestForm, CopyRequest{Ledger: crypto.LedgerID{1}, Asked: [32]byte{2}, Node: sampleEntry(1).Author, Time: 1_795_000_000,
+			Of: ledgerclient.PartOf{Entry: contract.ID{3}, Part: ledgerclient.PartContent}, Signature: sampleEntry(2).Signature}),
 		of("keeper state", KeeperStateForm, ledgerclient.KeeperState{Grant: contract.ID{1}, Held: true, Ended: ledgerclient.Stopped}),
 	}
 }
@@ -352,6 +354,7 @@ func FuzzOrdered(f *testing.F)          { fuzzWire(f, "answer to a batch") }
 func FuzzNews(f *testing.F)             { fuzzWire(f, "news") }
 func FuzzWithdrawn(f *testing.F)        { fuzzWire(f, "withdrawn tokens") }
 func FuzzSites(f *testing.F)            { fuzzWire(f, "sites") }
+func FuzzCopyRequest(f *testing.F)      { fuzzWire(f, "request of a node") }
 func FuzzConfigs(f *testing.F)          { fuzzWire(f, "configs") }
 func FuzzEntryBundle(f *testing.F)      { fuzzWire(f, "entry bundle") }
 func FuzzPuts(f *testing.F)             { fuzzWire(f, "puts") }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes token.json beside it: a submit token in each of its forms, a list of withdrawn ones,
-and the site of the institution that gave it.
+the site of the institution that gave it, and what its node asks another for a payload.
 
 A second implementation, made from ledgerclient/node/PROTOCOL.md. Hashes and the curve are
 those of crypto.py. The keys are public: never use them.
@@ -40,13 +40,18 @@ body = b"\1" + bytes([len(name)]) + name + node + giver + keeper + b"\1" + bytes
 digest = H("site", ledger, body)
 site = body + sign(giver_secret, digest) + sign(keeper_secret, digest)
 
+entry, time = bytes([4] * 32), 1_795_000_000
+body = ledger + node + giver + time.to_bytes(8, "big") + entry + b"\2"
+request = body + sign(giver_secret, H("copy-request", body))
+
 vector = {
-    "about": "PROTOCOL.md of a node, \"Tokens\" and \"Sites\"; made by token.py beside this file. The keys are public: never use them.",
+    "about": "PROTOCOL.md of a node, \"Tokens\", \"Sites\" and \"Copies\"; made by token.py beside this file. The keys are public: never use them.",
     "ledger": ledger.hex(), "node": node.hex(), "until": until, "hourly": hourly,
     "giver_secret": b32(giver_secret).hex(), "giver": giver.hex(), "token_secret": b32(token_secret).hex(),
     "invitation": text(begin + b32(token_secret) + signature), "shown": text(token + proof),
     "keys": [k.hex() for k in keys], "withdrawn": withdrawn.hex(),
     "keeper_secret": b32(keeper_secret).hex(), "name": name.decode(), "url": url.decode(), "fingerprint": fingerprint.hex(), "number": number, "site": site.hex(),
+    "entry": entry.hex(), "time": time, "request": request.hex(),
 }
 with open(os.path.join(HERE, "token.json"), "w") as f:
     json.dump(vector, f, indent=1, ensure_ascii=False)

@@ -59,6 +59,7 @@ func (s *Server) newRoutes() map[string]map[string]route {
 			http.MethodGet:  {name: "cosign", peers: true, do: s.ownHead},
 			http.MethodPost: {name: "cosign", peers: true, max: node.MaxNote, do: s.cosigned},
 		}
+		routes[node.PathCopies] = map[string]route{http.MethodPost: {name: "copies", max: node.MaxCopyRequest, do: s.giveCopy}}
 	}
 	if s.takesLinks() {
 		s.linkRoutes(routes)

@@ -98,6 +98,9 @@ func (s *Server) gauges() map[string]float64 {
 	if s.cosign != nil {
 		s.cosign.gauges(now)
 	}
+	if s.cosign != nil && s.opt.Sign != nil {
+		now["carekey_copies_broken"] = float64(s.broken.Load())
+	}
 	if n := len(s.opt.Witnesses); n > 0 {
 		now["carekey_witnesses"], now["carekey_witnesses_cosigned"] = float64(n), float64(s.witnesses.cosigned())
 	}

@@ -105,6 +105,9 @@ func (r *running) start() {
 			opt.Peers, opt.Sites = append(opt.Peers, peer), append(opt.Sites, peer.Sites)
 		}
 	}
+	keys, err := folder.KeysIn(r.dir)
+	w.must(err)
+	opt.Sign = keys.Sign
 	opt.Site = func(number uint64) node.Site { return r.site(r.http.URL, number) }
 	r.server, err = newServer(ctx, r.folder, opt, w.clock.uptime)
 	w.must(err)

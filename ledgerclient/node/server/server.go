@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
@@ -53,6 +54,8 @@ type Options struct {
 	Site func(number uint64) node.Site
 	// Sites ask the other nodes where each is reached.
 	Sites []func(context.Context) ([]node.Site, error)
+	// Sign signs with the key of the node; nil: no other node is asked for payloads.
+	Sign func(crypto.Hash) crypto.Signature
 	// Ledger takes the entries if another than the folder keeps the order, of which the
 	// folder is then a replica. nil: the folder.
 	Ledger Ordered
@@ -196,8 +199,9 @@ type Server struct {
 	sweeper  folder.Sweeper
 	metrics  *metrics
 	timed    timedCheckpoint
-	cosign   *cosigner // nil: there is no other node
-	links    *links    // nil: they cannot be read
+	cosign   *cosigner    // nil: there is no other node
+	links    *links       // nil: they cannot be read
+	broken   atomic.Int64 // payloads that are damaged and that no other node gave, in the last pass
 
 	witnesses witnesses
 
@@ -334,6 +338,9 @@ func (s *Server) begin(run context.Context) {
 	}
 	if s.cosign != nil {
 		s.cosign.run(run, &s.ended)
+		if s.opt.Sign != nil {
+			s.every(run, mendEvery, s.mending(run))
+		}
 	}
 }
 

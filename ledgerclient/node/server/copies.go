@@ -1,0 +1,201 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder"
+	"github.com/carekey/carekey/ledgerclient/node"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A node mends what its store was given and its disk lost or changed from what other nodes have
+// (PROTOCOL.md, "Copies"). It looks after it by itself, and not when somebody reads: who does
+// verifies it, and reads it at another node. What it is given has to be what its own log says:
+// no node is believed.
+
+const (
+	// mendEvery and restEvery: a node looks every hour whether everything is there, for the first
+	// time when it has heard where the others are.
+	mendEvery = time.Minute
+	restEvery = 60
+	// passes is in how many hours all that is stored is read once.
+	passes = 30 * 24
+	// copyWindow is how far the time in a request of another node may be from this one's.
+	copyWindow = 10 * time.Minute
+	// copyTime is how long another node may take for a copy, beside the time for its bytes at
+	// copySpeed, in bytes a second.
+	copyTime  = time.Minute
+	copySpeed = 1 << 20
+)
+
+// mender are the other nodes in one pass.
+type mender struct {
+	s     *Server
+	sites []node.Site // of those that gave nothing wrong in it, and were not late
+	time  time.Duration
+}
+
+// mending is what a node does every now and then: what is read follows from the pass.
+func (s *Server) mending(ctx context.Context) func() {
+	pass := rand.Uint64N(passes) // who starts again and again does not always read the same
+	minute := -1
+	return func() {
+		if minute++; minute%restEvery != 1 {
+			return
+		}
+		pass++
+		if err := s.mend(ctx, func(at uint64) bool { return (at+pass)%passes == 0 }); err != nil && ctx.Err() == nil {
+			s.log.Warn("copies", "cause", cause(err))
+		}
+	}
+}
+
+// mend gets anew what is gone, and of the entries that are to be read what is damaged.
+func (s *Server) mend(ctx context.Context, read func(at uint64) bool) error {
+	m := mender{s: s, time: copyTime}
+	s.sites.mu.Lock()
+	for _, site := range s.sites.all.All() {
+		if site.Node != s.folder.Node() {
+			m.sites = append(m.sites, site)
+		}
+	}
+	s.sites.mu.Unlock()
+	head, err := s.folder.Head(ctx)
+	broken := int64(0)
+	for from := uint64(0); err == nil && from < head.Size; from += 1024 {
+		var damaged []ledgerclient.PartOf
+		damaged, err = s.folder.Damaged(ctx, from, min(from+1024, head.Size), read)
+		for _, of := range damaged {
+			s.metrics.count(1, "carekey_copies_damaged_total")
+			if !m.obtain(ctx, of) {
+				broken++
+			}
+		}
+	}
+	if err == nil {
+		s.broken.Store(broken)
+	}
+	return err
+}
+
+// obtain gets a payload from the first node that has it. One that gives something else, or
+// takes too long, is not asked again in this pass: the others have their turn.
+func (m *mender) obtain(ctx context.Context, of ledgerclient.PartOf) bool {
+	for _, site := range slices.Clone(m.sites) {
+		err := m.take(ctx, site, of)
+		if wait := retryAfter(err); wait > 0 {
+			select {
+			case <-time.After(wait):
+				err = m.take(ctx, site, of)
+			case <-ctx.Done():
+			}
+		}
+		if err == nil {
+			m.s.metrics.count(1, "carekey_copies_taken_total")
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		m.s.log.Debug("copies", "cause", cause(err))
+		if _, none := errors.AsType[*ledgerclient.NotFoundError](err); !none && !errors.Is(err, errNoRoom) {
+			m.sites = slices.DeleteFunc(m.sites, func(s node.Site) bool { return s.Node == site.Node })
+		}
+	}
+	return false
+}
+
+// retryAfter is how long another node wants not to be asked, up to a minute; 0: it does not say.
+func retryAfter(err error) time.Duration {
+	refused, ok := errors.AsType[*node.RefusedError](err)
+	if !ok {
+		return 0
+	}
+	return min(time.Duration(refused.RetryAfter)*time.Second, time.Minute)
+}
+
+// errNoRoom is this node's own fault.
+var errNoRoom = errors.New("no room on the disk")
+
+// take stores what another node gives of a payload.
+func (m *mender) take(ctx context.Context, site node.Site, of ledgerclient.PartOf) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	late := time.AfterFunc(m.time, cancel)
+	defer late.Stop()
+	s := m.s
+	r := node.CopyRequest{Ledger: s.folder.ID(), Asked: site.Node.Checkpoint, Node: s.folder.Node().Key, Time: uint64(max(0, s.opt.Clock().Unix())), Of: of}
+	r.Sign(s.opt.Sign)
+	p := node.NewPeer(site.URLs, site.Fingerprint)
+	defer p.Close()
+	c, err := p.Copy(ctx, &r)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	// Nobody makes this node wait, or keep room, for more than it would have taken from a client.
+	if most := s.limits.Content; c.Size > most+(most/contract.PieceSize+1)*tlog.HashSize {
+		return &node.RefusedError{Kind: node.KindTooLarge, Limit: most}
+	}
+	late.Reset(m.time + time.Duration(c.Size/copySpeed)*time.Second)
+	need := spaceOfFiles(6)
+	need.file(int(c.Size) + len(c.Package) + block)
+	free, ok := s.disk.take(need)
+	if !ok {
+		return errNoRoom
+	}
+	defer free()
+	return s.folder.TakeCopy(ctx, of, c.Package, c.Size, c, func(put folder.Putting) error {
+		return s.desk.work(ctx, client{}, func() error { return s.folder.PutAll(ctx, []folder.Putting{put})[0] })
+	})
+}
+
+// giveCopy gives another node a payload: whoever is no node of this ledger, that asks this one and
+// now, gets nothing.
+func (s *Server) giveCopy(q *request) error {
+	r, err := node.CopyRequestForm.Parse(q.body)
+	if err != nil {
+		return err
+	}
+	if err := q.charge(1); err != nil {
+		return err
+	}
+	apart := s.opt.Clock().Sub(time.Unix(int64(min(r.Time, 1<<40)), 0)).Abs()
+	if r.Ledger != s.folder.ID() || r.Asked != s.folder.Node().Checkpoint || r.Node == s.folder.Node().Key || apart > copyWindow || !r.By(s.tokens.members) {
+		return refuse(node.KindMalformed)
+	}
+	pkg, b, err := s.folder.CopyOf(q.Context(), r.Of)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	head := append(binary.BigEndian.AppendUint32(nil, uint32(len(pkg))), pkg...)
+	payload := io.Reader(io.NewSectionReader(b, 0, b.Size()))
+	if b.Size() <= uncounted {
+		// It is read at once: a place and a file are for work, and not for who reads slowly.
+		small := make([]byte, b.Size())
+		if _, err := io.ReadFull(payload, small); err != nil {
+			return err
+		}
+		b.Close()
+		payload = bytes.NewReader(small)
+		q.place.answers(b.Size())
+	}
+	q.w.Header().Set("Content-Type", node.TypeBinary)
+	q.w.Header().Set("Content-Length", strconv.FormatInt(int64(len(head))+b.Size(), 10))
+	if _, err := q.w.Write(head); err != nil {
+		return nil // who asked is gone
+	}
+	io.Copy(q.w, payload)
+	return nil
+}

@@ -1,0 +1,305 @@
+package server
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
+	"github.com/carekey/carekey/ledgerclient/node"
+)
+
+// meet has all nodes know where the others are.
+func (s *several) meet() {
+	for range 2 {
+		for _, r := range s.nodes {
+			r.server.askSites(ctx)
+		}
+	}
+}
+
+// counter is a counter of a node.
+func (r *running) counter(name string) float64 {
+	m := r.server.metrics
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.counters[name]
+}
+
+// stored is a payload with all that a node gives of it.
+type stored struct {
+	what string
+	ledgerclient.Put
+	bytes []byte
+	key   *crypto.PrivateKey // of its record
+}
+
+// someStored puts records and a grant into some nodes, the first among them.
+func (s *several) someStored(numbers ...int) []stored {
+	s.t.Helper()
+	v, small, g := s.record(2*contract.PieceSize+77), s.record(100), s.grant()
+	for _, i := range numbers {
+		s.http = s.nodes[i].http
+		s.add(v)
+		s.add(small)
+		s.ok(s.post(node.PathBlobs, node.PutsForm.Marshal(g.puts)))
+		s.order(g.entry)
+	}
+	s.http = s.nodes[0].http
+	all := []stored{{what: "content", Put: v.upload, key: v.key}, {what: "metadata", Put: v.put}, {what: "small content", Put: small.upload}, {what: "its metadata", Put: small.put}, {what: "terms", Put: g.puts[0]}, {what: "envelope", Put: g.puts[1]}}
+	for i := range all {
+		all[i].bytes = s.ok(s.fetch(all[i].Locators[0]))
+	}
+	for _, r := range s.nodes {
+		s.must(r.server.opt.Ledger.Follow(ctx))
+	}
+	return all
+}
+
+// part is what a payload is of.
+func (s *several) part(x stored) ledgerclient.PartOf {
+	return ledgerclient.PartOf{Entry: x.Entry.ID(s.ledger), Part: x.Part}
+}
+
+// damage changes a byte of a payload at the first node.
+func (s *several) damage(x stored) {
+	s.t.Helper()
+	id := x.Entry.ID(s.ledger)
+	file, at := foldertest.Content(s.nodes[0].dir, hex.EncodeToString(id[:])), int64(5)
+	if x.what != "content" {
+		p, err := foldertest.Payload(s.nodes[0].dir, hex.EncodeToString(id[:]), x.Part)
+		s.must(err)
+		file, at = p.File, p.At+p.Length-1
+	}
+	raw, err := os.ReadFile(file)
+	s.must(err)
+	raw[at] ^= 1
+	s.must(os.WriteFile(file, raw, 0o600))
+}
+
+func everything(uint64) bool { return true }
+func nothing(uint64) bool    { return false }
+
+// Threat: what a node has is changed, or goes away, on its disk. It has it from another node again,
+// under all its locators; a node that was never given it does not take it.
+func TestDamagedCopies(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.meet()
+	all := s.someStored(0, 2)
+	first := s.nodes[0]
+	mends := func(what string, x stored, read func(uint64) bool, times float64) {
+		t.Helper()
+		before := first.counter("carekey_copies_taken_total")
+		s.must(first.server.mend(ctx, read))
+		if n := first.counter("carekey_copies_taken_total") - before; n != times || first.server.broken.Load() != 0 {
+			t.Errorf("%s, %s: %v were got, and %d not", x.what, what, n, first.server.broken.Load())
+		}
+		for _, loc := range x.Locators {
+			if got := s.ok(s.fetch(loc)); !bytes.Equal(got, x.bytes) {
+				t.Errorf("%s, %s: %d bytes", x.what, what, len(got))
+			}
+		}
+	}
+	mends("as it is", all[0], everything, 0)
+	for _, x := range all {
+		s.damage(x)
+		mends("a byte", x, everything, 1)
+	}
+	id := all[0].Entry.ID(s.ledger)
+	file := foldertest.Content(first.dir, hex.EncodeToString(id[:]))
+	for what, change := range map[string]func(b []byte) []byte{
+		"its last piece":      func(b []byte) []byte { b[2*contract.PieceSize+70] ^= 1; return b },
+		"its list of pieces":  func(b []byte) []byte { b[2*contract.PieceSize+78] ^= 1; return b },
+		"the end of the file": func(b []byte) []byte { b[len(b)-1] ^= 1; return b },
+		"half of the file":    func(b []byte) []byte { return b[:len(b)/2] },
+		"all of it":           func(b []byte) []byte { clear(b); return b },
+	} {
+		good, err := os.ReadFile(file)
+		s.must(err)
+		s.must(os.WriteFile(file, change(good), 0o600))
+		mends(what, all[0], everything, 1)
+	}
+	s.must(os.Remove(file))
+	mends("the file", all[0], nothing, 1)
+	if _, err := first.folder.Verify(ctx, nil, nil); err != nil {
+		t.Error(err)
+	}
+	s.must(s.nodes[1].server.mend(ctx, everything))
+	if n := s.nodes[1].counter("carekey_copies_taken_total"); n != 0 {
+		t.Errorf("a node took %v payloads that nobody gave it", n)
+	}
+}
+
+// Threat: two nodes have lost the same, and ask each other for it without end. Each asks once in
+// a pass, and says how much it is that none has.
+func TestWhatNoneHas(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.meet()
+	all := s.someStored(0, 2)
+	id := all[0].Entry.ID(s.ledger)
+	for _, i := range []int{0, 2} {
+		s.must(os.Remove(foldertest.Content(s.nodes[i].dir, hex.EncodeToString(id[:]))))
+	}
+	for _, i := range []int{0, 2} {
+		for pass := range 2 {
+			s.must(s.nodes[i].server.mend(ctx, nothing))
+			if n := s.nodes[i].counter("carekey_copies_damaged_total"); n != float64(pass+1) || s.nodes[i].server.broken.Load() != 1 {
+				t.Errorf("node %d, pass %d: %v damaged, %d left", i, pass, n, s.nodes[i].server.broken.Load())
+			}
+		}
+	}
+}
+
+// Threat: a node gives others what is not what an entry commits to, is longer than anybody may
+// store, or never ends. It is asked once in a pass, and the others give what they have.
+func TestForgedCopies(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.meet()
+	all := s.someStored(0, 2)
+	first := s.nodes[0].server
+	var give func(w http.ResponseWriter, of ledgerclient.PartOf)
+	asked := 0
+	ends := make(chan struct{})
+	evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		q, err := node.CopyRequestForm.Parse(body)
+		if err != nil || r.URL.Path != node.PathCopies {
+			http.NotFound(w, r)
+			return
+		}
+		asked++
+		give(w, q.Of)
+	}))
+	t.Cleanup(evil.Close)
+	t.Cleanup(func() { close(ends) })
+	first.takeSites(s.nodes[1].site(evil.URL, uint64(s.clock.now().Unix())+100))
+	says := func(w http.ResponseWriter, pkg, payload []byte, size int) {
+		head := slices.Concat(binary.BigEndian.AppendUint32(nil, uint32(len(pkg))), pkg)
+		w.Header().Set("Content-Length", strconv.Itoa(len(head)+size))
+		w.Write(head)
+		w.Write(payload)
+	}
+	find := func(of ledgerclient.PartOf) stored {
+		return all[slices.IndexFunc(all, func(x stored) bool { return s.part(x) == of })]
+	}
+	for what, lie := range map[string]func(w http.ResponseWriter, of ledgerclient.PartOf){
+		"a byte": func(w http.ResponseWriter, of ledgerclient.PartOf) {
+			x := find(of)
+			forged := bytes.Clone(x.bytes)
+			forged[len(forged)/3] ^= 1
+			says(w, x.Package, forged, len(forged))
+		},
+		"another package": func(w http.ResponseWriter, of ledgerclient.PartOf) {
+			says(w, []byte("no package"), find(of).bytes, len(find(of).bytes))
+		},
+		"too long": func(w http.ResponseWriter, of ledgerclient.PartOf) {
+			says(w, find(of).Package, find(of).bytes, node.MaxContent)
+		},
+		"too short": func(w http.ResponseWriter, of ledgerclient.PartOf) {
+			says(w, find(of).Package, find(of).bytes[:50], 50)
+		},
+		"it breaks off": func(w http.ResponseWriter, of ledgerclient.PartOf) {
+			says(w, find(of).Package, find(of).bytes[:50], len(find(of).bytes))
+		},
+		"rubbish": func(w http.ResponseWriter, of ledgerclient.PartOf) { w.Write([]byte("no")) },
+	} {
+		give, asked = lie, 0
+		for _, x := range all {
+			s.damage(x)
+		}
+		before := s.nodes[0].counter("carekey_copies_taken_total")
+		s.must(first.mend(ctx, everything))
+		if n := s.nodes[0].counter("carekey_copies_taken_total") - before; int(n) != len(all) || asked != 1 {
+			t.Errorf("%s: %v of %d were got, and who lies was asked %d times", what, n, len(all), asked)
+		}
+		for _, x := range all {
+			if got := s.ok(s.fetch(x.Locators[0])); !bytes.Equal(got, x.bytes) {
+				t.Errorf("%s: %d bytes of %s", what, len(got), x.what)
+			}
+		}
+	}
+
+	// One that sends just so much that it is not silent is given up, before it has sent all.
+	all[0].bytes[7] ^= 1
+	waited := make(chan bool, 1)
+	give = func(w http.ResponseWriter, of ledgerclient.PartOf) {
+		x := find(of)
+		says(w, x.Package, nil, len(x.bytes))
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for part := range slices.Chunk(x.bytes, 4<<10) {
+			if _, err := w.Write(part); err != nil || http.NewResponseController(w).Flush() != nil {
+				waited <- false
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-ends:
+			}
+		}
+		waited <- true
+	}
+	m := mender{s: first, sites: []node.Site{s.nodes[1].site(evil.URL, 1)}, time: 50 * time.Millisecond}
+	if m.obtain(ctx, s.part(all[0])) || len(m.sites) != 0 {
+		t.Error("who gives nothing is asked again")
+	}
+	if <-waited {
+		t.Error("it was waited for to the end")
+	}
+}
+
+// Threat: payloads are had without a locator. Only another node of the ledger gets them, that
+// asks for itself, here, and now.
+func TestCopiesAreForNodes(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	x := s.someStored(0)[0]
+	of := ledgerclient.PartOf{Entry: x.Entry.ID(s.ledger), Part: x.Part}
+	own, other := s.config.Nodes[0], s.nodes[1].server
+	stranger := crypto.GenerateKey()
+	request := func(change func(r *node.CopyRequest), by func(crypto.Hash) crypto.Signature) node.CopyRequest {
+		r := node.CopyRequest{Ledger: s.ledger, Asked: own.Checkpoint, Node: s.config.Nodes[1].Key, Time: uint64(s.clock.now().Unix()), Of: of}
+		if change != nil {
+			change(&r)
+		}
+		r.Sign(by)
+		return r
+	}
+	ask := func(r node.CopyRequest) reply { return s.post(node.PathCopies, node.CopyRequestForm.Marshal(r)) }
+	want := slices.Concat(binary.BigEndian.AppendUint32(nil, uint32(len(x.Package))), x.Package, x.bytes)
+	if got := s.ok(ask(request(nil, other.opt.Sign))); !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, not %d", len(got), len(want))
+	}
+	for what, r := range map[string]node.CopyRequest{
+		"of a stranger":          request(func(r *node.CopyRequest) { r.Node = stranger.Public() }, stranger.Sign),
+		"in the name of a node":  request(nil, stranger.Sign),
+		"for another node":       request(func(r *node.CopyRequest) { r.Asked = s.config.Nodes[2].Checkpoint }, other.opt.Sign),
+		"for another ledger":     request(func(r *node.CopyRequest) { r.Ledger = crypto.LedgerID{1} }, other.opt.Sign),
+		"of before":              request(func(r *node.CopyRequest) { r.Time -= uint64(copyWindow/time.Second) + 1 }, other.opt.Sign),
+		"of a time to come":      request(func(r *node.CopyRequest) { r.Time = 1<<64 - 1 }, other.opt.Sign),
+		"of the node itself":     request(func(r *node.CopyRequest) { r.Node = own.Key }, s.server.opt.Sign),
+		"with another signature": func() node.CopyRequest { r := request(nil, other.opt.Sign); r.Time++; return r }(),
+	} {
+		s.refused(what, ask(r), node.KindMalformed)
+	}
+	s.refused("nothing", s.post(node.PathCopies, nil), node.KindMalformed)
+
+	// Of what was withdrawn, or is no entry, or was given to another node, there is none.
+	s.refused("no entry", ask(request(func(r *node.CopyRequest) { r.Of.Entry[3] ^= 1 }, other.opt.Sign)), node.KindNotFound)
+	s.order(s.sign(contract.Entry{Kind: contract.KindRecord, Flags: contract.FlagWithdrawn, Subject: of.Entry, NotBefore: s.hour() - 1, NotAfter: s.hour() + 48}, x.key))
+	s.refused("withdrawn", ask(request(nil, other.opt.Sign)), node.KindNotFound)
+
+	// A ledger of one node has no others.
+	w := newWorld(t, nil)
+	w.refused("of one node", w.post(node.PathCopies, nil), node.KindNotFound)
+}
