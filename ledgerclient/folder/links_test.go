@@ -312,4 +312,9 @@ func TestSweepOfAnUnknownGrant(t *testing.T) {
 	if _, err := s.take(l); !errors.Is(err, keeper.ErrLink) {
 		t.Errorf("it opens: %v", err)
 	}
+	clock.hour = s.deposit.End
+	s.p.must(l.Sweep(ctx))
+	if b, err := l.File(ctx, n); !errors.Is(err, keeper.ErrLink) {
+		t.Errorf("%d bytes are left when its time is over, %v", len(b), err)
+	}
 }

@@ -546,7 +546,7 @@ func linkEvents(steps []LinkStep) (events []ledgerclient.LinkEvent) {
 }
 
 // Sweep erases what is behind links that have ended for good. One whose grant is not on the
-// replica has not: that may be behind, or an older one.
+// replica has not before its time is over: that may be behind, or an older one.
 func (l *Links) Sweep(ctx context.Context) error {
 	l.mu.Lock()
 	var all []*Link
@@ -564,7 +564,8 @@ func (l *Links) Sweep(ctx context.Context) error {
 		}
 		g, err := l.Grant(ctx, n)
 		n.mu.Lock()
-		ended := err == nil && g.known && (!g.Open || g.Hour >= n.Deposit.End || n.count.locked && n.count.wrong >= int(n.Deposit.Passcode.Attempts) && !n.checking)
+		over := n.Deposit.End != 0 && g.Hour >= n.Deposit.End // no end is known of one that is damaged
+		ended := err == nil && (over || g.known && (!g.Open || n.count.locked && n.count.wrong >= int(n.Deposit.Passcode.Attempts) && !n.checking))
 		n.mu.Unlock()
 		if ended {
 			if err = l.vault.Erase(ctx, n.Deposit.Grant); err == nil {

@@ -74,13 +74,20 @@ func (k *Keeper) shareFor(ctx context.Context, of, access contract.ID, asked fun
 	if err != nil {
 		return share, code, head, err
 	}
-	if code = k.judgeRelease(g, leaf, index, &rec, head); code != ledgerclient.Released {
-		return share, code, head, nil
+	code = k.judgeRelease(g, leaf, index, &rec, head)
+	switch {
+	case code != ledgerclient.Released:
+	case !CheckShare(rec.Share, k.ledger, &g.opening):
+		err = &ledgerclient.TamperedError{What: "share of " + g.ID.String()}
+	default:
+		if err = k.vault.Stop(ctx, nil); err == nil {
+			return rec.Share.Share, code, head, nil
+		}
 	}
-	if !CheckShare(rec.Share, k.ledger, &g.opening) {
-		return share, code, head, &ledgerclient.TamperedError{What: "share of " + g.ID.String()}
+	if rec.Share != nil {
+		rec.Share.Share.Wipe()
 	}
-	return rec.Share.Share, code, head, k.vault.Stop(ctx, nil)
+	return share, code, head, err
 }
 
 // judgeRequest judges what is in the request itself. authentic says that the
