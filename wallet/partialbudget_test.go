@@ -62,7 +62,7 @@ func BenchmarkBudgetPartial(b *testing.B) {
 				b.Fatalf("%d parts", len(g.Records[0].Given))
 			}
 			var gives, opens, wholeGives, wholeOpens []time.Duration
-			for range 9 * b.N {
+			for range lane.Pick(9, 9, 3) * b.N {
 				g, o := take(labs)
 				gives, opens = append(gives, g), append(opens, o)
 				g, o = take(health.Selection{Whole: true})
@@ -89,7 +89,7 @@ func BenchmarkBudgetPartial(b *testing.B) {
 // does, in turns with consents of a plain file, and prints the ratio of their speeds in
 // processor time. CAREKEY_LONG makes it 100,000 of each, CAREKEY_BATCH another number.
 func BenchmarkBudgetPartialBatch(b *testing.B) {
-	n := lane.Pick(100_000, 2000, 2000)
+	n := lane.Pick(100_000, 2000, 500)
 	if s := os.Getenv("CAREKEY_BATCH"); s != "" {
 		var err error
 		if n, err = strconv.Atoi(s); err != nil {
