@@ -760,6 +760,7 @@ func (b watchedBlob) ReadAt(p []byte, off int64) (int, error) {
 // Promise: the store sees that parts were granted, and not which: all of the region is read,
 // in the same pieces, whoever was given whatever of it.
 func TestStoreSeesNoneOfTheChoice(t *testing.T) {
+	lane.OneGoroutine(t)
 	ctx := context.Background()
 	p := newPartTown(t, canaryFile(2500))
 	p.withWallet(t, "Dr Smith")

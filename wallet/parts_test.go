@@ -17,6 +17,7 @@ import (
 	"filippo.io/age"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
@@ -200,6 +201,7 @@ func TestParts(t *testing.T) {
 
 // What no parts were made of says why, and is kept as it is all the same.
 func TestNotSplit(t *testing.T) {
+	lane.OneGoroutine(t)
 	ctx := context.Background()
 	tn := newTown(t)
 	w := tn.person("Maria")
