@@ -441,3 +441,21 @@ func (cs Consents) granted(id contract.ID) (tag crypto.SelfTag, t *view.Thread, 
 	}
 	return tag, nil, false
 }
+
+// isFor reports whether a consent of one's own is for an address, also where its terms
+// cannot be had: the key of the recipient in its entry follows from the address.
+func (cs Consents) isFor(t *view.Thread, to crypto.Address) bool {
+	if t.Terms != nil {
+		return t.Terms.Peer == to
+	}
+	_, key, err := cs.w.view.Key(t)
+	if err != nil {
+		return false
+	}
+	offsets, err := crypto.NewOffsets(cs.w.client.ID(), key, to)
+	if err != nil {
+		return false
+	}
+	e, err := cs.w.view.Opening(t)
+	return err == nil && offsets.Sig == e.Counterparty
+}

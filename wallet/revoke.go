@@ -115,24 +115,6 @@ func (cs Consents) tryTerms(ctx context.Context, ts ...*view.Thread) {
 	})
 }
 
-// isFor tells whether a consent of one's own is for an address, also where its terms
-// cannot be had: the key of the recipient in its entry follows from the address.
-func (cs Consents) isFor(t *view.Thread, to crypto.Address) bool {
-	if t.Terms != nil {
-		return t.Terms.Peer == to
-	}
-	_, key, err := cs.w.view.Key(t)
-	if err != nil {
-		return false
-	}
-	offsets, err := crypto.NewOffsets(cs.w.client.ID(), key, to)
-	if err != nil {
-		return false
-	}
-	e, err := cs.w.view.Opening(t)
-	return err == nil && offsets.Sig == e.Counterparty
-}
-
 // Revoke ends consents: the keepers are told at once, the revocations go onto
 // the ledger, and the keepers destroy their shares. Each of the two is done also
 // when the other is out of reach; then what is left waits, and what was done is
