@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet/view"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -343,6 +344,16 @@ type wanted struct {
 	// check reports, as a *ledgerclient.TamperedError, that it is not what was committed to:
 	// then another copy of it is read, if there is one.
 	check func(blob []byte) error
+}
+
+// envelopeOf is the envelope of a consent with those terms.
+func envelopeOf(at crypto.Locator, t *view.Thread, tr *payload.Terms) wanted {
+	return wanted{at, maxSmall, "envelope", t.ID, func(blob []byte) error {
+		if crypto.BlobHash(blob) != tr.Envelope {
+			return tampered("envelope of consent", t.ID, errCommitment)
+		}
+		return nil
+	}}
 }
 
 // readBlob reads a small payload whole.

@@ -152,5 +152,3 @@ func (rs Records) openMetadata(e *contract.Entry, blob []byte) (*payload.Metadat
 	}
 	return m, nil
 }
-
-var errCommitment = errors.New("not what the entry commits to")

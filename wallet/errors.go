@@ -12,6 +12,8 @@ import (
 	"github.com/carekey/carekey/wallet/view"
 )
 
+var errCommitment = errors.New("not what the entry commits to")
+
 // DamagedError is home's: a file of the wallet's folder cannot be what it was.
 type DamagedError = home.DamagedError
 

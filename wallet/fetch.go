@@ -571,16 +571,6 @@ func (in Inbox) openEnvelopes(ctx context.Context, all []*attempt) error {
 	return nil
 }
 
-// envelopeOf is the envelope of a consent with those terms.
-func envelopeOf(at crypto.Locator, t *view.Thread, tr *payload.Terms) wanted {
-	return wanted{at, maxSmall, "envelope", t.ID, func(blob []byte) error {
-		if crypto.BlobHash(blob) != tr.Envelope {
-			return tampered("envelope of consent", t.ID, errCommitment)
-		}
-		return nil
-	}}
-}
-
 func (in Inbox) openEnvelope(a *attempt, blob []byte, shelf *contents) (*Opening, error) {
 	ledger, t, tr, author := in.w.client.ID(), a.t, a.tr, a.tr.Author
 	fail := func(err error) (*Opening, error) {
