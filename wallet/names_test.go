@@ -103,7 +103,7 @@ func TestCodeLists(t *testing.T) {
 	if _, err := ParseCategory("everything"); err == nil {
 		t.Error("an unknown category is accepted")
 	}
-	if cs := payload.Categories(); len(cs) != 11 || cs[len(cs)-1] != payload.Other {
+	if cs := payload.Categories(); len(cs) != 12 || cs[len(cs)-1] != payload.Other {
 		t.Errorf("categories: %v", cs)
 	}
 }

@@ -257,7 +257,9 @@ func TestNoLieOfAnOrderEndsARevocation(t *testing.T) {
 	for name, what := range lies() {
 		for _, every := range everies {
 			for at := range moments {
-				what.at, what.every = at, every
+				if what.at, what.every = at, every; every && moments == 1 {
+					what.at = 1 // behind an honest answer
+				}
 				tn := first.clone(t)
 				maria := tn.open("Maria")
 				tn.l.begin(&what)
@@ -266,7 +268,7 @@ func TestNoLieOfAnOrderEndsARevocation(t *testing.T) {
 					break // there is no such answer any more
 				}
 				told++
-				said := fmt.Sprintf("%s, answer %d, ever after %t (%v)", name, at, every, err)
+				said := fmt.Sprintf("%s, answer %d, ever after %t (%v)", name, what.at, every, err)
 				if err == nil && (len(rs) != 1 || rs[0].Consent.Status != wallet.StatusRevoked) {
 					t.Errorf("%s: done, and it is not: %+v", said, rs)
 				}

@@ -120,9 +120,7 @@ func (c initCase) kill(t *testing.T, i int) (killed, anew int) {
 			if !failed {
 				break
 			}
-			if killed++; !lane.Long() && call != "write" {
-				break // one of each
-			}
+			killed++
 		}
 	}
 	return killed, anew
