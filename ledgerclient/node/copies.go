@@ -91,8 +91,8 @@ func (s stores) Blob(ctx context.Context, loc crypto.Locator) (ledgerclient.Blob
 	})
 }
 
-// Blobs asks the next node for what one has not. Those that took their Turn and gave nothing
-// are asked once more for what no other has.
+// Blobs asks the next node for what one has not. Those of which no answer came are asked once
+// more for what no other has.
 func (s stores) Blobs(ctx context.Context, locs []crypto.Locator, take func(int, ledgerclient.Blob, error) error) error {
 	left := make([]int, len(locs))
 	for i := range left {
@@ -100,12 +100,12 @@ func (s stores) Blobs(ctx context.Context, locs []crypto.Locator, take func(int,
 	}
 	why := make([]error, len(locs))
 	nodes := s.nw.asked()
-	ask := func(n *Node, turn time.Duration) (slow bool, err error) {
+	ask := func(n *Node, turn time.Duration) (again bool, err error) {
 		some := make([]crypto.Locator, len(left))
 		for k, i := range left {
 			some[k] = locs[i]
 		}
-		var again []int
+		var rest []int
 		err = store{n}.blobs(ctx, some, turn, func(k int, b *blob, err error) error {
 			if err == nil {
 				return take(left[k], s.copied(ctx, n, b, some[k], nodes), nil)
@@ -113,31 +113,31 @@ func (s stores) Blobs(ctx context.Context, locs []crypto.Locator, take func(int,
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			slow = slow || turn > 0 && errors.Is(err, ErrSlow)
+			again = again || turn > 0 && isAway(err)
 			s.nw.failed(n, err, false)
 			why[left[k]] = worse(why[left[k]], err)
-			again = append(again, left[k])
+			rest = append(rest, left[k])
 			return nil
 		})
-		left = again
-		return slow, err
+		left = rest
+		return again, err
 	}
 	turn := Turn
 	if len(nodes) == 1 {
 		turn = 0
 	}
-	var late []*Node
-	for ; len(nodes) > 0; nodes, late, turn = late, nil, 0 {
+	var away []*Node
+	for ; len(nodes) > 0; nodes, away, turn = away, nil, 0 {
 		for _, n := range nodes {
 			if len(left) == 0 {
 				return nil
 			}
-			slow, err := ask(n, turn)
+			again, err := ask(n, turn)
 			if err != nil {
 				return err
 			}
-			if slow {
-				late = append(late, n)
+			if again {
+				away = append(away, n)
 			}
 		}
 	}
@@ -161,7 +161,8 @@ type copied struct {
 	at    *Node     // of it
 	size  int64     // that the reader knows
 	left  []*Node   // that may have it too
-	slow  []*Node   // that took their Turn and gave nothing: asked once more, when there is no other
+	again []*Node   // of which no answer came, or that broke off: asked once more, when there is no other
+	last  bool      // at is one of those, and has given nothing since
 	wrong []doubted // what is not what it should be, if what comes after it is
 }
 
@@ -178,7 +179,7 @@ func (s stores) copied(ctx context.Context, at *Node, b *blob, loc crypto.Locato
 	c := &copied{nw: s.nw, ctx: ctx, loc: loc, now: b, at: at, size: b.size}
 	c.left = slices.DeleteFunc(slices.Clone(nodes), func(n *Node) bool { return n == at })
 	if len(c.left) > 0 {
-		b.turn = Turn
+		b.turn, b.others = Turn, true
 	}
 	return c
 }
@@ -209,42 +210,44 @@ func (c *copied) ReadAt(p []byte, off int64) (int, error) {
 		}
 		n, err := c.now.ReadAt(p, off)
 		if err == nil || err == io.EOF {
+			c.last = false // a long download is not over where every node broke off twice
 			return n, err
 		}
 		if why := c.ctx.Err(); why != nil {
 			return 0, why
 		}
 		worst = worse(worst, err)
-		if c.failed(c.at, err, c.now.turn); !c.goOn() {
+		if c.failed(c.at, err, c.last); !c.goOn() {
 			return 0, worst
 		}
 	}
 }
 
-// failed takes note of a node that did not give it.
-func (c *copied) failed(n *Node, why error, turn time.Duration) {
+// failed takes note of a node that did not give it. last: it is not asked again.
+func (c *copied) failed(n *Node, why error, last bool) {
 	c.nw.failed(n, why, false)
-	if turn > 0 && errors.Is(why, ErrSlow) {
-		c.slow = append(c.slow, n)
+	if !last && isAway(why) {
+		c.again = append(c.again, n)
 	}
 }
 
 // goOn takes the next node that has it; false: there is none.
 func (c *copied) goOn() bool {
-	for len(c.left)+len(c.slow) > 0 && c.ctx.Err() == nil {
-		from, turn := &c.left, Turn
+	for len(c.left)+len(c.again) > 0 && c.ctx.Err() == nil {
+		from, turn, last := &c.left, Turn, false
 		if len(c.left) == 0 {
-			from, turn = &c.slow, 0
+			from, turn, last = &c.again, 0, true
 		}
 		n := (*from)[0]
 		*from = (*from)[1:]
 		b, err := store{n}.blob(c.ctx, c.loc, turn)
 		if err != nil {
-			c.failed(n, err, turn)
+			c.failed(n, err, last)
 			continue
 		}
+		b.others = true
 		c.now.Close()
-		c.now, c.at = b, n
+		c.now, c.at, c.last = b, n, last
 		return true
 	}
 	return false

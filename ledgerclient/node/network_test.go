@@ -43,6 +43,8 @@ type places struct {
 	refuses [4]bool                     // who takes no entries
 	cut     int                         // after so many bytes of a payload node 2 breaks off, and has none from then on; 0: it does not
 	hangs   bool                        // it does not break off, but sends no more
+	broke   func()                      // what becomes of node 2 when it does, under mu; nil: it has none from then on
+	drops   int                         // so many bulk requests to node 3 are not answered
 	parts   []string                    // of payloads that were asked for: the node and the range
 	ends    chan struct{}
 }
@@ -142,6 +144,15 @@ func (p *places) serve(i int, w http.ResponseWriter, r *http.Request) {
 		p.mu.Unlock()
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
 	case node.PathBulk:
+		p.mu.Lock()
+		drops := i == 3 && p.drops > 0
+		if drops {
+			p.drops--
+		}
+		p.mu.Unlock()
+		if drops {
+			panic(http.ErrAbortHandler)
+		}
 		questions, _ := node.BulkForm.Parse(body)
 		said := make([]node.Said, len(questions))
 		for k, q := range questions {
@@ -175,7 +186,11 @@ func (c *cutting) Write(b []byte) (int, error) {
 		http.NewResponseController(c.ResponseWriter).Flush()
 		c.p.mu.Lock()
 		hangs := c.p.hangs
-		c.p.blobs[2] = map[crypto.Locator][]byte{}
+		if c.p.broke != nil {
+			c.p.broke()
+		} else {
+			c.p.blobs[2] = map[crypto.Locator][]byte{}
+		}
 		c.p.mu.Unlock()
 		if hangs {
 			select {
@@ -599,6 +614,110 @@ func TestReadOn(t *testing.T) {
 			t.Errorf("passed over: %v", at)
 		}
 		nw.Close()
+	}
+}
+
+// Threat: a node gives a little of a payload at a time, whenever it is asked. Where another one has
+// it, it is asked for it once, and named; and once more where that one gives no answer.
+func TestReadOnByteByByte(t *testing.T) {
+	p := newPlaces(t)
+	right := make([]byte, 2*contract.PieceSize)
+	rand.Read(right)
+	changed := bytes.Clone(right)
+	changed[contract.PieceSize/2] ^= 1
+	first, then, rest := fmt.Sprintf("2 %d-%d", ledgerclient.FirstBytes, len(right)-1), fmt.Sprintf("3 0-%d", ledgerclient.FirstBytes-1), fmt.Sprintf("3 %d-%d", ledgerclient.FirstBytes, len(right)-1)
+	begin := fmt.Sprintf("2 0-%d", ledgerclient.FirstBytes-1)
+	for i, c := range []struct {
+		mute int // until node 2 broke off for the second time
+		want []string
+	}{{-1, []string{first, then, rest}}, {3, []string{first, begin, first, then, rest}}} {
+		loc := crypto.Locator{byte(i)}
+		p.blobs[2][loc], p.blobs[3][loc] = changed, right
+		nw := p.reach(2, node.Options{})
+		b, err := nw.Services().Store.Blob(ctx, loc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		breaks := 0
+		p.mu.Lock()
+		p.cut, p.mute, p.parts = ledgerclient.FirstBytes+1, c.mute, nil // it begins well each time
+		p.broke = func() {
+			if breaks++; breaks == 2 {
+				p.mute = -1
+			}
+		}
+		p.mu.Unlock()
+		got := make([]byte, len(right))
+		if _, err := b.ReadAt(got, 0); err != nil || !bytes.Equal(got, right) {
+			t.Errorf("%v, as they were: %v", err, bytes.Equal(got, right))
+		}
+		b.Close()
+		p.mu.Lock()
+		if !slices.Equal(p.parts, c.want) {
+			t.Errorf("asked for %q, not %q", p.parts, c.want)
+		}
+		p.cut = 0
+		p.mu.Unlock()
+		if at := names(nw); !slices.Contains(at, 2) {
+			t.Errorf("passed over: %v", at)
+		}
+		nw.Close()
+	}
+}
+
+// Threat: what a node gives is not the payload, and the other one that has it broke off once: it
+// is asked once more. One that broke off is, too, as long as it gives something.
+func TestReadOnAtTheSame(t *testing.T) {
+	const piece = contract.PieceSize
+	p := newPlaces(t)
+	loc := crypto.Locator{1}
+	right := make([]byte, 4*piece)
+	rand.Read(right)
+	p.blobs[2][loc], p.blobs[3][loc] = right, make([]byte, len(right))
+	nw := p.reach(2, node.Options{})
+	defer nw.Close()
+	b, err := nw.Services().Store.Blob(ctx, loc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	p.mu.Lock()
+	p.cut, p.broke = piece+piece/2, func() {}
+	p.mu.Unlock()
+	got := make([]byte, piece)
+	for at := range int64(4) {
+		for {
+			if _, err := b.ReadAt(got, at*piece); err != nil {
+				t.Fatalf("piece %d: %v", at, err)
+			}
+			if bytes.Equal(got, right[at*piece:][:piece]) {
+				break
+			}
+			if wrong := (&ledgerclient.TamperedError{What: "payload"}); !b.(ledgerclient.Copied).Next(wrong) {
+				t.Fatalf("piece %d: there is no other", at)
+			}
+		}
+	}
+	b.(ledgerclient.Copied).Right()
+	if at := names(nw); !slices.Equal(at, []int{2, 3}) {
+		t.Errorf("passed over: %v", at)
+	}
+}
+
+// What no node has, but one that broke off when it was asked for it, is asked for there once more.
+func TestPayloadsOfANodeThatBreaksOff(t *testing.T) {
+	p := newPlaces(t)
+	locs := []crypto.Locator{{1}, {2}}
+	p.blobs[3][locs[0]], p.blobs[3][locs[1]] = []byte("one"), []byte("another")
+	p.drops = 1
+	nw := p.reach(3, node.Options{})
+	defer nw.Close()
+	found := 0
+	if err := ledgerclient.Blobs(ctx, nw.Services().Store, locs, func(_ int, _ ledgerclient.Blob, err error) error {
+		found++
+		return err
+	}); err != nil || found != 2 {
+		t.Errorf("found %d, %v", found, err)
 	}
 }
 

@@ -109,7 +109,8 @@ type blob struct {
 	locator string
 	size    int64 // -1 until the first answer
 	begin   []byte
-	turn    time.Duration // how long no byte may come while others have it too; 0: there are none
+	turn    time.Duration // how long no byte may come while others are still to be asked; 0: there are none
+	others  bool          // it is read on at another node where an answer breaks off
 
 	mu     sync.Mutex
 	stream *answering
@@ -147,10 +148,11 @@ func (b *blob) ReadAt(p []byte, off int64) (int, error) {
 	p = p[:max(0, min(int64(whole), b.size-off))]
 	n := copy(p, b.begin[min(off, int64(len(b.begin))):])
 	// An answer that broke off is asked for again from where it did, as long as some of
-	// it comes.
+	// it comes. Where others have it too that would go on byte by byte at one that gives
+	// no more at a time.
 	for n < len(p) {
 		k, err := b.readOn(p[n:], off+int64(n))
-		if n += k; err != nil && (k == 0 || !is[*ledgerclient.UnreachableError](err)) {
+		if n += k; err != nil && (b.others || k == 0 || !is[*ledgerclient.UnreachableError](err)) {
 			return n, err
 		}
 	}
