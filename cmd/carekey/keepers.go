@@ -144,7 +144,7 @@ func (s *session) tellFaults(o *opened) {
 		} else if ledgerclient.Unreachable(f.Err) != nil {
 			s.say("%s gave no answer.", name)
 		} else {
-			s.say("%s is not to be believed: %s.", name, explain(f.Err).Message)
+			s.say("%s", uselessText(name, f.Err))
 		}
 	}
 }
@@ -160,7 +160,7 @@ func (s *session) tellPassed(l *ledger) {
 	}
 }
 
-// passedText says what a node did not do. Only what is wrong makes it one that is not believed.
+// passedText says what a node did not do.
 func passedText(p node.PassedOver) string {
 	name := fmt.Sprintf("Node %d", p.Line+1)
 	if p.Line < 0 {
@@ -183,5 +183,19 @@ func passedText(p node.PassedOver) string {
 	case byKeeper:
 		return fmt.Sprintf("%s refused: %s.", name, keeper.Code)
 	}
-	return fmt.Sprintf("%s is not to be believed: %s.", name, explain(p.Err).Message)
+	return uselessText(name, p.Err)
+}
+
+// uselessText says what is wrong with what somebody gave. That he lies it says only of what
+// cannot be otherwise: a head is also too old where one's own clock is wrong, and another
+// certificate is shown by who stands between.
+func uselessText(name string, err error) string {
+	_, tampered := errors.AsType[*ledgerclient.TamperedError](err)
+	_, forked := errors.AsType[*ledgerclient.ForkError](err)
+	_, rolledBack := errors.AsType[*ledgerclient.RollbackError](err)
+	what := "gave nothing that can be used"
+	if tampered || forked || rolledBack {
+		what = "is not to be believed"
+	}
+	return fmt.Sprintf("%s %s: %s.", name, what, explain(err).Message)
 }

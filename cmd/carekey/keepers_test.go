@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -102,7 +103,7 @@ func TestWordsOfKeepers(t *testing.T) {
 	}
 }
 
-// Who refused is not said to lie.
+// Who refused, or gave what need not be a lie, is not said to lie.
 func TestWordsOfNodes(t *testing.T) {
 	for _, x := range []struct {
 		p    node.PassedOver
@@ -115,6 +116,12 @@ func TestWordsOfNodes(t *testing.T) {
 		{node.PassedOver{Line: 2, Err: &ledgerclient.UnreachableError{Service: "store", Err: &node.RefusedError{Kind: node.KindBusy}}}, "Node 3 could not do it: "},
 		{node.PassedOver{Line: -1, Err: &ledgerclient.UnreachableError{Service: "store", Err: node.ErrSlow}}, "A node that left gave no answer in time."},
 		{node.PassedOver{Err: &ledgerclient.TamperedError{What: "payload"}}, "Node 1 is not to be believed: "},
+		{node.PassedOver{Err: &ledgerclient.ForkError{}}, "Node 1 is not to be believed: "},
+		{node.PassedOver{Err: &ledgerclient.RollbackError{}}, "Node 1 is not to be believed: "},
+		{node.PassedOver{Err: ledgerclient.ErrTooFew.With("have", 1, "need", 3)}, "Node 1 gave nothing that can be used: "},
+		{node.PassedOver{Err: ledgerclient.ErrStale.With("age", 15*time.Minute)}, "Node 1 gave nothing that can be used: "},
+		{node.PassedOver{Err: node.ErrCertificate.With("want", crypto.Hash{1}, "got", crypto.Hash{2})}, "Node 1 gave nothing that can be used: "},
+		{node.PassedOver{Err: node.ErrAuthority.Of(errors.New("unknown authority"))}, "Node 1 gave nothing that can be used: "},
 	} {
 		if got := passedText(x.p); !strings.HasPrefix(got, x.want) {
 			t.Errorf("%q, not %q", got, x.want)

@@ -186,7 +186,7 @@ func TestOneEvilInstitution(t *testing.T) {
 			if t.note != nil {
 				t.note, t.leaves = old, nil
 			}
-		}), want: "Node 1 (City hospital) is not to be believed: the newest head that the ledger shows is 15 minutes old"},
+		}), want: "Node 1 (City hospital) gave nothing that can be used: the newest head that the ledger shows is 15 minutes old"},
 		{name: "a forked head", lie: aboutLog(func(t *told) {
 			if head, _, ok := strings.Cut(string(t.note), "\n\n"); ok {
 				lines := strings.Split(head, "\n")
@@ -194,7 +194,7 @@ func TestOneEvilInstitution(t *testing.T) {
 				lines[2] = base64.StdEncoding.EncodeToString(root[:])
 				t.note = evil.note(strings.Join(lines, "\n")+"\n", r.now())
 			}
-		}), want: "Node 1 (City hospital) is not to be believed: the head that the ledger's node shows is signed by 1 of the 3 nodes"},
+		}), want: "Node 1 (City hospital) gave nothing that can be used: the head that the ledger's node shows is signed by 1 of the 3 nodes"},
 		{name: "a withheld entry", lie: lastLeaf(func(leaves []contract.Leaf, last int) {
 			if last > 0 {
 				leaves[last] = leaves[last-1]
