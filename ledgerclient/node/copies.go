@@ -280,8 +280,14 @@ func (c *copied) Right() {
 
 // Upload begins the upload of a content to each of the nodes that will have it.
 func (s stores) Upload(ctx context.Context) (ledgerclient.Upload, error) {
-	all, err := everywhere(ctx, s.nw, func(ctx context.Context, n *Node) (ledgerclient.Upload, error) { return store{n}.Upload(ctx) })
-	u := uploads(slices.DeleteFunc(all, func(u ledgerclient.Upload) bool { return u == nil }))
+	all, err := everywhere(ctx, s.nw, func(ctx context.Context, n *Node) (*uploadAt, error) {
+		u, err := store{n}.Upload(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &uploadAt{u, n}, nil
+	})
+	u := &uploads{ctx: ctx, nw: s.nw, all: slices.DeleteFunc(all, func(u *uploadAt) bool { return u == nil })}
 	if err != nil {
 		u.Abort()
 		return nil, err
@@ -289,24 +295,53 @@ func (s stores) Upload(ctx context.Context) (ledgerclient.Upload, error) {
 	return u, nil
 }
 
-// uploads are one content on its way to several nodes.
-type uploads []ledgerclient.Upload
+// uploadAt is an upload to a node.
+type uploadAt struct {
+	ledgerclient.Upload
+	n *Node
+}
 
-// each does something with all of them at the same time.
-func (us uploads) each(do func(u ledgerclient.Upload) error) error {
-	errs := make([]error, len(us))
+// uploads are one content on its way to several nodes. One that fails is passed over as long as
+// another does what it should: it could keep a copy back, too, when it has taken it.
+type uploads struct {
+	ctx context.Context
+	nw  *Network
+	all []*uploadAt // that have not failed
+}
+
+// together does something with all of them at the same time.
+func (us *uploads) together(do func(u ledgerclient.Upload) error) []error {
+	errs := make([]error, len(us.all))
 	var wg sync.WaitGroup
-	for i, u := range us {
+	for i, u := range us.all {
 		wg.Go(func() {
 			defer crash.Report()
 			errs[i] = do(u)
 		})
 	}
 	wg.Wait()
-	return cmp.Or(errs...)
+	return errs
 }
 
-func (us uploads) Write(p []byte) (int, error) {
+// each does something with all of them, and goes on with those that did it.
+func (us *uploads) each(do func(u ledgerclient.Upload) error) error {
+	errs := us.together(do)
+	if us.ctx.Err() != nil || !slices.Contains(errs, nil) {
+		return cmp.Or(errs...)
+	}
+	var left []*uploadAt
+	for i, u := range us.all {
+		if errs[i] == nil {
+			left = append(left, u)
+		} else {
+			us.nw.failed(u.n, errs[i], false) // it drops by itself what it has
+		}
+	}
+	us.all = left
+	return nil
+}
+
+func (us *uploads) Write(p []byte) (int, error) {
 	if err := us.each(func(u ledgerclient.Upload) error { _, err := u.Write(p); return err }); err != nil {
 		return 0, err
 	}
@@ -314,15 +349,15 @@ func (us uploads) Write(p []byte) (int, error) {
 }
 
 // Sum is that of any of them: each hashes what it was given here, and not at the node.
-func (us uploads) Sum() (size int64, head crypto.Hash, err error) {
+func (us *uploads) Sum() (size int64, head crypto.Hash, err error) {
 	if err = us.each(func(u ledgerclient.Upload) error { _, _, err := u.Sum(); return err }); err != nil {
 		return 0, head, err
 	}
-	return us[0].Sum()
+	return us.all[0].Sum()
 }
 
-func (us uploads) Commit(put ledgerclient.Put) error {
+func (us *uploads) Commit(put ledgerclient.Put) error {
 	return us.each(func(u ledgerclient.Upload) error { return u.Commit(put) })
 }
 
-func (us uploads) Abort() error { return us.each(ledgerclient.Upload.Abort) }
+func (us *uploads) Abort() error { return cmp.Or(us.together(ledgerclient.Upload.Abort)...) }

@@ -45,6 +45,8 @@ type places struct {
 	hangs   bool                        // it does not break off, but sends no more
 	broke   func()                      // what becomes of node 2 when it does, under mu; nil: it has none from then on
 	drops   int                         // so many bulk requests to node 3 are not answered
+	breaks  [4]string                   // the question that each does not answer; "": it answers all
+	uploads [4]int                      // bytes of contents at each; negative: they are not committed
 	parts   []string                    // of payloads that were asked for: the node and the range
 	ends    chan struct{}
 }
@@ -78,7 +80,11 @@ func (p *places) serve(i int, w http.ResponseWriter, r *http.Request) {
 		p.shown[i] = strings.TrimPrefix(token, "Bearer ")
 	}
 	mute := p.mute == i
+	breaks := p.breaks[i]
 	p.mu.Unlock()
+	if breaks == path {
+		panic(http.ErrAbortHandler)
+	}
 	if mute {
 		select {
 		case <-p.ends:
@@ -165,6 +171,22 @@ func (p *places) serve(i int, w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		w.Write(node.SaidForm(len(said)).Marshal(said))
+	case node.PathUploads:
+		w.Write(node.UploadBegunForm.Marshal(node.UploadBegun{Most: 1 << 30}))
+	case node.PathUploadPart:
+		part, err := node.UploadPartForm.Parse(body)
+		if err != nil {
+			p.t.Error(err)
+		}
+		p.mu.Lock()
+		p.uploads[i] -= len(part.Data)
+		p.mu.Unlock()
+		w.WriteHeader(http.StatusNoContent)
+	case node.PathUploadCommit:
+		p.mu.Lock()
+		p.uploads[i] *= -1
+		p.mu.Unlock()
+		w.WriteHeader(http.StatusNoContent)
 	default:
 		p.t.Errorf("node %d is asked %s", i, path)
 	}
@@ -701,6 +723,43 @@ func TestReadOnAtTheSame(t *testing.T) {
 	b.(ledgerclient.Copied).Right()
 	if at := names(nw); !slices.Equal(at, []int{2, 3}) {
 		t.Errorf("passed over: %v", at)
+	}
+}
+
+// Threat: the node that is asked first breaks off each upload. It is passed over: the other one
+// takes the content. Where that one does not either, nothing was stored.
+func TestUploadThatOneBreaksOff(t *testing.T) {
+	for _, breaks := range []string{"uploads/part", "uploads/commit"} {
+		for _, both := range []bool{false, true} {
+			p := newPlaces(t)
+			p.breaks[2] = breaks
+			if both {
+				p.breaks[3] = breaks
+			}
+			nw := p.reach(2, node.Options{})
+			content := make([]byte, node.MaxPart+contract.PieceSize)
+			err := func() error {
+				u, err := nw.Services().Store.Upload(ctx)
+				if err != nil {
+					return err
+				}
+				if _, err := u.Write(content); err != nil {
+					return err
+				}
+				if size, _, err := u.Sum(); err != nil || size != int64(len(content)) {
+					return fmt.Errorf("%d bytes: %w", size, err)
+				}
+				return u.Commit(ledgerclient.Put{Part: ledgerclient.PartContent, Package: []byte("package"), Locators: []crypto.Locator{{1}}})
+			}()
+			if both {
+				if ledgerclient.Unreachable(err) == nil {
+					t.Errorf("%s of both: %v", breaks, err)
+				}
+			} else if at := names(nw); err != nil || p.uploads[3] != len(content) || p.uploads[2] > 0 || !slices.Equal(at, []int{2}) {
+				t.Errorf("%s: stored %v, passed over %v, %v", breaks, p.uploads, at, err)
+			}
+			nw.Close()
+		}
 	}
 }
 
