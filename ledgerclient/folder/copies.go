@@ -10,6 +10,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // This file is what a node needs to mend what its store was given from what other nodes have.
@@ -18,14 +19,17 @@ import (
 // as it was given them: a file is gone or, of the entries that are to be read, a byte is not
 // what the entry commits to. Those of records that were withdrawn are left out. Of what the
 // store was never given, or of which nothing is left that says so, it knows nothing.
-func (f *Folder) Damaged(ctx context.Context, from, to uint64, read func(at uint64) bool) (all []ledgerclient.PartOf, err error) {
+//
+// unread are entries of which something was there and nothing can be read that says what, with
+// why: nobody can give that again, and it keeps nobody from the others.
+func (f *Folder) Damaged(ctx context.Context, from, to uint64, read func(at uint64) bool) (all []ledgerclient.PartOf, unread []error, err error) {
 	leaves, err := f.Leaves(ctx, from, to)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s := store{f.ground()}
 	if err := s.payloads.look(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i := range leaves {
 		e := &leaves[i].Entry
@@ -33,31 +37,34 @@ func (f *Folder) Damaged(ctx context.Context, from, to uint64, read func(at uint
 			continue
 		}
 		id := e.ID(f.id)
-		held, _, err := s.payloads.find(crypto.Hash(id))
-		if err != nil {
-			return nil, err
+		held, _, lost := s.payloads.find(crypto.Hash(id))
+		if lost == nil {
+			lost = s.payloads.missing(crypto.Hash(id))
 		}
 		var bad []ledgerclient.PartOf
 		for k := range held {
 			if err := ctx.Err(); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if r := &held[k]; r.mark == markHeld && r.id() == id && !s.isWhole(e, r, read(from+uint64(i))) {
 				bad = append(bad, ledgerclient.PartOf{Entry: id, Part: r.part()})
 			}
 		}
-		if len(bad) == 0 {
+		if len(bad) == 0 && lost == nil {
 			continue
 		}
 		now, err := f.entries(ctx, id)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if !now[0].gone {
-			all = append(all, bad...)
+		if now[0].gone {
+			continue
+		}
+		if all = append(all, bad...); lost != nil {
+			unread = append(unread, lost)
 		}
 	}
-	return all, nil
+	return all, unread, nil
 }
 
 // isWhole reports whether a payload is there, and if it is to be read, whether it is what its
@@ -155,8 +162,8 @@ func (s store) heldOf(of ledgerclient.PartOf) (held []found, err error) {
 // the last step, which is [Folder.PutAll] of one.
 //
 // Errors: those of PutBlobs and Upload; a *ledgerclient.StoreError says that it is not what
-// the entry commits to, before anything of r was read if the package or the size is not;
-// *ledgerclient.NotFoundError that the store was never given it.
+// the entry commits to, before anything of r was read if the package or the size is not, see
+// CheckCopy; *ledgerclient.NotFoundError that the store was never given it.
 func (f *Folder) TakeCopy(ctx context.Context, of ledgerclient.PartOf, pkg []byte, size int64, r io.Reader, put func(Putting) error) error {
 	e, err := f.entries(ctx, of.Entry)
 	if err != nil {
@@ -174,10 +181,10 @@ func (f *Folder) TakeCopy(ctx context.Context, of ledgerclient.PartOf, pkg []byt
 	refuse := func(why ledgerclient.StoreReason) error {
 		return &ledgerclient.StoreError{Entry: of.Entry, Part: of.Part, Reason: why}
 	}
+	if reason := misfit(e[0].Entry, of.Part, pkg, size); reason != "" {
+		return refuse(reason)
+	}
 	if of.Part != ledgerclient.PartContent {
-		if size > maxBlob {
-			return refuse(ledgerclient.BadBlob)
-		}
 		p.Puts[0].Blob = make([]byte, size)
 		if _, err := io.ReadFull(r, p.Puts[0].Blob); err != nil {
 			return err
@@ -185,11 +192,8 @@ func (f *Folder) TakeCopy(ctx context.Context, of ledgerclient.PartOf, pkg []byt
 		return put(p)
 	}
 	said, err := contract.ParseRecordPackage(pkg)
-	if err != nil || said.Commitment() != p.Puts[0].Entry.Commitment {
-		return refuse(ledgerclient.BadPackage)
-	}
-	if said.ContentSize > uint64(max(0, size)) {
-		return refuse(ledgerclient.BadBlob)
+	if err != nil {
+		return err
 	}
 	up, err := s.Upload(ctx)
 	if err != nil {
@@ -203,4 +207,49 @@ func (f *Folder) TakeCopy(ctx context.Context, of ledgerclient.PartOf, pkg []byt
 		return errors.Join(err, up.Abort())
 	}
 	return nil
+}
+
+// CheckCopy checks what another node says before its bytes come, as TakeCopy does: that the
+// entry commits to the package, and that a payload of that size can be what is meant. Nobody
+// makes room, or waits, for more. The error is a *ledgerclient.StoreError.
+func (f *Folder) CheckCopy(ctx context.Context, of ledgerclient.PartOf, pkg []byte, size int64) error {
+	e, err := f.entries(ctx, of.Entry)
+	if err != nil {
+		return err
+	}
+	if e[0].Entry == nil {
+		return &ledgerclient.NotFoundError{What: "payload"}
+	}
+	if reason := misfit(e[0].Entry, of.Part, pkg, size); reason != "" {
+		return &ledgerclient.StoreError{Entry: of.Entry, Part: of.Part, Reason: reason}
+	}
+	return nil
+}
+
+// misfit says why a package, or a payload of that size, cannot be what the entry commits to;
+// empty: it may be. A content comes with the hashes of its pieces behind it.
+func misfit(e *contract.Entry, part ledgerclient.Part, pkg []byte, size int64) ledgerclient.StoreReason {
+	if part == ledgerclient.PartContent {
+		p, err := contract.ParseRecordPackage(pkg)
+		if err != nil || p.Commitment() != e.Commitment {
+			return ledgerclient.BadPackage
+		}
+		content := int64(p.ContentSize)
+		pieces := content / contract.PieceSize
+		if content%contract.PieceSize != 0 {
+			pieces++
+		}
+		if size-content != pieces*tlog.HashSize {
+			return ledgerclient.BadBlob
+		}
+		return ""
+	}
+	// The hash of the payload is not known yet, and nothing has this one.
+	if reason := committed(e, pkg, part, crypto.Hash{}); reason != "" && reason != ledgerclient.BadBlob {
+		return reason
+	}
+	if size > maxBlob {
+		return ledgerclient.BadBlob
+	}
+	return ""
 }

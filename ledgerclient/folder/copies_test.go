@@ -51,8 +51,8 @@ func TestDamaged(t *testing.T) {
 	everything, nothing := func(uint64) bool { return true }, func(uint64) bool { return false }
 	is := func(what string, read func(uint64) bool, want ...ledgerclient.PartOf) {
 		t.Helper()
-		all, err := f.Damaged(ctx, 0, 4, read)
-		if err != nil || len(all) != len(want) || len(want) == 1 && all[0] != want[0] {
+		all, unread, err := f.Damaged(ctx, 0, 4, read)
+		if err != nil || len(unread) > 0 || len(all) != len(want) || len(want) == 1 && all[0] != want[0] {
 			t.Errorf("%s: %v, %v", what, all, err)
 		}
 	}
@@ -140,6 +140,37 @@ func TestDamaged(t *testing.T) {
 		t.Error(err)
 	}
 	is("of a record that was withdrawn", everything, ledgerclient.PartOf{Entry: g.id, Part: ledgerclient.PartEnvelope})
+}
+
+// Threat: a file of payloads cannot be read any more, or is gone. What is damaged elsewhere is
+// told all the same, and that this is lost.
+func TestUnreadable(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	f.store.payloads.full = 1 // each is in a segment of its own
+	first, second, third := p.record(100, nil), p.record(100, nil), p.record(100, nil)
+	for _, v := range []*version{first, second, third} {
+		p.addRecord(f, v)
+	}
+	everything := func(uint64) bool { return true }
+	is := func(what string, unread int) {
+		t.Helper()
+		all, lost, err := f.Damaged(ctx, 0, 3, everything)
+		if err != nil || len(lost) != unread || len(all) != 1 || all[0] != (ledgerclient.PartOf{Entry: second.id, Part: ledgerclient.PartContent}) {
+			t.Errorf("%s: %v, %v, %v", what, all, lost, err)
+		}
+	}
+	p.must(os.Remove(foldertest.Content(f.dir, hexName(second.id))))
+	is("as it is", 0)
+	at, err := foldertest.Payload(f.dir, hexName(first.id), ledgerclient.PartMetadata)
+	p.must(err)
+	p.must(os.Rename(at.File, at.File+".away"))
+	is("it is gone", 1)
+	p.must(os.Mkdir(at.File, 0o700))
+	is("it cannot be read", 1)
+	p.must(os.Remove(at.File))
+	p.must(os.Rename(at.File+".away", at.File))
+	is("it is back", 0)
 }
 
 func memory(b []byte) ledgerclient.Blob {

@@ -221,6 +221,19 @@ func (s *segments) findAt(key crypto.Hash, at []place) (all []found, damaged uin
 	return all, damaged, nil
 }
 
+// missing is an error if a record with a key was, at the last look, in a segment that is no
+// more: carekey removes none. Of one that was removed before the first look nothing is known.
+func (s *segments) missing(key crypto.Hash) error {
+	for _, p := range s.places(key) {
+		if there, err := exists(s.path(p.segment())); err != nil {
+			return err
+		} else if !there {
+			return s.g.damaged(s.path(p.segment()), "gone")
+		}
+	}
+	return nil
+}
+
 // on calls fn with a segment, open to be read, or to be written too.
 func (s *segments) on(n uint64, write bool, fn func(f *segment) error) error {
 	return s.g.onSegment(s.path(n), write, fn)

@@ -36,6 +36,8 @@ const (
 	// copySpeed, in bytes a second.
 	copyTime  = time.Minute
 	copySpeed = 1 << 20
+	// noneTime is in what time a node says that it has none.
+	noneTime = time.Second
 )
 
 // mender are the other nodes in one pass.
@@ -43,6 +45,8 @@ type mender struct {
 	s     *Server
 	sites []node.Site // of those that gave nothing wrong in it, and were not late
 	time  time.Duration
+	// waited are those that were waited for once, which is what each gets in a pass.
+	waited map[[32]byte]bool // by checkpoint key
 }
 
 // mending is what a node does every now and then: what is read follows from the pass.
@@ -62,7 +66,7 @@ func (s *Server) mending(ctx context.Context) func() {
 
 // mend gets anew what is gone, and of the entries that are to be read what is damaged.
 func (s *Server) mend(ctx context.Context, read func(at uint64) bool) error {
-	m := mender{s: s, time: copyTime}
+	m := mender{s: s, time: copyTime, waited: map[[32]byte]bool{}}
 	s.sites.mu.Lock()
 	for _, site := range s.sites.all.All() {
 		if site.Node != s.folder.Node() {
@@ -70,15 +74,29 @@ func (s *Server) mend(ctx context.Context, read func(at uint64) bool) error {
 		}
 	}
 	s.sites.mu.Unlock()
+	return m.pass(ctx, read)
+}
+
+func (m *mender) pass(ctx context.Context, read func(at uint64) bool) error {
+	s := m.s
 	head, err := s.folder.Head(ctx)
-	broken := int64(0)
+	broken, before := int64(0), s.broken.Load()
+	breaks := func(n int) {
+		broken += int64(n)
+		s.broken.Store(max(before, broken)) // a pass may take hours
+	}
 	for from := uint64(0); err == nil && from < head.Size; from += 1024 {
 		var damaged []ledgerclient.PartOf
-		damaged, err = s.folder.Damaged(ctx, from, min(from+1024, head.Size), read)
+		var unread []error
+		damaged, unread, err = s.folder.Damaged(ctx, from, min(from+1024, head.Size), read)
+		if len(unread) > 0 {
+			s.log.Warn("copies", "unread", len(unread), "cause", cause(unread[0]))
+			breaks(len(unread))
+		}
 		for _, of := range damaged {
 			s.metrics.count(1, "carekey_copies_damaged_total")
 			if !m.obtain(ctx, of) {
-				broken++
+				breaks(1)
 			}
 		}
 	}
@@ -89,11 +107,15 @@ func (s *Server) mend(ctx context.Context, read func(at uint64) bool) error {
 }
 
 // obtain gets a payload from the first node that has it. One that gives something else, or
-// takes too long, is not asked again in this pass: the others have their turn.
+// takes too long, also to say that it has none, is not asked again in this pass: the others
+// have their turn. What fails here is no reason.
 func (m *mender) obtain(ctx context.Context, of ledgerclient.PartOf) bool {
 	for _, site := range slices.Clone(m.sites) {
+		begun, key := time.Now(), site.Node.Checkpoint
 		err := m.take(ctx, site, of)
-		if wait := retryAfter(err); wait > 0 {
+		late := time.Since(begun) > noneTime
+		if wait := retryAfter(err); wait > 0 && !m.waited[key] {
+			m.waited[key], late = true, true
 			select {
 			case <-time.After(wait):
 				err = m.take(ctx, site, of)
@@ -108,7 +130,9 @@ func (m *mender) obtain(ctx context.Context, of ledgerclient.PartOf) bool {
 			return false
 		}
 		m.s.log.Debug("copies", "cause", cause(err))
-		if _, none := errors.AsType[*ledgerclient.NotFoundError](err); !none && !errors.Is(err, errNoRoom) {
+		_, own := errors.AsType[ownError](err)
+		_, none := errors.AsType[*ledgerclient.NotFoundError](err)
+		if !own && (!none || late) {
 			m.sites = slices.DeleteFunc(m.sites, func(s node.Site) bool { return s.Node == site.Node })
 		}
 	}
@@ -124,8 +148,36 @@ func retryAfter(err error) time.Duration {
 	return min(time.Duration(refused.RetryAfter)*time.Second, time.Minute)
 }
 
-// errNoRoom is this node's own fault.
-var errNoRoom = errors.New("no room on the disk")
+// ownError is of this node: the other one gave nothing wrong.
+type ownError struct{ error }
+
+func (e ownError) Unwrap() error { return e.error }
+
+var errNoRoom = ownError{errors.New("no room on the disk")}
+
+// blame makes an error of this node's folder its own, unless it says that what was given is not
+// what the entry commits to.
+func blame(err error) error {
+	e, ok := errors.AsType[*ledgerclient.StoreError](err)
+	if err == nil || ok && (e.Reason == ledgerclient.BadPackage || e.Reason == ledgerclient.BadBlob) {
+		return err
+	}
+	return ownError{err}
+}
+
+// giving is what another node gives, with the error that ended it.
+type giving struct {
+	io.Reader
+	err error
+}
+
+func (g *giving) Read(p []byte) (int, error) {
+	n, err := g.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		g.err = err
+	}
+	return n, err
+}
 
 // take stores what another node gives of a payload.
 func (m *mender) take(ctx context.Context, site node.Site, of ledgerclient.PartOf) error {
@@ -143,9 +195,15 @@ func (m *mender) take(ctx context.Context, site node.Site, of ledgerclient.PartO
 		return err
 	}
 	defer c.Close()
-	// Nobody makes this node wait, or keep room, for more than it would have taken from a client.
+	// Nobody makes this node wait, or keep room, for another size than that of what it asks for,
+	// or for more than it would have taken from a client.
+	if err := s.folder.CheckCopy(ctx, of, c.Package, c.Size); ctx.Err() != nil {
+		return ctx.Err()
+	} else if err != nil {
+		return blame(err)
+	}
 	if most := s.limits.Content; c.Size > most+(most/contract.PieceSize+1)*tlog.HashSize {
-		return &node.RefusedError{Kind: node.KindTooLarge, Limit: most}
+		return ownError{&node.RefusedError{Kind: node.KindTooLarge, Limit: most}} // once it took that
 	}
 	late.Reset(m.time + time.Duration(c.Size/copySpeed)*time.Second)
 	need := spaceOfFiles(6)
@@ -155,9 +213,15 @@ func (m *mender) take(ctx context.Context, site node.Site, of ledgerclient.PartO
 		return errNoRoom
 	}
 	defer free()
-	return s.folder.TakeCopy(ctx, of, c.Package, c.Size, c, func(put folder.Putting) error {
+	from := &giving{Reader: c}
+	err = s.folder.TakeCopy(ctx, of, c.Package, c.Size, from, func(put folder.Putting) error {
+		late.Stop() // it has given everything
 		return s.desk.work(ctx, client{}, func() error { return s.folder.PutAll(ctx, []folder.Putting{put})[0] })
 	})
+	if from.err != nil || ctx.Err() != nil {
+		return err
+	}
+	return blame(err)
 }
 
 // giveCopy gives another node a payload: whoever is no node of this ledger, that asks this one and
@@ -179,6 +243,10 @@ func (s *Server) giveCopy(q *request) error {
 		return err
 	}
 	defer b.Close()
+	// What one node is given in all is bounded as what one client stores: it needs no locator.
+	if wait, ok := s.buckets.take(clientOf('n', string(r.Node[:])), "copies", s.limits.Bytes, float64(b.Size())); !ok {
+		return refuseFor(node.KindQuota, wait)
+	}
 	head := append(binary.BigEndian.AppendUint32(nil, uint32(len(pkg))), pkg...)
 	payload := io.Reader(io.NewSectionReader(b, 0, b.Size()))
 	if b.Size() <= uncounted {

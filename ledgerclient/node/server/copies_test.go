@@ -2,20 +2,26 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
+	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/folder/foldertest"
 	"github.com/carekey/carekey/ledgerclient/node"
 )
@@ -171,25 +177,11 @@ func TestForgedCopies(t *testing.T) {
 	var give func(w http.ResponseWriter, of ledgerclient.PartOf)
 	asked := 0
 	ends := make(chan struct{})
-	evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		q, err := node.CopyRequestForm.Parse(body)
-		if err != nil || r.URL.Path != node.PathCopies {
-			http.NotFound(w, r)
-			return
-		}
+	evil := s.evil(func(w http.ResponseWriter, _ *http.Request, of ledgerclient.PartOf) {
 		asked++
-		give(w, q.Of)
-	}))
-	t.Cleanup(evil.Close)
+		give(w, of)
+	})
 	t.Cleanup(func() { close(ends) })
-	first.takeSites(s.nodes[1].site(evil.URL, uint64(s.clock.now().Unix())+100))
-	says := func(w http.ResponseWriter, pkg, payload []byte, size int) {
-		head := slices.Concat(binary.BigEndian.AppendUint32(nil, uint32(len(pkg))), pkg)
-		w.Header().Set("Content-Length", strconv.Itoa(len(head)+size))
-		w.Write(head)
-		w.Write(payload)
-	}
 	find := func(of ledgerclient.PartOf) stored {
 		return all[slices.IndexFunc(all, func(x stored) bool { return s.part(x) == of })]
 	}
@@ -250,13 +242,180 @@ func TestForgedCopies(t *testing.T) {
 		}
 		waited <- true
 	}
-	m := mender{s: first, sites: []node.Site{s.nodes[1].site(evil.URL, 1)}, time: 50 * time.Millisecond}
+	m := mender{s: first, sites: []node.Site{evil}, time: 50 * time.Millisecond, waited: map[[32]byte]bool{}}
 	if m.obtain(ctx, s.part(all[0])) || len(m.sites) != 0 {
 		t.Error("who gives nothing is asked again")
 	}
 	if <-waited {
 		t.Error("it was waited for to the end")
 	}
+}
+
+// Threat: a node claims room, and time, for what is much longer than what it is asked for. It is
+// dropped at what it says, before anything comes.
+func TestClaimedSizes(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.meet()
+	all := s.someStored(0, 2)
+	first := s.nodes[0].server
+	size := 0
+	most := atomic.Int64{}
+	evil := s.evil(func(w http.ResponseWriter, r *http.Request, of ledgerclient.PartOf) {
+		x := all[slices.IndexFunc(all, func(x stored) bool { return s.part(x) == of })]
+		says(w, x.Package, nil, size)
+		http.NewResponseController(w).Flush()
+		for r.Context().Err() == nil {
+			first.disk.mu.Lock()
+			most.Store(max(most.Load(), first.disk.coming.bytes))
+			first.disk.mu.Unlock()
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	for _, x := range all {
+		for what, n := range map[string]int{
+			"8 GiB": 8 << 30, "a piece more": len(x.bytes) + contract.PieceSize + 32, "a byte more": len(x.bytes) + 1, "a byte less": len(x.bytes) - 1,
+		} {
+			if n < 65<<20 && x.Part != ledgerclient.PartContent {
+				continue // nobody knows how long it is
+			}
+			size = n
+			m := mender{s: first, sites: []node.Site{evil}, time: time.Minute, waited: map[[32]byte]bool{}}
+			soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+			if m.obtain(soon, s.part(x)) || len(m.sites) != 0 {
+				t.Errorf("%s, %s: it is waited for", x.what, what)
+			}
+			cancel()
+		}
+	}
+	if n := most.Load(); n > 0 {
+		t.Errorf("%d bytes were kept for it", n)
+	}
+}
+
+// Threat: what goes wrong here is taken for another node's fault, and so nothing else is mended.
+func TestOwnFaults(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.meet()
+	all := s.someStored(0, 2)
+	first := s.nodes[0]
+	id := all[0].Entry.ID(s.ledger)
+	mends := func(what string, taken float64, broken int64) {
+		t.Helper()
+		before := first.counter("carekey_copies_taken_total")
+		s.must(first.server.mend(ctx, everything))
+		if n := first.counter("carekey_copies_taken_total") - before; n != taken || first.server.broken.Load() != broken {
+			t.Errorf("%s: %v were got, %d not", what, n, first.server.broken.Load())
+		}
+	}
+	for _, in := range []string{"uploads", "contents"} {
+		dir := filepath.Join(first.dir, in)
+		s.must(os.Remove(foldertest.Content(first.dir, hex.EncodeToString(id[:]))))
+		s.damage(all[5])
+		s.must(os.Rename(dir, dir+".away"))
+		s.must(os.WriteFile(dir, nil, 0o600))
+		mends(in+" cannot be written", 1, 1)
+		s.must(os.Remove(dir))
+		s.must(os.Rename(dir+".away", dir))
+		mends(in, 1, 0)
+	}
+	for _, reason := range []ledgerclient.StoreReason{ledgerclient.BadBlob, ledgerclient.BadPackage, ledgerclient.Withdrawn, ledgerclient.BadLocators} {
+		_, own := errors.AsType[ownError](blame(&ledgerclient.StoreError{Reason: reason}))
+		if theirs := reason == ledgerclient.BadBlob || reason == ledgerclient.BadPackage; own == theirs {
+			t.Errorf("%s: %v", reason, own)
+		}
+	}
+	if _, own := errors.AsType[ownError](blame(folder.ErrBusy.With())); !own || blame(nil) != nil {
+		t.Error("busy")
+	}
+}
+
+// Threat: a node has the others wait for each payload, and says then that it has none. It is waited
+// for once in a pass; and what is broken is told while the pass goes on.
+func TestSlowNone(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.meet()
+	all := s.someStored(0, 2)
+	first := s.nodes[0].server
+	for _, x := range all {
+		s.damage(x)
+	}
+	none := &ledgerclient.NotFoundError{What: "payload"}
+	var give func(asked int) error
+	asked := 0
+	evil := s.evil(func(w http.ResponseWriter, _ *http.Request, of ledgerclient.PartOf) {
+		asked++
+		err := give(asked)
+		if err == nil {
+			x := all[slices.IndexFunc(all, func(x stored) bool { return s.part(x) == of })]
+			says(w, x.Package, x.bytes, len(x.bytes))
+			return
+		}
+		p := node.ProblemOf(err)
+		body, err := json.Marshal(p)
+		s.must(err)
+		w.Header().Set("Content-Type", node.TypeProblem)
+		w.WriteHeader(p.Status)
+		w.Write(body)
+	})
+	for _, x := range []struct {
+		what               string
+		asked, left, taken int
+		give               func(asked int) error
+	}{
+		{"none", 6, 1, 0, func(asked int) error {
+			if n := first.broken.Load(); n != int64(asked-1) {
+				t.Errorf("%d are broken when %d are asked for", n, asked)
+			}
+			return none
+		}},
+		{"waits", 2, 0, 0, func(asked int) error {
+			if asked%2 == 1 {
+				return refuseFor(node.KindBusy, time.Second)
+			}
+			return none
+		}},
+		{"waits again", 2, 0, 0, func(int) error { return refuseFor(node.KindBusy, time.Second) }},
+		{"slow", 1, 0, 0, func(int) error { time.Sleep(noneTime + 100*time.Millisecond); return none }},
+		{"waits, and gives", 3, 0, 1, func(asked int) error {
+			if asked%2 == 1 {
+				return refuseFor(node.KindBusy, time.Second)
+			}
+			return nil
+		}},
+	} {
+		asked, give = 0, x.give
+		m := mender{s: first, sites: []node.Site{evil}, time: time.Minute, waited: map[[32]byte]bool{}}
+		first.broken.Store(0)
+		s.must(m.pass(ctx, everything))
+		if asked != x.asked || len(m.sites) != x.left || first.broken.Load() != int64(len(all)-x.taken) {
+			t.Errorf("%s: asked %d times, %d are left, %d broken", x.what, asked, len(m.sites), first.broken.Load())
+		}
+	}
+}
+
+// evil has the second node be where copies are given so, and says its site.
+func (s *several) evil(give func(http.ResponseWriter, *http.Request, ledgerclient.PartOf)) node.Site {
+	evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		q, err := node.CopyRequestForm.Parse(body)
+		if err != nil || r.URL.Path != node.PathCopies {
+			http.NotFound(w, r)
+			return
+		}
+		give(w, r, q.Of)
+	}))
+	s.t.Cleanup(evil.Close)
+	site := s.nodes[1].site(evil.URL, uint64(s.clock.now().Unix())+100)
+	s.nodes[0].server.takeSites(site)
+	return site
+}
+
+// says is a copy, as a node says that it is.
+func says(w http.ResponseWriter, pkg, payload []byte, size int) {
+	head := slices.Concat(binary.BigEndian.AppendUint32(nil, uint32(len(pkg))), pkg)
+	w.Header().Set("Content-Length", strconv.Itoa(len(head)+size))
+	w.Write(head)
+	w.Write(payload)
 }
 
 // Threat: payloads are had without a locator. Only another node of the ledger gets them, that
@@ -293,6 +452,16 @@ func TestCopiesAreForNodes(t *testing.T) {
 		s.refused(what, ask(r), node.KindMalformed)
 	}
 	s.refused("nothing", s.post(node.PathCopies, nil), node.KindMalformed)
+
+	// One of them gets no more bytes than one client may store, and keeps no other from it.
+	s.server.limits.Bytes = Rate{PerSecond: 1, Burst: float64(len(x.bytes)) * 2}
+	third := func(r *node.CopyRequest) { r.Node = s.config.Nodes[2].Key }
+	for range 2 {
+		s.ok(ask(request(third, s.nodes[2].server.opt.Sign)))
+	}
+	s.refused("more", ask(request(third, s.nodes[2].server.opt.Sign)), node.KindQuota)
+	s.server.limits.Bytes = Rate{PerSecond: -1}
+	s.ok(ask(request(nil, other.opt.Sign)))
 
 	// Of what was withdrawn, or is no entry, or was given to another node, there is none.
 	s.refused("no entry", ask(request(func(r *node.CopyRequest) { r.Of.Entry[3] ^= 1 }, other.opt.Sign)), node.KindNotFound)

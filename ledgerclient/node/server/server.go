@@ -113,7 +113,7 @@ type Limits struct {
 
 	Rate  Rate `json:"request_rate,omitzero"` // requests of one address, each question of many in one, and connections; 200 a second, 4,000 at once
 	Order Rate `json:"entry_rate,omitzero"`   // entries with one token, or all of another institution, or, without tokens, from one address; 100 a second, 20,000 at once
-	Bytes Rate `json:"byte_rate,omitzero"`    // stored with one token, or all of another institution, or from one address; 1 MiB a second, 64 GiB at once
+	Bytes Rate `json:"byte_rate,omitzero"`    // stored with one token, or all of another institution, or from one address, and as much given to one other node; 1 MiB a second, 64 GiB at once
 	// Checks are signatures that are checked for one token or address; 1,000 a second,
 	// 200,000 at once. Revocations have as much for themselves.
 	Checks Rate `json:"check_rate,omitzero"`
