@@ -474,6 +474,7 @@ func (s shows) Checkpoints(_ context.Context, take func([]byte) error) (err erro
 
 func (s shows) Unlike(error) bool { return false }
 func (s shows) Doubt(error) bool  { return false }
+func (s shows) Anew()             {}
 
 // Threat: one node shows an old head, one of too few, or of another history. The largest of two
 // that hold is the head, one that does not is passed over, and two of two histories stop.

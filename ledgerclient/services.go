@@ -92,6 +92,9 @@ type Several interface {
 	// Doubt says that what a node answered to the last Append is not so, and why: another one
 	// takes the next. false: there is none that was not doubted.
 	Doubt(why error) bool
+	// Anew says that what is appended from now on has nothing to do with what was: nobody is
+	// doubted.
+	Anew()
 }
 
 // Gate says how strongly the keepers' rule is enforced.

@@ -390,33 +390,58 @@ func TestRefusedRevocations(t *testing.T) {
 }
 
 // Threat: the node that takes a wallet's entries keeps them to itself, or refuses them for
-// no reason that the log shows. Another node takes them, once; with no other it is an error.
+// no reason that the log shows. Another node takes them, once, and of the next ones as well. With
+// no other they wait: those that were asked before may order them yet, and it is not said that
+// they failed.
 func TestEntriesGoElsewhere(t *testing.T) {
 	ctx := context.Background()
-	for _, refuses := range []bool{false, true} {
-		for _, liars := range []int{1, 3} {
+	for _, how := range []string{"kept back", "refused", "of another entry"} {
+		for _, lies := range []int{1, 3} {
 			tn := newTown(t)
 			tn.person("Maria")
 			o := tn.options("Maria")
-			k := &keptBack{Ledger: o.Services.Ledger, nodes: 3, liars: liars, refuses: refuses}
+			k := &keptBack{Ledger: o.Services.Ledger, nodes: 2 + lies/3, lies: lies, how: how}
 			o.Services.Ledger = k
 			maria := must(wallet.Open(ctx, o))(t)
-			_, _, err := maria.Records().Add(ctx, wallet.Source{Reader: strings.NewReader("a"), Name: "a.txt", Size: 1}, wallet.Describe{}, nil)
-			if liars == 1 && (err != nil || k.taken != 1 || len(k.why) != 1) || liars == 3 && (!errors.As(err, new(*ledgerclient.TamperedError)) || k.taken != 0) {
-				t.Errorf("refused %v, %d lie: %v, %d batches, doubts %v", refuses, liars, err, k.taken, k.why)
+			add := func(text string) error {
+				_, _, err := maria.Records().Add(ctx, wallet.Source{Reader: strings.NewReader(text), Name: text + ".txt", Size: 1}, wallet.Describe{}, nil)
+				return err
+			}
+			err := add("a")
+			if lies == 1 && how != "of another entry" {
+				k.lies = 1
+				if next := add("b"); err != nil || next != nil || k.taken != 2 || len(k.why) != 2 {
+					t.Errorf("%s: %v, %v, %d batches, doubts %v", how, err, next, k.taken, k.why)
+				}
+				continue
+			}
+			u := ledgerclient.Unreachable(err)
+			if !errors.As(err, new(*ledgerclient.TamperedError)) || !errors.Is(err, wallet.ErrPending) || u == nil || !u.Undecided || k.taken != 0 || tn.waiting("Maria") != 1 {
+				t.Errorf("%s, %d lies: %v, %d batches, %d wait", how, lies, err, k.taken, tn.waiting("Maria"))
+			}
+			// What is next waits behind it, and both go out.
+			k.lies = 0
+			if err := add("b"); !errors.Is(err, wallet.ErrPending) || tn.waiting("Maria") != 2 {
+				t.Errorf("%s, %d lies: the next: %v, %d wait", how, lies, err, tn.waiting("Maria"))
+			}
+			if _, err := maria.Changes().Sync(ctx); err != nil || k.taken != 2 || tn.waiting("Maria") != 0 {
+				t.Errorf("%s, %d lies: then %v, %d batches, %d wait", how, lies, err, k.taken, tn.waiting("Maria"))
+			}
+			if rs, err := maria.Records().List(ctx); err != nil || len(rs) != 2 {
+				t.Errorf("%s, %d lies: %d records, %v", how, lies, len(rs), err)
 			}
 		}
 	}
 }
 
-// keptBack is a ledger at several nodes, the first of which lie about entries.
+// keptBack is a ledger at several nodes, of which those that are told next lie about entries.
 type keptBack struct {
 	ledgerclient.Ledger
-	nodes, liars int
-	refuses      bool
+	nodes, lies int
+	how         string
 
-	taken int
-	why   []error
+	taken, doubted int
+	why            []error
 }
 
 func (k *keptBack) Checkpoints(ctx context.Context, take func([]byte) error) error {
@@ -428,17 +453,20 @@ func (k *keptBack) Checkpoints(ctx context.Context, take func([]byte) error) err
 }
 
 func (k *keptBack) Unlike(error) bool { return false }
+func (k *keptBack) Anew()             { k.doubted = 0 }
 
 func (k *keptBack) Doubt(why error) bool {
 	k.why = append(k.why, why)
-	return len(k.why) < k.nodes
+	k.doubted++
+	return k.doubted < k.nodes
 }
 
 func (k *keptBack) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
-	if len(k.why) >= k.liars {
+	if k.lies == 0 {
 		k.taken++
 		return k.Ledger.Append(ctx, es)
 	}
+	k.lies--
 	doc, err := k.Genesis(ctx)
 	if err != nil {
 		return nil, err
@@ -446,8 +474,11 @@ func (k *keptBack) Append(ctx context.Context, es []contract.Entry) ([]ledgercli
 	out := make([]ledgerclient.Outcome, len(es))
 	for i := range es {
 		out[i] = ledgerclient.Outcome{ID: es[i].ID(contract.LedgerID(doc)), Index: 1, Hour: contract.Hour(noon.Unix() / 3600)}
-		if k.refuses {
+		switch k.how {
+		case "refused":
 			out[i].Index, out[i].Refusal = 0, &contract.Refusal{Rule: contract.RuleSignature, Entry: out[i].ID, Hour: out[i].Hour}
+		case "of another entry":
+			out[i].ID[0] ^= 1
 		}
 	}
 	return out, nil

@@ -43,12 +43,12 @@ type Network struct {
 	old    bool // sites that are not kept yet, or a node was not where they say
 	passed []PassedOver
 
-	headed []*Node // whose heads the last Checkpoints took
-	gave   []*Node // the leaves since the last Checkpoints, or Unlike
-	unlike []*Node // that, since the last Checkpoints, gave others than those under a head, or may have
+	headed map[*Node]uint64 // the sizes of the heads that Checkpoints took since the last Append
+	gave   []*Node          // the leaves since the last Checkpoints, or Unlike
+	unlike []*Node          // that, since the last Checkpoints, gave others than those under a head, or may have
 
 	took    *Node   // answered the last Append; nil: that was doubted, or there was none
-	doubted []*Node // what they answered to an Append
+	doubted []*Node // what they answered to an Append since the last Anew
 }
 
 // PassedOver is a node that did not do what it was asked for, so that another one was.
@@ -425,7 +425,7 @@ func (l logs) Checkpoints(ctx context.Context, take func(note []byte) error) err
 	nw := l.nw
 	nodes := nw.asked()
 	nw.mu.Lock()
-	nw.gave, nw.unlike, nw.headed = nil, nil, nil
+	nw.gave, nw.unlike, nw.headed = nil, nil, map[*Node]uint64{}
 	if i := slices.Index(nodes, nw.took); i > 0 {
 		nodes = slices.Insert(slices.Delete(nodes, i, i+1), 0, nw.took)
 	}
@@ -440,9 +440,10 @@ func (l logs) Checkpoints(ctx context.Context, take func(note []byte) error) err
 	}, func(a answer) error {
 		err := take(a.note)
 		if err == nil {
+			head, _ := ledgerclient.Unverified(a.note) // take has verified it
 			nw.mu.Lock()
 			defer nw.mu.Unlock()
-			nw.headed = append(nw.headed, a.n)
+			nw.headed[a.n] = head.Size
 		}
 		return err
 	})
@@ -458,7 +459,9 @@ func (l logs) From(position uint64) {
 
 // Append submits at one node, and at the next if that one gives no answer, or refuses: the same
 // entries again are the same. When so many say that they are not decided that one of them does
-// not lie, the others, who have them too, are not waited for.
+// not lie, the others, who have them too, are not waited for. Where one of those who want a token
+// cannot be a liar either, it is a token that is wanting, whatever fewer say; but those who do not
+// refuse may have them, so that they wait. Who is doubted is not asked while there is another.
 func (l logs) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
 	type answer struct {
 		n   *Node
@@ -466,25 +469,52 @@ func (l logs) Append(ctx context.Context, entries []contract.Entry) ([]ledgercli
 	}
 	ctx, enough := context.WithCancelCause(ctx)
 	defer enough(nil)
-	var undecided atomic.Int32
-	a, err := some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) (answer, error) {
+	liars := ledgerclient.Liars(l.nw.config())
+	var undecided, wanting atomic.Int32
+	var token atomic.Pointer[RefusedError]
+	a, err := some(ctx, l.nw, l.undoubted(), func(ctx context.Context, n *Node) (answer, error) {
 		out, err := ledger{n}.Append(ctx, entries)
-		if u := ledgerclient.Unreachable(err); u != nil && u.Undecided && int(undecided.Add(1)) > ledgerclient.Liars(l.nw.config()) {
+		if u := ledgerclient.Unreachable(err); u != nil && u.Undecided && int(undecided.Add(1)) > liars {
 			enough(err)
+		}
+		if r, ok := errors.AsType[*RefusedError](err); ok && r.Kind == KindToken {
+			token.Store(r)
+			wanting.Add(1)
 		}
 		return answer{n, out}, err
 	})
 	if u := ledgerclient.Unreachable(context.Cause(ctx)); err != nil && u != nil {
 		err = u
+	} else if ledgerclient.Unreachable(err) != nil && int(wanting.Load()) > liars {
+		err = &ledgerclient.UnreachableError{Service: ofLedger, Err: token.Load(), Answered: true}
 	}
 	l.nw.mu.Lock()
 	defer l.nw.mu.Unlock()
-	l.nw.took = a.n
+	l.nw.took, l.nw.headed = a.n, map[*Node]uint64{}
 	return a.out, err
 }
 
-// Doubt puts who took the last entries behind the others. Where it showed no head after that, it
-// may be right, and is not named.
+// undoubted are the nodes without those that are doubted; all, if no other is left.
+func (l logs) undoubted() []*Node {
+	nodes := l.nw.asked()
+	l.nw.mu.Lock()
+	defer l.nw.mu.Unlock()
+	left := slices.DeleteFunc(slices.Clone(nodes), func(n *Node) bool { return slices.Contains(l.nw.doubted, n) })
+	if len(left) == 0 {
+		return nodes
+	}
+	return left
+}
+
+// Anew forgets who was doubted; they are behind the others still.
+func (l logs) Anew() {
+	l.nw.mu.Lock()
+	defer l.nw.mu.Unlock()
+	l.nw.took, l.nw.doubted = nil, nil
+}
+
+// Doubt puts who took the last entries behind the others. Where it showed no head after that, or
+// a smaller one than another node, it may be right, and is not named.
 func (l logs) Doubt(why error) bool {
 	nw := l.nw
 	nw.mu.Lock()
@@ -496,7 +526,11 @@ func (l logs) Doubt(why error) bool {
 	}
 	nw.doubted = append(nw.doubted, n)
 	nw.behind(n)
-	headed, again := slices.Contains(nw.headed, n), len(nw.doubted) < len(nw.order)
+	size, headed := nw.headed[n]
+	for _, followed := range nw.headed {
+		headed = headed && size >= followed
+	}
+	again := len(nw.doubted) < len(nw.order)
 	nw.mu.Unlock()
 	if headed {
 		nw.failed(n, why, true)

@@ -41,6 +41,7 @@ type places struct {
 	shown   []string                    // the tokens
 	mute    int                         // this one begins no answer until the test ends; -1: none
 	refuses [4]bool                     // who takes no entries
+	lags    [4]bool                     // who shows the log's first entry alone
 	cut     int                         // after so many bytes of a payload node 2 breaks off, and has none from then on; 0: it does not
 	hangs   bool                        // it does not break off, but sends no more
 	broke   func()                      // what becomes of node 2 when it does, under mu; nil: it has none from then on
@@ -100,6 +101,11 @@ func (p *places) serve(i int, w http.ResponseWriter, r *http.Request) {
 		w.Write(node.SitesForm.Marshal(p.sites))
 	case node.PathCheckpoint:
 		note, _ := p.Checkpoint(ctx)
+		p.mu.Lock()
+		if p.lags[i] {
+			note = p.Note(1, p.Network.Members...)
+		}
+		p.mu.Unlock()
 		w.Write(note)
 	case node.PathEntries:
 		p.mu.Lock()
@@ -561,15 +567,49 @@ func TestDoubt(t *testing.T) {
 		t.Errorf("%+v", passed)
 	}
 
-	// The one that took them is asked for its head, whoever is asked first; doubted again it is not
-	// counted again, and there is no other.
+	// Who shows a smaller head than another one may not have seen yet what it was told.
+	p.Grow(1)
+	p.mu.Lock()
+	p.lags[2] = true
+	p.mu.Unlock()
+	late := p.reach(2, node.Options{})
+	defer late.Close()
+	l = late.Services().Ledger.(ledgerclient.Several)
+	for i := range 2 {
+		if _, err := late.Services().Ledger.Append(ctx, []contract.Entry{entry}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Checkpoints(ctx, func([]byte) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if !l.Doubt(lied) || len(names(late)) != i {
+			t.Errorf("after %d: %+v", i+1, late.Passed())
+		}
+	}
+	// Nor does a head count that it showed before it was told.
+	if _, err := late.Services().Ledger.Append(ctx, []contract.Entry{entry}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Checkpoints(ctx, func([]byte) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := late.Services().Ledger.Append(ctx, []contract.Entry{entry}); err != nil {
+		t.Fatal(err)
+	}
+	if !l.Doubt(lied) || len(names(late)) != 1 {
+		t.Errorf("%+v", late.Passed())
+	}
+
+	// The one that took them is asked for its head, whoever is asked first. Doubted it is told
+	// nothing more while there are others, whatever they say; of something else it is.
 	p.mu.Lock()
 	p.refuses = [4]bool{0: true, 1: true, 2: true}
 	p.mu.Unlock()
 	only := p.reach(0, node.Options{})
 	defer only.Close()
 	l = only.Services().Ledger.(ledgerclient.Several)
-	for i := range 2 {
+	for range 2 {
+		p.were()
 		if _, err := only.Services().Ledger.Append(ctx, []contract.Entry{entry}); err != nil {
 			t.Fatal(err)
 		}
@@ -580,9 +620,17 @@ func TestDoubt(t *testing.T) {
 		if asked := p.were(); asked != [4]string{0: "checkpoint", 3: "checkpoint"} {
 			t.Errorf("asked %q", asked)
 		}
-		if more := l.Doubt(lied); more != (i == 0) {
-			t.Errorf("after %d there is another: %v", i+1, more)
+		if !l.Doubt(lied) {
+			t.Error("there is no other")
 		}
+		p.were()
+		if _, err := only.Services().Ledger.Append(ctx, []contract.Entry{entry}); !errors.As(err, new(*node.RefusedError)) || l.Doubt(lied) {
+			t.Errorf("without who is doubted: %v", err)
+		}
+		if asked := p.were(); asked != [4]string{0: "entries", 1: "entries", 2: "entries"} {
+			t.Errorf("without who is doubted: asked %q", asked)
+		}
+		l.Anew()
 	}
 }
 

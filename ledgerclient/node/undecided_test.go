@@ -16,11 +16,12 @@ import (
 // A ledger that does not decide says so in the first answers: when one of those who say it cannot
 // be a liar, the others, who would say it when they have waited as long, are not waited for. One
 // that says it of a ledger that decides keeps nothing from it, and who says that it was ordered and
-// is not signed by enough is heard likewise.
+// is not signed by enough is heard likewise. Nor does one that says it hide that the others want a
+// token: the entries wait for that.
 func TestUndecidedEndsTheAsking(t *testing.T) {
 	for _, kind := range []node.Kind{node.KindUndecided, node.KindUnsigned} {
 		p := newPlaces(t)
-		var say [4]string // of entries: "undecided", "taken"; "" waits until the test ends
+		var say [4]string // of entries: "undecided", "token", "full", "taken"; "" waits until the test ends
 		p.sites = nil
 		for i, m := range p.Members {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,8 +33,9 @@ func TestUndecidedEndsTheAsking(t *testing.T) {
 				p.asked[i] = append(p.asked[i], "entries")
 				p.mu.Unlock()
 				switch say[i] {
-				case "undecided":
-					problem := node.ProblemOf(&node.RefusedError{Kind: kind})
+				case "undecided", "token", "full":
+					said := map[string]node.Kind{"undecided": kind, "token": node.KindToken, "full": node.KindFull}[say[i]]
+					problem := node.ProblemOf(&node.RefusedError{Kind: said})
 					raw, _ := json.Marshal(problem)
 					w.Header().Set("Content-Type", node.TypeProblem)
 					w.WriteHeader(problem.Status)
@@ -67,6 +69,18 @@ func TestUndecidedEndsTheAsking(t *testing.T) {
 		say = [4]string{"undecided", "taken"}
 		if err := submit(); err != nil {
 			t.Errorf("%s: one liar: %v", kind, err)
+		}
+		for _, all := range [][4]string{{"undecided", "token", "token", "token"}, {"token", "token", "full", "undecided"}, {"undecided", "token", "full", "full"}} {
+			say = all
+			err := submit()
+			want := kind
+			if all[2] == "token" || all[0] == "token" {
+				want = node.KindToken
+			}
+			said := (*node.RefusedError)(nil)
+			if u := ledgerclient.Unreachable(err); u == nil || u.Undecided != (want == kind) || !errors.As(err, &said) || said.Kind != want {
+				t.Errorf("%s: %q: %v", kind, all, err)
+			}
 		}
 	}
 }

@@ -162,6 +162,9 @@ func (o *Outbox) try(ctx context.Context, b *Batch, wait error) error {
 
 // carry does all steps of a batch, whether or not some were done before.
 func (o *Outbox) carry(ctx context.Context, b *Batch) error {
+	if s := o.several(); s != nil {
+		s.Anew()
+	}
 	o.stop(ctx, b)
 	for _, step := range []func(context.Context, *Batch) error{o.renew, o.store, o.order, o.meet, o.undo, o.apply, o.deliver, o.end} {
 		if err := step(ctx, b); err != nil {
@@ -174,9 +177,9 @@ func (o *Outbox) carry(ctx context.Context, b *Batch) error {
 // withoutEffect reports whether a batch that has just failed left nothing that
 // others could see. A revocation is never without effect: the keepers were told,
 // and it is to reach the ledger as soon as it can. Nor is anything that an
-// unreachable ledger may still order.
+// unreachable ledger may still order, or nodes whom another one was heard before.
 func (o *Outbox) withoutEffect(ctx context.Context, b *Batch, err error) bool {
-	return ledgerclient.Unreachable(err) == nil && !slices.ContainsFunc(b.Changes, (*Change).revokes) &&
+	return ledgerclient.Unreachable(err) == nil && !b.heard && !slices.ContainsFunc(b.Changes, (*Change).revokes) &&
 		o.Log.Follow(ctx, b.own) == nil && !slices.ContainsFunc(b.Changes, o.placed)
 }
 
@@ -298,8 +301,11 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 		if u := ledgerclient.Unreachable(err); u != nil && u.Undecided && o.Log.Follow(ctx, b.own) == nil && o.shown(b) {
 			return nil // what nobody has said meanwhile the log has
 		}
+		if _, tampered := errors.AsType[*ledgerclient.TamperedError](err); err == nil || tampered {
+			b.heard = o.several() != nil
+		}
 		if err != nil {
-			return err
+			return o.unbelieved(b, err)
 		}
 		if slices.ContainsFunc(outcomes, func(o ledgerclient.Outcome) bool { return o.Refusal != nil }) {
 			if err := o.Log.Follow(ctx, b.own); err != nil {
@@ -334,7 +340,7 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 			}
 		}
 		if said := cmp.Or(lied, why); said != nil && !o.elsewhere(said) && why != nil {
-			return why
+			return o.unbelieved(b, why)
 		}
 		open = append(left, wrong...)
 	}
@@ -344,8 +350,25 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 // elsewhere reports whether there is another node that takes entries, since what one answered
 // to them is not so, and why.
 func (o *Outbox) elsewhere(why error) bool {
-	s, ok := o.Client.Ledger.(ledgerclient.Several)
-	return ok && s.Doubt(why)
+	s := o.several()
+	return s != nil && s.Doubt(why)
+}
+
+// several are the nodes of the ledger; nil if it is one.
+func (o *Outbox) several() ledgerclient.Several {
+	s, _ := o.Client.Ledger.(ledgerclient.Several)
+	return s
+}
+
+// unbelieved is why a batch does not end to which a node gave an answer that is not so. Others,
+// who were not waited for once it had answered, may have the entries, and order them yet. A
+// revocation does not wait for that: it is told again.
+func (o *Outbox) unbelieved(b *Batch, why error) error {
+	if _, tampered := errors.AsType[*ledgerclient.TamperedError](why); !tampered || o.several() == nil ||
+		ledgerclient.Unreachable(why) != nil || slices.ContainsFunc(b.Changes, (*Change).revokes) {
+		return why
+	}
+	return &ledgerclient.UnreachableError{Service: "ledger", Err: why, Answered: true, Undecided: true}
 }
 
 // contentIsThere gives a change up whose content the store has dropped.
@@ -393,14 +416,14 @@ func (o *Outbox) meet(ctx context.Context, b *Batch) error {
 		if err := o.Log.Follow(ctx, b.own); err != nil {
 			return err
 		}
-		b.ordered = true
 		i := slices.IndexFunc(b.Changes, func(c *Change) bool { return c.Err == nil && !o.placed(c) })
 		if i < 0 {
+			b.ordered = true
 			return nil
 		}
 		err := &ledgerclient.TamperedError{What: "answer to a submission", Err: fmt.Errorf("entry %s is not in the log", b.Changes[i].ID)}
 		if !o.elsewhere(err) {
-			return err
+			return o.unbelieved(b, err)
 		}
 		if err := o.order(ctx, b); err != nil {
 			return err

@@ -101,6 +101,7 @@ type Batch struct {
 	name    string                  // of its file; "" if it could not be written
 	told    bool                    // every keeper has answered to the revocations
 	ordered bool                    // its entries are in the log, as far as they were not refused
+	heard   bool                    // one of several nodes answered to its entries: others may have them
 	left    error                   // why it has not ended
 	own     map[contract.Entry]bool // its entries, if this process has signed them
 }
