@@ -303,6 +303,9 @@ func (o *Outbox) order(ctx context.Context, b *Batch) error {
 		}
 		if _, tampered := errors.AsType[*ledgerclient.TamperedError](err); err == nil || tampered {
 			b.heard = o.several() != nil
+			if tampered && o.elsewhere(err) {
+				continue
+			}
 		}
 		if err != nil {
 			return o.unbelieved(b, err)

@@ -45,6 +45,7 @@ type mender struct {
 	s     *Server
 	sites []node.Site // of those that gave nothing wrong in it, and were not late
 	time  time.Duration
+	none  time.Duration // in what time a node says that it has none
 	// waited are those that were waited for once, which is what each gets in a pass.
 	waited map[[32]byte]bool // by checkpoint key
 }
@@ -66,7 +67,7 @@ func (s *Server) mending(ctx context.Context) func() {
 
 // mend gets anew what is gone, and of the entries that are to be read what is damaged.
 func (s *Server) mend(ctx context.Context, read func(at uint64) bool) error {
-	m := mender{s: s, time: copyTime, waited: map[[32]byte]bool{}}
+	m := mender{s: s, time: copyTime, none: noneTime, waited: map[[32]byte]bool{}}
 	s.sites.mu.Lock()
 	for _, site := range s.sites.all.All() {
 		if site.Node != s.folder.Node() {
@@ -113,7 +114,7 @@ func (m *mender) obtain(ctx context.Context, of ledgerclient.PartOf) bool {
 	for _, site := range slices.Clone(m.sites) {
 		begun, key := time.Now(), site.Node.Checkpoint
 		err := m.take(ctx, site, of)
-		late := time.Since(begun) > noneTime
+		late := time.Since(begun) > m.none
 		if wait := retryAfter(err); wait > 0 && !m.waited[key] {
 			m.waited[key], late = true, true
 			select {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -242,7 +243,7 @@ func TestForgedCopies(t *testing.T) {
 		}
 		waited <- true
 	}
-	m := mender{s: first, sites: []node.Site{evil}, time: 50 * time.Millisecond, waited: map[[32]byte]bool{}}
+	m := mender{s: first, sites: []node.Site{evil}, time: 50 * time.Millisecond, none: time.Minute, waited: map[[32]byte]bool{}}
 	if m.obtain(ctx, s.part(all[0])) || len(m.sites) != 0 {
 		t.Error("who gives nothing is asked again")
 	}
@@ -279,8 +280,8 @@ func TestClaimedSizes(t *testing.T) {
 				continue // nobody knows how long it is
 			}
 			size = n
-			m := mender{s: first, sites: []node.Site{evil}, time: time.Minute, waited: map[[32]byte]bool{}}
-			soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+			m := mender{s: first, sites: []node.Site{evil}, time: time.Minute, none: time.Minute, waited: map[[32]byte]bool{}}
+			soon, cancel := context.WithTimeout(ctx, 30*time.Second)
 			if m.obtain(soon, s.part(x)) || len(m.sites) != 0 {
 				t.Errorf("%s, %s: it is waited for", x.what, what)
 			}
@@ -361,30 +362,31 @@ func TestSlowNone(t *testing.T) {
 		what               string
 		asked, left, taken int
 		give               func(asked int) error
+		none               time.Duration // 0: more than it takes
 	}{
 		{"none", 6, 1, 0, func(asked int) error {
 			if n := first.broken.Load(); n != int64(asked-1) {
 				t.Errorf("%d are broken when %d are asked for", n, asked)
 			}
 			return none
-		}},
+		}, 0},
 		{"waits", 2, 0, 0, func(asked int) error {
 			if asked%2 == 1 {
 				return refuseFor(node.KindBusy, time.Second)
 			}
 			return none
-		}},
-		{"waits again", 2, 0, 0, func(int) error { return refuseFor(node.KindBusy, time.Second) }},
-		{"slow", 1, 0, 0, func(int) error { time.Sleep(noneTime + 100*time.Millisecond); return none }},
+		}, 0},
+		{"waits again", 2, 0, 0, func(int) error { return refuseFor(node.KindBusy, time.Second) }, 0},
+		{"slow", 1, 0, 0, func(int) error { return none }, 1},
 		{"waits, and gives", 3, 0, 1, func(asked int) error {
 			if asked%2 == 1 {
 				return refuseFor(node.KindBusy, time.Second)
 			}
 			return nil
-		}},
+		}, 0},
 	} {
 		asked, give = 0, x.give
-		m := mender{s: first, sites: []node.Site{evil}, time: time.Minute, waited: map[[32]byte]bool{}}
+		m := mender{s: first, sites: []node.Site{evil}, time: time.Minute, none: cmp.Or(x.none, time.Minute), waited: map[[32]byte]bool{}}
 		first.broken.Store(0)
 		s.must(m.pass(ctx, everything))
 		if asked != x.asked || len(m.sites) != x.left || first.broken.Load() != int64(len(all)-x.taken) {
