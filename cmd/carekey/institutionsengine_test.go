@@ -55,7 +55,7 @@ func newEngineInstitutions(t *testing.T) *engineInstitutions {
 	for _, m := range net.Members {
 		u, err := url.Parse(m.URL)
 		d.must(err)
-		d.addresses = append(d.addresses, u.Host)
+		d.addresses, d.metrics = append(d.addresses, u.Host), append(d.metrics, freeAddress(t))
 	}
 	for i := range net.Members {
 		d.decide(i)

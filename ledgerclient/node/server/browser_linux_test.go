@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http/httptest"
@@ -23,6 +24,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -82,6 +84,10 @@ func newBrowser(t *testing.T, authority []byte) *browser {
 		"--disable-component-update", "--disable-sync", "--force-prefers-reduced-motion", "--user-data-dir="+filepath.Join(home, "browser"), "--remote-debugging-pipe")
 	cmd.Env = append(os.Environ(), "HOME="+home)
 	cmd.ExtraFiles = []*os.File{toRead, toWrite}
+	// All of its processes end together, and are waited for: what still writes into the folder
+	// keeps it from being removed.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = io.Discard, io.Discard, 30*time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +96,7 @@ func newBrowser(t *testing.T, authority []byte) *browser {
 	b := &browser{t: t, in: in, answers: map[int]chan json.RawMessage{}, woken: make(chan struct{}, 1)}
 	t.Cleanup(func() {
 		in.Close()
-		cmd.Process.Kill()
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		cmd.Wait()
 	})
 	go b.read(bufio.NewReaderSize(out, 1<<20))
