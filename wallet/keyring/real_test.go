@@ -3,6 +3,8 @@
 package keyring
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,13 +13,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/carekey/carekey/crypto/fault"
 	"github.com/godbus/dbus/v5"
 )
 
 // silentPrompter takes the place of the desktop that shows the prompts of
-// gnome-keyring, and shows none: nobody ever answers.
-type silentPrompter struct{ begun chan struct{} }
+// gnome-keyring, and shows none: nobody ever answers. gnome-keyring has ended with
+// a prompt that was dismissed when it says so, or when it has left the bus: 42.1
+// aborts (perform_next_unlock: assertion failed), and what is asked of it before
+// it is gone is never answered.
+type silentPrompter struct{ begun, ended chan struct{} }
 
 func (p *silentPrompter) start(t *testing.T) {
 	t.Helper()
@@ -26,24 +30,45 @@ func (p *silentPrompter) start(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	err = conn.ExportMethodTable(map[string]any{
-		"BeginPrompting": func(sender dbus.Sender, callback dbus.ObjectPath) *dbus.Error {
-			go conn.Object(string(sender), callback).Call("org.gnome.keyring.internal.Prompter.Callback.PromptReady", 0, "", map[string]dbus.Variant{}, "")
-			return nil
-		},
-		"PerformPrompt": func(dbus.ObjectPath, string, map[string]dbus.Variant, string) *dbus.Error {
-			note(p.begun)
-			return nil
-		},
-		"StopPrompting": func(dbus.ObjectPath) *dbus.Error { return nil },
-	}, "/org/gnome/keyring/Prompter", "org.gnome.keyring.internal.Prompter")
-	if err != nil {
+	if err := conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, secretsName)); err != nil {
 		t.Fatal(err)
 	}
 	reply, err := conn.RequestName("org.gnome.keyring.SystemPrompter", dbus.NameFlagDoNotQueue)
 	if err != nil || reply != dbus.RequestNameReplyPrimaryOwner {
 		t.Fatal(reply, err)
 	}
+	// Message by message and not as exported methods, whose answers the library sends when
+	// it likes: gnome-keyring waits for ever if told that the prompter is ready before it
+	// has the answer to BeginPrompting.
+	messages := make(chan *dbus.Message, 64)
+	conn.Eavesdrop(messages)
+	go func() {
+		for m := range messages { // ends with the connection
+			switch sender, _ := m.Headers[dbus.FieldSender].Value().(string); m.Headers[dbus.FieldMember].Value() {
+			case "BeginPrompting":
+				done(conn, m)
+				conn.Object(sender, m.Body[0].(dbus.ObjectPath)).Go("org.gnome.keyring.internal.Prompter.Callback.PromptReady", dbus.FlagNoReplyExpected, nil, "", map[string]dbus.Variant{}, "")
+			case "PerformPrompt":
+				done(conn, m)
+				note(p.begun)
+			case "StopPrompting":
+				done(conn, m)
+				note(p.ended)
+			case "NameOwnerChanged":
+				if len(m.Body) == 3 && m.Body[0] == secretsName && m.Body[2] == "" {
+					note(p.ended)
+				}
+			}
+		}
+	}()
+}
+
+// done answers a call that returns nothing.
+func done(conn *dbus.Conn, m *dbus.Message) {
+	conn.Send(&dbus.Message{Type: dbus.TypeMethodReply, Headers: map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldDestination: m.Headers[dbus.FieldSender],
+		dbus.FieldReplySerial: dbus.MakeVariant(m.Serial()),
+	}}, nil)
 }
 
 func note(c chan<- struct{}) {
@@ -145,13 +170,14 @@ func TestRealKeyring(t *testing.T) {
 			t.Fatalf("%v: %s", err, out)
 		}
 		t.Run("prompt nobody answers", func(t *testing.T) {
-			p := &silentPrompter{begun: make(chan struct{}, 1)}
+			p := &silentPrompter{begun: make(chan struct{}, 1), ended: make(chan struct{}, 1)}
 			p.start(t)
-			o := &OS{Timeout: time.Minute, PromptTimeout: time.Second}
-			if e := want(t, get(ctx, o), ErrPromptTimeout); fault.Get[time.Duration](e, "after") != time.Second {
-				t.Errorf("%+v", e)
+			ctx, cancel := context.WithCancel(ctx)
+			go func() { <-p.begun; cancel() }() // what time does instead, os_test.go shows
+			if err := get(ctx, &OS{Timeout: time.Minute, PromptTimeout: time.Minute}); !errors.Is(err, context.Canceled) {
+				t.Error(err)
 			}
-			<-p.begun
+			<-p.ended
 		})
 		t.Run("may not ask", func(t *testing.T) {
 			want(t, get(ctx, &OS{NoPrompt: true}), ErrNotAsked)
