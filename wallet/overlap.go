@@ -20,16 +20,18 @@ type ahead struct {
 }
 
 func readAhead(r io.Reader) *ahead {
-	return aheadOf(func(w io.Writer) error {
+	return aheadOf(contract.PieceSize, func(w io.Writer) error {
 		_, err := io.CopyBuffer(w, r, make([]byte, contract.PieceSize))
 		return err
 	})
 }
 
-// writeAhead has write made in the same way what is read.
+// writeAhead has write made in the same way what is read. What takes it collects pieces by
+// itself, and of a small file new memory costs as much as what is written into it.
 func writeAhead(write func(io.Writer) error) *ahead {
-	return aheadOf(func(w io.Writer) error {
-		b := bufio.NewWriterSize(w, contract.PieceSize)
+	const room = 128 << 10
+	return aheadOf(room, func(w io.Writer) error {
+		b := bufio.NewWriterSize(w, room)
 		if err := write(b); err != nil {
 			return err
 		}
@@ -37,10 +39,10 @@ func writeAhead(write func(io.Writer) error) *ahead {
 	})
 }
 
-// aheadOf reads what write writes.
-func aheadOf(write func(io.Writer) error) *ahead {
+// aheadOf reads what write writes, up to so many bytes ahead.
+func aheadOf(room int, write func(io.Writer) error) *ahead {
 	out, in := io.Pipe()
-	a := &ahead{bufio.NewReaderSize(out, contract.PieceSize), out, make(chan struct{})}
+	a := &ahead{bufio.NewReaderSize(out, room), out, make(chan struct{})}
 	go func() {
 		defer crash.Report()
 		defer close(a.done)

@@ -313,14 +313,18 @@ func (rs Records) receive(ctx context.Context, src Source, t *view.Thread, d Des
 			return nil, err
 		}
 	}
-	// What they are is said when the version is on the ledger, so that it can be found out
-	// beside all that is done until then.
+	// What they are is said when the version is on the ledger. Of a large file that takes
+	// longer than all that is done until then, so it is begun at once; of another one while
+	// the disk is waited for, when what is sealed is out of the way.
 	cut, end := in.cut, sparing(in.size)
 	in.said = &bookFacts{Labels: slices.Clone(rs.w.book.Facts.Labels)}
-	in.labels = beside(func() []health.Label {
+	in.labels = func() []health.Label {
 		defer end()
 		return tables.Label(cut, in.said.corrections())
-	})
+	}
+	if in.large() {
+		in.labels = beside(in.labels)
+	}
 	return in, nil
 }
 

@@ -31,7 +31,7 @@ type incoming struct {
 	// Of one that its owner adds.
 	tables      *health.Tables        // nil otherwise
 	said        *bookFacts            // what she says of parts, in Labels
-	labels      func() []health.Label // of the parts; waits until they are made; nil if it was not split
+	labels      func() []health.Label // of the parts: makes them, or of a large file waits until they are made; nil if it was not split
 	before      []recordPart          // of the version that it follows: those of which she said something
 	persons     []health.Person
 	title, date string // what FHIR says of itself; "" if it does not
@@ -135,7 +135,7 @@ func sparing(size int64) (end func()) {
 // spared is [sparing] for as long as the parts of a file are made; then their labels are
 // made too.
 func (in *incoming) spared() (end func()) {
-	if in.cut == nil {
+	if in.cut == nil || !in.large() {
 		return func() {}
 	}
 	spare := sparing(in.size)
@@ -146,6 +146,9 @@ func (in *incoming) spared() (end func()) {
 		spare()
 	}
 }
+
+// large reports whether memory is spared for a file that was split.
+func (in *incoming) large() bool { return in.size >= spareFrom }
 
 // spared counts the large files in memory: the limit is the process's, and is what it was
 // before when the last of them is gone.

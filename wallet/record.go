@@ -257,6 +257,15 @@ func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m paylo
 			return rs.newestRecord(same), true, nil
 		}
 	}
+	// Beside the disk, for which the rest waits: what is kept of a version that does not come
+	// onto the ledger is under a root that nobody asks for.
+	holds := beside(func() *Holding {
+		if in.tables == nil {
+			return nil
+		}
+		return rs.keepNew(in, v.plan, v.said)
+	})
+	defer holds()
 	if err := v.upload.Commit(v.content); err != nil {
 		return Record{}, false, err
 	}
@@ -265,9 +274,7 @@ func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m paylo
 		return Record{}, false, waits
 	}
 	rec := rs.made(t, v.change)
-	if in.tables != nil {
-		rec.Holds = rs.keepNew(in, v.plan, v.said)
-	}
+	rec.Holds = holds()
 	return rec, false, waits
 }
 
