@@ -1,7 +1,6 @@
 package health
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +60,7 @@ func About(c *Cut) Summary {
 				s.Title, s.Date = str(r, "title"), day(str(r, "date"))
 			}
 		}
-		if p.Type == "Patient" || p.mentions("contained") {
+		if p.Type == "Patient" || p.contains {
 			_, r, _ := p.decode()
 			s.add(r)
 			contained, _ := r["contained"].([]any)
@@ -91,11 +90,6 @@ func About(c *Cut) Summary {
 	}
 	s.Title = cutTo(s.Title, 120)
 	return s
-}
-
-func (p *Part) mentions(key string) bool {
-	return bytes.Contains(p.head, []byte(key)) || bytes.Contains(p.tail, []byte(key)) ||
-		bytes.Contains(p.head, []byte(`\u`)) || bytes.Contains(p.tail, []byte(`\u`))
 }
 
 // add takes the person that a resource describes, if it is a Patient.

@@ -288,12 +288,25 @@ func (s *scanner) key(open int) []byte {
 		name = []byte(unescape(name, true))
 	}
 	k := key{seed, name[:len(name):len(name)]}
-	for _, c := range name {
-		if c < ' ' || c > '~' {
-			return bad("a name has a character that names in FHIR never have")
+	others := escaped && bytes.ContainsFunc(name, func(r rune) bool { return r < ' ' }) // unescaped there are none
+	for rest := name; len(rest) > 0; {
+		// Eight bytes at once, each as if it were small: among those that are printed that makes
+		// one of a few that are not the same letter too, and names are compared.
+		var w uint64
+		if len(rest) >= 8 {
+			w, rest = binary.LittleEndian.Uint64(rest), rest[8:]
+		} else {
+			for i, c := range rest {
+				w |= uint64(c) << (8 * i)
+			}
+			rest = nil
 		}
-		k.hash = (k.hash ^ uint64(lower(c))) * 0x9e3779b97f4a7c15
-		k.hash ^= k.hash >> 29
+		others = others || (w|(w+ones))&(ones*0x80) != 0
+		high, low := bits.Mul64(k.hash^(w|ones*0x20), 0x9e3779b97f4a7c15)
+		k.hash = high ^ low
+	}
+	if others {
+		return bad("a name has a character that names in FHIR never have")
 	}
 	for _, other := range s.keys[open:] {
 		if k.hash == other.hash && bytes.EqualFold(k.name, other.name) {
@@ -307,6 +320,9 @@ func (s *scanner) key(open int) []byte {
 	return k.name
 }
 
+// ones is eight bytes of 1.
+const ones = 0x0101010101010101
+
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		c += 'a' - 'A'
@@ -316,7 +332,6 @@ func lower(c byte) byte {
 
 // text reads a string: what is between its quotes, and whether that has escapes.
 func (s *scanner) text() (raw []byte, escaped, ok bool) {
-	const ones = 0x0101010101010101
 	s.at++
 	for from := s.at; ; {
 		// Eight bytes at once, as long as none of them is a quote, a backslash or a control

@@ -58,6 +58,7 @@ type Part struct {
 	from, to   int    // the resource's place in them; 0, 0 of a narrative
 	url        []byte // the literal of the entry's fullUrl, with its quotes; nil if none
 	dated      []byte // the value of the first of its members in dates; nil if it has none
+	contains   bool   // its resource has a member contained
 }
 
 // Len returns the part's size in bytes.
@@ -180,7 +181,8 @@ type resource struct {
 	start, end         int
 	kind               []byte // resourceType; nil if it has none
 	dated              []byte // see Part
-	textFrom, textUpTo int    // 0, 0 if there is none
+	contains           bool
+	textFrom, textUpTo int // 0, 0 if there is none
 }
 
 // lines reads NDJSON.
@@ -273,7 +275,7 @@ func (c *cutter) put(e entry) bool {
 		kind = string(e.kind)
 		c.types[kind] = kind
 	}
-	p := Part{Type: kind, head: c.in[e.from:e.to], url: e.url, dated: e.dated, from: e.start - e.from, to: e.end - e.from}
+	p := Part{Type: kind, head: c.in[e.from:e.to], url: e.url, dated: e.dated, contains: e.contains, from: e.start - e.from, to: e.end - e.from}
 	if n := len(c.Parts); n > 0 {
 		p.Entry = c.Parts[n-1].Entry + 1
 	}
@@ -339,6 +341,8 @@ func (s *scanner) resource(other func(m member, kind []byte) (taken, ok bool)) (
 		switch string(m.name) {
 		case "text":
 			text, valueEnd = m, s.at
+		case "contained":
+			r.contains = true
 		case "resourceType":
 			if ok {
 				r.kind = kindOf(s.in[from:s.at])

@@ -7,7 +7,23 @@ import (
 	"github.com/carekey/carekey/wallet/payload"
 )
 
-func isBlank(s string) bool { return strings.Trim(s, whiteSpace) == "" }
+func isBlank(s string) bool {
+	for i := range len(s) {
+		if !isSpace(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func hasSpace(s string) bool {
+	for i := range len(s) {
+		if isSpace(s[i]) {
+			return true
+		}
+	}
+	return false
+}
 
 // lowered makes A to Z small, and nothing else: other programs make other letters small in other
 // ways.
@@ -40,7 +56,7 @@ func (r *reader) value(at int32, a around) {
 // prose notes a string that is no name, code, date or address.
 func (r *reader) prose(s string, a around) {
 	kind := a.of.kind
-	if isBlank(s) || kind == memberName || kind == memberWho || kind == memberPlain && !strings.ContainsAny(s, whiteSpace) || a.names {
+	if kind == memberName || kind == memberWho || a.names || isBlank(s) || kind == memberPlain && !hasSpace(s) {
 		return
 	}
 	r.unclassified(kindFreeText, "text in "+r.where(), "members.csv")
