@@ -12,6 +12,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -351,16 +352,19 @@ func makeTables(imported []*Table) (*Tables, error) {
 		return nil, err
 	}
 	own := Own()
+	var line []byte
 	for i, table := range append(own, imported...) {
 		fmt.Fprintf(sum, "%s\x00%d\x00", table.Name, len(table.Rows))
 		for _, row := range table.Rows {
-			if why := row.fault(); why != "" {
-				return nil, ErrTable.With("why", why)
-			}
 			if i < len(own) && row.System != wordSystem && t.systems[row.System] == nil {
 				return nil, fmt.Errorf("%s: no system %q", table.Name, row.System)
 			}
-			fmt.Fprintf(sum, "%q\n", []string{row.System, row.Code, string(row.Says), row.What, row.Source, row.Date})
+			line = append(line[:0], '[')
+			for _, cell := range []string{row.System, row.Code, string(row.Says), row.What, row.Source, row.Date} {
+				line = append(strconv.AppendQuote(line, cell), ' ')
+			}
+			line[len(line)-1] = ']'
+			sum.Write(append(line, '\n'))
 			t.addRow(&tableRow{row, table.Name})
 		}
 	}

@@ -102,7 +102,11 @@ var letters = func() (l [256]int32) {
 }()
 
 func newMachine(words []word) *machine {
-	m := &machine{next: make([]int32, alphabet), says: make([]uint16, 1)}
+	states := 1
+	for _, w := range words {
+		states += len(w.text)
+	}
+	m := &machine{next: make([]int32, alphabet, states*alphabet), says: make([]uint16, 1, states)}
 	for _, w := range words {
 		state := int32(0)
 		for i := range len(w.text) {
@@ -119,7 +123,7 @@ func newMachine(words []word) *machine {
 	// By the length of what was read: where a state has no next, that of the longest
 	// ending of it that is a state too.
 	back := make([]int32, len(m.says))
-	queue := []int32{}
+	queue := make([]int32, 0, len(m.says))
 	for l := range alphabet {
 		if to := m.next[l]; to != 0 {
 			queue = append(queue, to)
