@@ -157,6 +157,7 @@ func (r *segRecord) body(f io.ReaderAt) (b []byte, ok bool, err error) {
 		return nil, false, err
 	}
 	if len(bytes.TrimLeft(b[r.size():], "\x00")) > 0 {
+		clear(b) // whoever gets a body clears it if it is secret
 		return nil, false, nil
 	}
 	b, sum := b[:r.size()], r.sum

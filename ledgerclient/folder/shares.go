@@ -197,6 +197,7 @@ func (v vault) shareIn(f *segment, seen *shareFile, g keeper.Grant) (*ledgerclie
 		if ok && perr == nil && d.Grant == g.ID {
 			return &d, nil
 		}
+		d.Share.Wipe()
 		damaged = true
 	}
 	if damaged {

@@ -424,3 +424,55 @@ func TestNoStopIsForgotten(t *testing.T) {
 		forgotten(at)
 	}
 }
+
+// rememberedReads remembers the bytes into which a file was read.
+type rememberedReads struct {
+	file
+	into *[][]byte
+}
+
+func (f rememberedReads) ReadAt(b []byte, off int64) (int, error) {
+	*f.into = append(*f.into, b)
+	return f.file.ReadAt(b, off)
+}
+
+// Of a share nothing is left in what its file was read into, also if it is damaged there: what
+// the keeper wipes is all that was in memory.
+func TestReadSharesAreWiped(t *testing.T) {
+	f, _ := newLedger(t)
+	p := newPeople(t, f.id)
+	g := p.grant()
+	p.addGrant(f, g)
+	v, of := vault{f.ground()}, keeper.Grant{ID: g.id, NotAfter: g.entry.NotAfter}
+	path, share := v.shares.path(of.NotAfter), secretOf(g)
+	good := mustRead(t, path)
+	at := bytes.Index(good, share)
+	for what, change := range map[string]int{"the share": -1, "damaged before it": at - 1, "damaged in it": at + 20, "damaged behind it": len(good) - 1} {
+		now := bytes.Clone(good)
+		if change >= 0 {
+			now[change] ^= 4
+		}
+		p.must(os.WriteFile(path, now, 0o600))
+		file, seen, err := v.shares.open(of.NotAfter, false)
+		p.must(err)
+		var into [][]byte
+		file.file = rememberedReads{file.file, &into}
+		d, err := v.shareIn(file, seen, of)
+		file.Close()
+		var damaged *DamagedError
+		if (d != nil) != (change < 0) || (change >= 0) != errors.As(err, &damaged) {
+			t.Errorf("%s: %v, %v", what, d, err)
+		}
+		if d != nil {
+			d.Share.Wipe()
+		}
+		if len(into) < 2 {
+			t.Errorf("%s: nothing was read", what)
+		}
+		for _, b := range into {
+			if bytes.Contains(b, share[:16]) || bytes.Contains(b, share[24:]) {
+				t.Errorf("%s: it is left in what was read", what)
+			}
+		}
+	}
+}

@@ -105,7 +105,7 @@ func CheckShare(d *ledgerclient.Deposit, ledger crypto.LedgerID, grant *contract
 
 // whyNotHeld tells why a vault did not take a share.
 func (k *Keeper) whyNotHeld(ctx context.Context, g Grant) (ledgerclient.Code, error) {
-	rec, err := k.vault.Read(ctx, g)
+	rec, err := k.look(ctx, g)
 	switch {
 	case err != nil:
 		return 0, err

@@ -81,7 +81,7 @@ func (k *Keeper) acknowledge(ctx context.Context, grants []grant, ends []ledgerc
 		if end == 0 {
 			continue
 		}
-		rec, err := k.vault.Read(ctx, grants[i].Grant)
+		rec, err := k.look(ctx, grants[i].Grant)
 		if err != nil {
 			unread = err
 			continue

@@ -84,6 +84,7 @@ type memory struct {
 	more   map[contract.ID]uint32
 	fail   error
 	trace  []string // what was changed, in order
+	given  []crypto.Share
 }
 
 func newMemory() *memory {
@@ -102,8 +103,9 @@ func (m *memory) Read(_ context.Context, g Grant) (Record, error) {
 		if err != nil {
 			return rec, err
 		}
-		d.Share = s // the keeper may wipe it
+		d.Share = s // the keeper wipes it
 		rec.Share = &d
+		m.given = append(m.given, s)
 	}
 	_, rec.Stopped = m.stops[g.ID]
 	return rec, m.fail
@@ -213,6 +215,13 @@ type scene struct {
 func newScene(t testing.TB) *scene {
 	t.Helper()
 	s := &scene{t: t, log: newLog(), vault: newMemory(), own: start, key: crypto.GenerateKey()}
+	t.Cleanup(func() {
+		for i, share := range s.vault.given {
+			if b := share.Bytes(); b != [33]byte{share.Index} {
+				t.Errorf("the %d. share of %d that was read was not wiped", i+1, len(s.vault.given))
+			}
+		}
+	})
 	s.keeper = New(s.log.id, s.key, s.log, s.vault, func() contract.Hour { return s.own })
 	s.author, s.partner = crypto.GenerateKey(), crypto.GenerateKey()
 	s.shares, s.pkg, s.grant = s.newGrant(s.author, s.partner)

@@ -208,7 +208,7 @@ func (k *Keeper) State(ctx context.Context, q ledgerclient.Inquiry) (ledgerclien
 	if err != nil {
 		return ledgerclient.KeeperState{}, err
 	}
-	rec, err := k.vault.Read(ctx, g.Grant)
+	rec, err := k.look(ctx, g.Grant)
 	return StateOf(q.Grant, &g.state, &rec), err
 }
 
@@ -238,16 +238,23 @@ func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgercli
 	if a.Refused, a.More, err = k.vault.Filed(ctx, q.Grant); err != nil {
 		return ledgerclient.InquiryAnswer{}, err
 	}
-	rec, err := k.vault.Read(ctx, g.Grant)
+	rec, err := k.look(ctx, g.Grant)
 	if err != nil {
 		return ledgerclient.InquiryAnswer{}, err
-	}
-	if rec.Share != nil {
-		rec.Share.Share.Wipe()
 	}
 	a.Acks = rec.Acks
 	ledgerclient.Sign(&a, k.key)
 	return a, nil
+}
+
+// look returns what is held about a grant, for whom its share is not meant: of that is left
+// that there is one.
+func (k *Keeper) look(ctx context.Context, g Grant) (Record, error) {
+	rec, err := k.vault.Read(ctx, g)
+	if rec.Share != nil {
+		rec.Share.Share.Wipe()
+	}
+	return rec, err
 }
 
 // asked is the grant that a question is about, and the head that it was found under.

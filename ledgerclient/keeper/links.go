@@ -201,7 +201,7 @@ func (l *Links) Deposit(ctx context.Context, d *ledgerclient.LinkDeposit) (r led
 	}
 	code := k.judgeLink(d, &grants[0], head)
 	if code == ledgerclient.Released {
-		rec, err := k.vault.Read(ctx, grants[0].Grant)
+		rec, err := k.look(ctx, grants[0].Grant)
 		if err != nil {
 			return r, err
 		}
@@ -210,8 +210,6 @@ func (l *Links) Deposit(ctx context.Context, d *ledgerclient.LinkDeposit) (r led
 			code = ledgerclient.Revoked
 		case rec.Share == nil:
 			code = ledgerclient.NoShare
-		default:
-			rec.Share.Share.Wipe()
 		}
 	}
 	if code != ledgerclient.Released {
@@ -308,10 +306,7 @@ func (l *Links) Grant(ctx context.Context, n *Link) (g LinkGrant, err error) {
 		return g, err
 	}
 	s := &grants[0].state
-	rec, err := l.keeper.vault.Read(ctx, grants[0].Grant)
-	if rec.Share != nil {
-		rec.Share.Share.Wipe()
-	}
+	rec, err := l.keeper.look(ctx, grants[0].Grant)
 	return LinkGrant{
 		Author: s.Author, Counterparty: s.Counterparty, Hour: max(head.Hour, l.keeper.clock()), LastAccess: s.LastAccess,
 		Open: grants[0].ok && s.Status == contract.StatusOpen && !rec.Stopped, known: grants[0].ok, followUps: s.Count,
