@@ -128,26 +128,13 @@ func (v *linkVault) under(ctx context.Context, key crypto.Hash, fn func(r *found
 		if err := v.links.look(); err != nil {
 			return err
 		}
-		all, damaged, err := v.links.find(key)
-		if err != nil {
-			return err
+		damaged, err := v.links.read(key, func(r *found, body []byte) bool {
+			return r.mark != markHeld || fn(r, body) && body != nil
+		})
+		if err == nil && damaged != 0 {
+			err = v.damaged(v.links.path(damaged), notWritten)
 		}
-		for i := range all {
-			body, ok, err := v.links.body(&all[i])
-			if err != nil {
-				return err
-			}
-			if !ok {
-				body = nil
-			}
-			if all[i].mark == markHeld && (!fn(&all[i], body) || !ok) {
-				damaged = all[i].n
-			}
-		}
-		if damaged != 0 {
-			return v.damaged(v.links.path(damaged), notWritten)
-		}
-		return nil
+		return err
 	})
 }
 

@@ -221,6 +221,54 @@ func (s *segments) findAt(key crypto.Hash, at []place) (all []found, damaged uin
 	return all, damaged, nil
 }
 
+// read calls fn with the records that find returns and their bodies, in the order in which
+// they came; without a body if that is not what was written, or has ended meanwhile. fn
+// returns false for what is damage.
+func (s *segments) read(key crypto.Hash, fn func(r *found, body []byte) bool) (damaged uint64, err error) {
+	s.mu.Lock()
+	if len(s.gaps) > 0 {
+		damaged = s.gaps[0].segment()
+	}
+	s.mu.Unlock()
+	for at := s.places(key); len(at) > 0; { // a segment is opened once for what lies together in it
+		n := at[0].segment()
+		together := slices.IndexFunc(at, func(p place) bool { return p.segment() != n })
+		if together < 0 {
+			together = len(at)
+		}
+		err := s.on(n, false, func(f *segment) error {
+			for _, p := range at[:together] {
+				r, ok, err := readHead(f, p.at())
+				if err != nil {
+					return err
+				}
+				if !ok && p.at() < f.durable {
+					damaged = n
+				}
+				if !ok || r.mark == markGone || !slices.Contains(r.keys, key) {
+					continue
+				}
+				body, ok, err := r.body(f)
+				if err != nil {
+					return err
+				}
+				if !ok {
+					body = nil
+				}
+				if !fn(&found{r, n}, body) {
+					damaged = n
+				}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+		at = at[together:]
+	}
+	return damaged, nil
+}
+
 // missing is an error if a record with a key was, at the last look, in a segment that is no
 // more: carekey removes none. Of one that was removed before the first look nothing is known.
 func (s *segments) missing(key crypto.Hash) error {

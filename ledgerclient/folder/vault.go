@@ -106,26 +106,11 @@ func (v vault) filed(key crypto.Hash, fn func(r *found, body []byte) bool) error
 
 // seen is filed as of the last look.
 func (v vault) seen(key crypto.Hash, fn func(r *found, body []byte) bool) error {
-	all, damaged, err := v.filings.find(key)
-	if err != nil {
-		return err
+	damaged, err := v.filings.read(key, fn)
+	if err == nil && damaged != 0 { // it may be of this grant
+		err = v.damaged(v.filings.path(damaged), notFiled)
 	}
-	for i := range all {
-		body, ok, err := v.filings.body(&all[i])
-		if err != nil {
-			return err
-		}
-		if !ok {
-			body = nil
-		}
-		if !fn(&all[i], body) {
-			damaged = all[i].n
-		}
-	}
-	if damaged != 0 { // it may be of this grant
-		return v.damaged(v.filings.path(damaged), notFiled)
-	}
-	return nil
+	return err
 }
 
 // Store keeps shares. What was held before under a grant's name but does not
