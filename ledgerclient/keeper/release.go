@@ -77,7 +77,8 @@ func (k *Keeper) shareFor(ctx context.Context, of, access contract.ID, asked fun
 	code = k.judgeRelease(g, leaf, index, &rec, head)
 	switch {
 	case code != ledgerclient.Released:
-	case !CheckShare(rec.Share, k.ledger, &g.opening):
+	// What is given is what the grant commits to: whoever signed the deposit was asked when it came.
+	case rec.Share.Ledger != k.ledger || rec.Share.Grant != g.ID || !shareFits(rec.Share, &g.opening):
 		err = &ledgerclient.TamperedError{What: "share of " + g.ID.String()}
 	default:
 		if err = k.vault.Stop(ctx, nil); err == nil {
