@@ -297,6 +297,9 @@ func TestGolden(t *testing.T) {
 	}
 	g.check("link root", link.Root().bytes())
 	to := link.Root().Identity().Address()
+	if link.Identity().Address() != to || seed.LinkAddress() != to || link.SelfKey() != link.Root().SelfKey().Public() {
+		t.Error("a link's wallet is not that of its root")
+	}
 	g.check("link S", to.Sign[:])
 	g.check("link V", to.View[:])
 	g.checkKey("link t", linkKey.SealKey())

@@ -63,7 +63,7 @@ func (p *PubKey) UnmarshalText(text []byte) error {
 // except with Wipe.
 //
 // Operations with the key are blinded, unless it is the key of one thread
-// ([Seed.Key]), which signs too little for its timing to tell anything.
+// ([Seed.Key], [LinkID.Identity]), which signs too little for its timing to tell anything.
 type PrivateKey struct {
 	redacted
 	p hidden[privateKey]

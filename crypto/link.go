@@ -33,9 +33,7 @@ func (s Seed) LinkKey() LinkKey { return LinkKey{newSecret32(derive(s.bytes(), T
 func (s Seed) LinkAddress() Address {
 	id := s.LinkID()
 	defer id.Wipe()
-	root := id.Root()
-	defer root.Wipe()
-	keys := root.Identity()
+	keys := id.Identity()
 	defer keys.Wipe()
 	return keys.Address()
 }
@@ -78,6 +76,24 @@ func parseLink(text string) (secret32, error) {
 
 // Root returns the secret that all keys of the link's wallet derive from.
 func (id LinkID) Root() Root { return Root{newSecret32(derive(id.bytes(), TagLinkRoot))} }
+
+// Identity returns the keys behind the address of the link's wallet, those of its root. They
+// are of one thread and, as that thread's own key, not blinded: for as long as somebody opens
+// the link, at most once an hour, they sign an address and an access.
+func (id LinkID) Identity() *Identity {
+	root := id.Root()
+	defer root.Wipe()
+	return root.identity(false)
+}
+
+// SelfKey returns the public key of the stanza of the link's wallet, that of its root.
+func (id LinkID) SelfKey() PubKey {
+	root := id.Root()
+	defer root.Wipe()
+	key := root.selfKey(false)
+	defer key.Wipe()
+	return key.Public()
+}
 
 // Name is what a node files the link under.
 func (id LinkID) Name(l LedgerID) Hash { return TaggedHash(TagLinkName, l[:], id.bytes()) }

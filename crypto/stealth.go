@@ -195,7 +195,7 @@ func (o *oneTime) privateKey(s *PrivateKey) (*PrivateKey, error) {
 	if d.IsZero() || isInfinity(&o.q) {
 		return nil, ErrOffsets
 	}
-	k := newPrivateKey(d, true)
+	k := newPrivateKey(d, s.secret().blind)
 	k.p().setPublic(&o.q)
 	return k, nil
 }

@@ -27,16 +27,20 @@ func (r Root) HandTo(w io.Writer) error {
 }
 
 // Identity returns the keys behind the person's address.
-func (r Root) Identity() *Identity {
+func (r Root) Identity() *Identity { return r.identity(true) }
+
+func (r Root) identity(blind bool) *Identity {
 	k := extract(r.bytes())
 	defer clear(k)
-	return newIdentity(newPrivateKey(k.scalar(TagSignKey), true), newPrivateKey(k.scalar(TagViewKey), true))
+	return newIdentity(newPrivateKey(k.scalar(TagSignKey), blind), newPrivateKey(k.scalar(TagViewKey), blind))
 }
 
 // SelfKey returns the key that opens one's own stanza in every sealed payload and
 // record.
-func (r Root) SelfKey() *PrivateKey {
-	return newPrivateKey(deriveScalar(r.bytes(), TagSelfKey), true)
+func (r Root) SelfKey() *PrivateKey { return r.selfKey(true) }
+
+func (r Root) selfKey(blind bool) *PrivateKey {
+	return newPrivateKey(deriveScalar(r.bytes(), TagSelfKey), blind)
 }
 
 // Nonce tells one entry of a person from the others. It is random, public to

@@ -313,11 +313,9 @@ func (s *Server) openLink(q *request, id crypto.LinkID, n *keeper.Link, by, reas
 	if n.Older(&g) {
 		s.log.Error("links: what counts openings is older than the ledger: this link opens no more")
 	}
-	o, err := s.newOpening(id, n, &g, by, reason)
-	if err != nil {
-		return err
-	}
-	defer o.identity.Wipe()
+	o := &opening{id: id, link: n, grant: &g, at: uint64(s.opt.Clock().Unix()),
+		by: ledgerclient.CutText(by, ledgerclient.MaxLinkBy), reason: ledgerclient.CutText(reason, ledgerclient.MaxLinkReason)}
+	defer o.forget()
 	access := contract.Entry{} // of one with a passcode it is made when that was right
 	if !n.Locked() && n.Active(&g, o.at) {
 		if access, err = s.linkAccess(q, o); err != nil {
@@ -426,56 +424,69 @@ func (s *Server) passcode(ctx context.Context, q *request, place *keeper.Place, 
 // opening is what somebody who opens a link says, and the wallet of the link, for as long as
 // that takes.
 type opening struct {
+	id         crypto.LinkID
 	link       *keeper.Link
 	grant      *keeper.LinkGrant
 	at         uint64 // seconds since 1970
 	by, reason string
-	root       crypto.Root
-	identity   *crypto.Identity
+	identity   *crypto.Identity // nil: not needed yet
 	keys       *crypto.OneTimeKeys
 }
 
-// newOpening makes the wallet of a link; its identity is to be wiped.
-func (s *Server) newOpening(id crypto.LinkID, n *keeper.Link, g *keeper.LinkGrant, by, reason string) (*opening, error) {
-	o := &opening{link: n, grant: g, at: uint64(s.opt.Clock().Unix()), root: id.Root(),
-		by: ledgerclient.CutText(by, ledgerclient.MaxLinkBy), reason: ledgerclient.CutText(reason, ledgerclient.MaxLinkReason)}
-	o.identity = o.root.Identity()
-	keys, ok, err := o.identity.Recognize(s.folder.ID(), g.Author, g.Counterparty)
+// wallet makes the link's wallet, which whoever opens it again in the same hours does not
+// need. The error is one of linkError if the grant is not for that.
+func (o *opening) wallet(ledger crypto.LedgerID) error {
+	if o.keys != nil {
+		return nil
+	}
+	if o.identity == nil {
+		o.identity = o.id.Identity()
+	}
+	keys, ok, err := o.identity.Recognize(ledger, o.grant.Author, o.grant.Counterparty)
 	if err != nil || !ok {
-		o.identity.Wipe()
-		return nil, s.linkError(errors.Join(keeper.ErrLink, err))
+		return errors.Join(keeper.ErrLink, err)
 	}
 	o.keys = keys
-	return o, nil
+	return nil
+}
+
+// forget overwrites the wallet.
+func (o *opening) forget() {
+	if o.identity != nil {
+		o.identity.Wipe()
+	}
 }
 
 // linkAccess is the link's access of this hour, or a new one. What is sealed with that is
 // stored before it is taken down: an access is never there without.
 func (s *Server) linkAccess(q *request, o *opening) (e contract.Entry, err error) {
-	ctx, ledger, keys := q.Context(), s.folder.ID(), o.keys
+	ctx, ledger := q.Context(), s.folder.ID()
 	from, to := contract.Acceptance(contract.Hour(o.at / 3600))
-	if last := o.link.LastAccess(); last.Author == keys.Sig && (last.NotBefore >= from || o.grant.LastAccess == o.grant.Hour) {
+	if last := o.link.LastAccess(); last.Author == o.grant.Counterparty && (last.NotBefore >= from || o.grant.LastAccess == o.grant.Hour) {
 		return last, nil
 	}
+	if err := o.wallet(ledger); err != nil {
+		return e, s.linkError(err)
+	}
+	keys, root := o.keys, o.id.Root()
+	defer root.Wipe()
 	checkpoint, err := s.shown(ctx)
 	if err != nil {
 		return e, err
 	}
-	self := o.root.SelfKey()
-	defer self.Wipe()
 	note, room := s.opt.Links.Note(LinkNote{Ledger: ledger, Grant: o.link.Deposit.Grant, Author: keys.Sig, From: o.identity.Address(), By: o.by, Reason: o.reason, Checkpoint: string(checkpoint)})
-	sealed, err := crypto.SealPayload(crypto.SealContext{Ledger: ledger, Part: byte(ledgerclient.PartAccess), Author: keys.Sig}, note, room, o.grant.Author, self.Public())
+	sealed, err := crypto.SealPayload(crypto.SealContext{Ledger: ledger, Part: byte(ledgerclient.PartAccess), Author: keys.Sig}, note, room, o.grant.Author, o.id.SelfKey())
 	if err != nil {
 		return e, err
 	}
 	blob := crypto.Blob(crypto.NewSalt(), sealed)
 	nonce := crypto.NewNonce()
 	e = contract.Entry{Version: contract.Version, Kind: contract.KindAccess, Author: keys.Sig, Subject: o.link.Deposit.Grant,
-		SelfTag: o.root.Tagger(ledger).Tag(nonce), NotBefore: from, NotAfter: to, Commitment: contract.AccessCommitment(crypto.BlobHash(blob))}
+		SelfTag: root.Tagger(ledger).Tag(nonce), NotBefore: from, NotAfter: to, Commitment: contract.AccessCommitment(crypto.BlobHash(blob))}
 	e.Signature = keys.Sign(e.ID(ledger))
 	part := byte(ledgerclient.PartAccess)
 	put := ledgerclient.Put{Entry: e, Part: ledgerclient.PartAccess, Blob: blob, Locators: []crypto.Locator{
-		o.root.Seed(ledger, nonce).Locator(e.ID(ledger), part), keys.Locator(e.ID(ledger), part),
+		root.Seed(ledger, nonce).Locator(e.ID(ledger), part), keys.Locator(e.ID(ledger), part),
 	}}
 	free, ok := s.disk.take(spaceOf([]ledgerclient.Put{put}))
 	if !ok {
@@ -514,6 +525,9 @@ func (s *Server) unlockLink(q *request, o *opening, access contract.Entry) (lock
 			return err
 		}
 		// It is asked as anybody would, so that the patient finds what was refused.
+		if err := o.wallet(ledger); err != nil {
+			return err
+		}
 		response := crypto.GenerateKey()
 		defer response.Wipe()
 		r := ledgerclient.Request{Ledger: ledger, Keeper: s.keeper.Key(), Access: access, Response: response.Public()}
