@@ -35,6 +35,7 @@ func everywhere[T any](ctx context.Context, nw *Network, do func(context.Context
 	}
 	close(next)
 	var wg sync.WaitGroup
+	var wanting wanting
 	for i := range done {
 		wg.Go(func() {
 			defer crash.Report()
@@ -50,6 +51,7 @@ func everywhere[T any](ctx context.Context, nw *Network, do func(context.Context
 					return
 				}
 				nw.failed(n, err, false)
+				wanting.hear(err)
 				errs[i] = err
 			}
 		})
@@ -61,7 +63,7 @@ func everywhere[T any](ctx context.Context, nw *Network, do func(context.Context
 			worst = worse(worst, err)
 		}
 	}
-	return done, worst
+	return done, wanting.instead(ledgerclient.Liars(nw.config()), ofStore, worst)
 }
 
 var errNoNode = errors.New("too few nodes give an answer")

@@ -362,6 +362,43 @@ func some[T any](ctx context.Context, nw *Network, nodes []*Node, ask func(conte
 	return answer, err
 }
 
+// wanting are those who want a token, and what else nodes did not do.
+type wanting struct {
+	mu    sync.Mutex
+	n     int
+	token *RefusedError // of the last of them
+	other error         // that says most of the others
+}
+
+// hear takes in what a node did not do.
+func (w *wanting) hear(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r, ok := errors.AsType[*RefusedError](err); ok && r.Kind == KindToken {
+		w.n, w.token = w.n+1, r
+	} else if err != nil {
+		w.other = worse(w.other, err)
+	}
+}
+
+// instead is what is to be said in the place of err, which none of them did: where one of those
+// who want a token cannot be a liar, that it is wanting, whatever fewer say, otherwise what the
+// others say. It is as of a node out of reach where one did not refuse, which may have done it.
+func (w *wanting) instead(liars int, service string, err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch said, refused := errors.AsType[*RefusedError](err); {
+	case w.n <= liars && refused && said.Kind == KindToken && w.other != nil:
+		return w.other
+	case w.n <= liars:
+	case weight(err) > 1 || errors.Is(err, ledgerclient.ErrMessage):
+		return &ledgerclient.UnreachableError{Service: service, Err: w.token, Answered: true}
+	case ProblemOf(err).Kind != KindFailed: // that is nobody's answer
+		return w.token
+	}
+	return err
+}
+
 // errTurn is what is wrong with a node that was slower than the one that was asked after it.
 var errTurn = &ledgerclient.UnreachableError{Service: ofLedger, Err: ErrSlow}
 
@@ -470,23 +507,20 @@ func (l logs) Append(ctx context.Context, entries []contract.Entry) ([]ledgercli
 	ctx, enough := context.WithCancelCause(ctx)
 	defer enough(nil)
 	liars := ledgerclient.Liars(l.nw.config())
-	var undecided, wanting atomic.Int32
-	var token atomic.Pointer[RefusedError]
+	var undecided atomic.Int32
+	var wanting wanting
 	a, err := some(ctx, l.nw, l.undoubted(), func(ctx context.Context, n *Node) (answer, error) {
 		out, err := ledger{n}.Append(ctx, entries)
 		if u := ledgerclient.Unreachable(err); u != nil && u.Undecided && int(undecided.Add(1)) > liars {
 			enough(err)
 		}
-		if r, ok := errors.AsType[*RefusedError](err); ok && r.Kind == KindToken {
-			token.Store(r)
-			wanting.Add(1)
-		}
+		wanting.hear(err)
 		return answer{n, out}, err
 	})
 	if u := ledgerclient.Unreachable(context.Cause(ctx)); err != nil && u != nil {
 		err = u
-	} else if ledgerclient.Unreachable(err) != nil && int(wanting.Load()) > liars {
-		err = &ledgerclient.UnreachableError{Service: ofLedger, Err: token.Load(), Answered: true}
+	} else {
+		err = wanting.instead(liars, ofLedger, err)
 	}
 	l.nw.mu.Lock()
 	defer l.nw.mu.Unlock()

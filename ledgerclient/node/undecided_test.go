@@ -84,3 +84,66 @@ func TestUndecidedEndsTheAsking(t *testing.T) {
 		}
 	}
 }
+
+// Threat: whoever is asked first says that the request is malformed, or answers with rubbish, and
+// so hides that all others want a token. The person is told of the token, of entries as of
+// payloads; and that of who did not refuse it may be done. One that wants a token hides nothing
+// likewise.
+func TestNoLiarHidesAToken(t *testing.T) {
+	p := newPlaces(t)
+	var say [4]string
+	p.sites = nil
+	for i, m := range p.Members {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != node.PathEntries && (r.URL.Path != node.PathBlobs || r.Method != http.MethodPost) {
+				p.serve(i, w, r)
+				return
+			}
+			if say[i] == "rubbish" {
+				w.Write([]byte("rubbish"))
+				return
+			}
+			problem := node.ProblemOf(&node.RefusedError{Kind: node.Kind(say[i])})
+			raw, _ := json.Marshal(problem)
+			w.Header().Set("Content-Type", node.TypeProblem)
+			w.WriteHeader(problem.Status)
+			w.Write(raw)
+		}))
+		t.Cleanup(s.Close)
+		p.members[i].URLs = []string{s.URL}
+		p.sites = append(p.sites, node.NewSite(p.ID(), p.members[i], 8, m.Key.Sign, p.keepers[i].Key.Sign))
+	}
+	for _, x := range []struct {
+		say  [4]string
+		want node.Kind
+		may  bool // entries may be ordered; payloads are what they are, however often they are put
+	}{
+		{[4]string{"malformed", "token", "token", "token"}, node.KindToken, false},
+		{[4]string{"token", "token", "token", "malformed"}, node.KindToken, false},
+		{[4]string{"token", "token", "malformed", "token"}, node.KindToken, false},
+		{[4]string{"rubbish", "token", "token", "token"}, node.KindToken, true},
+		{[4]string{"full", "token", "token", "token"}, node.KindToken, true},
+		{[4]string{"version", "version", "version", "token"}, node.KindNoVersion, false},
+		{[4]string{"token", "version", "version", "version"}, node.KindNoVersion, false},
+		{[4]string{"token", "full", "full", "full"}, node.KindFull, true},
+	} {
+		say = x.say
+		for what, do := range map[string]func(ledgerclient.Services) error{
+			"entries": func(s ledgerclient.Services) error {
+				_, err := s.Ledger.Append(ctx, []contract.Entry{p.Shown[0].Entry})
+				return err
+			},
+			"payloads": func(s ledgerclient.Services) error {
+				return s.Store.PutBlobs(ctx, []ledgerclient.Put{{Entry: p.Shown[0].Entry, Part: ledgerclient.PartMetadata}})
+			},
+		} {
+			nw := p.reach(0, node.Options{})
+			err := do(nw.Services())
+			nw.Close()
+			said := (*node.RefusedError)(nil)
+			if !errors.As(err, &said) || said.Kind != x.want || what == "entries" && (ledgerclient.Unreachable(err) != nil) != x.may {
+				t.Errorf("%q: %s: %v", x.say, what, err)
+			}
+		}
+	}
+}
