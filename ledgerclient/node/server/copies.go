@@ -24,10 +24,10 @@ import (
 // no node is believed.
 
 const (
-	// mendEvery and restEvery: a node looks every hour whether everything is there, for the first
-	// time when it has heard where the others are.
-	mendEvery = time.Minute
-	restEvery = 60
+	// mendEvery is how often a node looks whether everything is there, for the first time when it
+	// has heard where all the others are, or not within hearTime.
+	mendEvery = time.Hour
+	hearTime  = time.Minute
 	// passes is in how many hours all that is stored is read once.
 	passes = 30 * 24
 	// copyWindow is how far the time in a request of another node may be from this one's.
@@ -44,18 +44,33 @@ const (
 type mender struct {
 	s     *Server
 	sites []node.Site // of those that gave nothing wrong in it, and were not late
+	peers map[[32]byte]*node.Peer
 	time  time.Duration
 	none  time.Duration // in what time a node says that it has none
 	// waited are those that were waited for once, which is what each gets in a pass.
-	waited map[[32]byte]bool // by checkpoint key
+	waited map[[32]byte]bool
+}
+
+// mender is one to whom so much time is given; peers and waited are by checkpoint key.
+func (s *Server) mender(time, none time.Duration, sites ...node.Site) *mender {
+	return &mender{s: s, sites: sites, peers: map[[32]byte]*node.Peer{}, time: time, none: none, waited: map[[32]byte]bool{}}
+}
+
+// close ends the connections.
+func (m *mender) close() {
+	for _, p := range m.peers {
+		p.Close()
+	}
 }
 
 // mending is what a node does every now and then: what is read follows from the pass.
 func (s *Server) mending(ctx context.Context) func() {
 	pass := rand.Uint64N(passes) // who starts again and again does not always read the same
-	minute := -1
 	return func() {
-		if minute++; minute%restEvery != 1 {
+		select {
+		case <-s.sites.met:
+		case <-time.After(hearTime): // long ago, but for the first time
+		case <-ctx.Done():
 			return
 		}
 		pass++
@@ -67,7 +82,8 @@ func (s *Server) mending(ctx context.Context) func() {
 
 // mend gets anew what is gone, and of the entries that are to be read what is damaged.
 func (s *Server) mend(ctx context.Context, read func(at uint64) bool) error {
-	m := mender{s: s, time: copyTime, none: noneTime, waited: map[[32]byte]bool{}}
+	m := s.mender(copyTime, noneTime)
+	defer m.close()
 	s.sites.mu.Lock()
 	for _, site := range s.sites.all.All() {
 		if site.Node != s.folder.Node() {
@@ -78,6 +94,8 @@ func (s *Server) mend(ctx context.Context, read func(at uint64) bool) error {
 	return m.pass(ctx, read)
 }
 
+// pass looks at everything once. What was damaged the last time, and no other node gave, is read
+// each time: what is said to be broken is that until it is not.
 func (m *mender) pass(ctx context.Context, read func(at uint64) bool) error {
 	s := m.s
 	head, err := s.folder.Head(ctx)
@@ -86,23 +104,31 @@ func (m *mender) pass(ctx context.Context, read func(at uint64) bool) error {
 		broken += int64(n)
 		s.broken.Store(max(before, broken)) // a pass may take hours
 	}
+	left := map[uint64]bool{}
+	again := func(at uint64) bool { return s.left[at] || read(at) }
 	for from := uint64(0); err == nil && from < head.Size; from += 1024 {
 		var damaged []ledgerclient.PartOf
 		var unread []error
-		damaged, unread, err = s.folder.Damaged(ctx, from, min(from+1024, head.Size), read)
+		damaged, unread, err = s.folder.Damaged(ctx, from, min(from+1024, head.Size), again)
 		if len(unread) > 0 {
 			s.log.Warn("copies", "unread", len(unread), "cause", cause(unread[0]))
 			breaks(len(unread))
 		}
 		for _, of := range damaged {
 			s.metrics.count(1, "carekey_copies_damaged_total")
-			if !m.obtain(ctx, of) {
-				breaks(1)
+			if m.obtain(ctx, of) {
+				continue
+			}
+			breaks(1)
+			if at, _, err := s.folder.Find(ctx, of.Entry); err == nil { // it is in the log
+				left[at] = true
 			}
 		}
 	}
 	if err == nil {
 		s.broken.Store(broken)
+		s.left = left
+		s.metrics.count(1, "carekey_copies_passes_total")
 	}
 	return err
 }
@@ -189,8 +215,11 @@ func (m *mender) take(ctx context.Context, site node.Site, of ledgerclient.PartO
 	s := m.s
 	r := node.CopyRequest{Ledger: s.folder.ID(), Asked: site.Node.Checkpoint, Node: s.folder.Node().Key, Time: uint64(max(0, s.opt.Clock().Unix())), Of: of}
 	r.Sign(s.opt.Sign)
-	p := node.NewPeer(site.URLs, site.Fingerprint)
-	defer p.Close()
+	p := m.peers[r.Asked]
+	if p == nil {
+		p = node.NewPeer(site.URLs, site.Fingerprint)
+		m.peers[r.Asked] = p
+	}
 	c, err := p.Copy(ctx, &r)
 	if err != nil {
 		return err

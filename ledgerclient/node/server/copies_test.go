@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,11 +28,19 @@ import (
 	"github.com/carekey/carekey/ledgerclient/node"
 )
 
-// meet has all nodes know where the others are.
+// meet has all nodes know where the others are, and waits until each has looked for the first
+// time after its copies, which it does then by itself.
 func (s *several) meet() {
 	for range 2 {
 		for _, r := range s.nodes {
 			r.server.askSites(ctx)
+		}
+	}
+	for _, r := range s.nodes {
+		for limit := time.Now().Add(2 * time.Minute); r.counter("carekey_copies_passes_total") == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(limit) {
+				s.t.Fatal("a node does not look after its copies")
+			}
 		}
 	}
 }
@@ -168,6 +177,62 @@ func TestWhatNoneHas(t *testing.T) {
 	}
 }
 
+// Threat: what was found damaged, and nobody gave, is read in the next month again, and until then
+// the operator is told that nothing is broken. It counts until it is mended, or there again.
+func TestBrokenUntilMended(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.meet()
+	all := s.someStored(0)
+	first := s.nodes[0]
+	counts := func(what string, read func(uint64) bool, want int64) {
+		t.Helper()
+		s.must(first.server.mend(ctx, read))
+		if n := first.server.broken.Load(); n != want {
+			t.Errorf("%s: %d broken, not %d", what, n, want)
+		}
+	}
+	metadata := all[1]
+	s.damage(metadata)
+	counts("not read", nothing, 0)
+	counts("read", everything, 1)
+	counts("the hour after", nothing, 1)
+	counts("and after", nothing, 1)
+	s.ok(s.post(node.PathBlobs, node.PutsForm.Marshal([]ledgerclient.Put{metadata.Put})))
+	counts("put again", nothing, 0)
+	s.damage(metadata)
+	counts("as all others", nothing, 0)
+}
+
+// A node that has much to mend connects once to each that gives it.
+func TestMendingConnectsOnce(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.meet()
+	all := s.someStored(0)
+	var mu sync.Mutex
+	asked, from := 0, map[string]bool{}
+	other := httptest.NewUnstartedServer(s.copies(func(w http.ResponseWriter, r *http.Request, of ledgerclient.PartOf) {
+		mu.Lock()
+		asked, from[r.RemoteAddr] = asked+1, true
+		mu.Unlock()
+		x := all[slices.IndexFunc(all, func(x stored) bool { return s.part(x) == of })]
+		says(w, x.Package, x.bytes, len(x.bytes))
+	}))
+	other.EnableHTTP2 = true
+	other.StartTLS()
+	t.Cleanup(other.Close)
+	site := s.nodes[1].site(other.URL, 0)
+	site.Fingerprint = node.Fingerprint(other.Certificate())
+	for _, x := range all {
+		s.damage(x)
+	}
+	m := s.nodes[0].server.mender(time.Minute, time.Minute, site)
+	defer m.close()
+	s.must(m.pass(ctx, everything))
+	if asked != len(all) || len(from) != 1 || s.nodes[0].server.broken.Load() != 0 {
+		t.Errorf("%d of %d were got over %d connections", asked, len(all), len(from))
+	}
+}
+
 // Threat: a node gives others what is not what an entry commits to, is longer than anybody may
 // store, or never ends. It is asked once in a pass, and the others give what they have.
 func TestForgedCopies(t *testing.T) {
@@ -243,7 +308,7 @@ func TestForgedCopies(t *testing.T) {
 		}
 		waited <- true
 	}
-	m := mender{s: first, sites: []node.Site{evil}, time: 50 * time.Millisecond, none: time.Minute, waited: map[[32]byte]bool{}}
+	m := first.mender(50*time.Millisecond, time.Minute, evil)
 	if m.obtain(ctx, s.part(all[0])) || len(m.sites) != 0 {
 		t.Error("who gives nothing is asked again")
 	}
@@ -280,7 +345,7 @@ func TestClaimedSizes(t *testing.T) {
 				continue // nobody knows how long it is
 			}
 			size = n
-			m := mender{s: first, sites: []node.Site{evil}, time: time.Minute, none: time.Minute, waited: map[[32]byte]bool{}}
+			m := first.mender(time.Minute, time.Minute, evil)
 			soon, cancel := context.WithTimeout(ctx, 30*time.Second)
 			if m.obtain(soon, s.part(x)) || len(m.sites) != 0 {
 				t.Errorf("%s, %s: it is waited for", x.what, what)
@@ -386,7 +451,7 @@ func TestSlowNone(t *testing.T) {
 		}, 0},
 	} {
 		asked, give = 0, x.give
-		m := mender{s: first, sites: []node.Site{evil}, time: time.Minute, none: cmp.Or(x.none, time.Minute), waited: map[[32]byte]bool{}}
+		m := first.mender(time.Minute, cmp.Or(x.none, time.Minute), evil)
 		first.broken.Store(0)
 		s.must(m.pass(ctx, everything))
 		if asked != x.asked || len(m.sites) != x.left || first.broken.Load() != int64(len(all)-x.taken) {
@@ -397,7 +462,16 @@ func TestSlowNone(t *testing.T) {
 
 // evil has the second node be where copies are given so, and says its site.
 func (s *several) evil(give func(http.ResponseWriter, *http.Request, ledgerclient.PartOf)) node.Site {
-	evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	evil := httptest.NewServer(s.copies(give))
+	s.t.Cleanup(evil.Close)
+	site := s.nodes[1].site(evil.URL, uint64(s.clock.now().Unix())+100)
+	s.nodes[0].server.takeSites(site)
+	return site
+}
+
+// copies is where copies are given so.
+func (s *several) copies(give func(http.ResponseWriter, *http.Request, ledgerclient.PartOf)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		q, err := node.CopyRequestForm.Parse(body)
 		if err != nil || r.URL.Path != node.PathCopies {
@@ -405,11 +479,7 @@ func (s *several) evil(give func(http.ResponseWriter, *http.Request, ledgerclien
 			return
 		}
 		give(w, r, q.Of)
-	}))
-	s.t.Cleanup(evil.Close)
-	site := s.nodes[1].site(evil.URL, uint64(s.clock.now().Unix())+100)
-	s.nodes[0].server.takeSites(site)
-	return site
+	})
 }
 
 // says is a copy, as a node says that it is.

@@ -199,9 +199,10 @@ type Server struct {
 	sweeper  folder.Sweeper
 	metrics  *metrics
 	timed    timedCheckpoint
-	cosign   *cosigner    // nil: there is no other node
-	links    *links       // nil: they cannot be read
-	broken   atomic.Int64 // payloads that are damaged and that no other node gave, in the last pass
+	cosign   *cosigner       // nil: there is no other node
+	links    *links          // nil: they cannot be read
+	broken   atomic.Int64    // payloads that are damaged and that no other node gave, in the last pass
+	left     map[uint64]bool // positions of their entries; of who mends alone
 
 	witnesses witnesses
 
@@ -263,7 +264,7 @@ func newServer(ctx context.Context, f *folder.Folder, opt Options, uptime func()
 	if err := s.SetClosed(opt.Closed); err != nil {
 		return nil, err
 	}
-	s.sites.all = node.NoSites(f.ID(), &config)
+	s.sites.all, s.sites.met = node.NoSites(f.ID(), &config), make(chan struct{})
 	s.takeSites()
 	if err := s.joinNodes(ctx); err != nil {
 		return nil, err

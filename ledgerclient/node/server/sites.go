@@ -14,7 +14,8 @@ import (
 type sites struct {
 	mu    sync.Mutex
 	all   node.Sites
-	round int // of askSites
+	met   chan struct{} // closed when all were heard of
+	round int           // of askSites
 }
 
 // takeSites takes sites in, and makes that of this institution, with the time as its number;
@@ -22,6 +23,12 @@ type sites struct {
 func (s *Server) takeSites(heard ...node.Site) {
 	s.sites.mu.Lock()
 	defer s.sites.mu.Unlock()
+	was := s.sites.all.Whole()
+	defer func() {
+		if !was && s.sites.all.Whole() {
+			close(s.sites.met)
+		}
+	}()
 	s.sites.all, _ = s.sites.all.With(heard...)
 	if s.opt.Site == nil {
 		return
