@@ -31,8 +31,9 @@ func (w *Wallet) Log() Log { return Log{w} }
 
 // OutOfReach returns why something that was last looked at is not as new, or not as
 // complete, as it could be, with an *ledgerclient.UnreachableError in its chain; and
-// when the ledger itself was followed last, to ten minutes, zero if never. It
-// returns nil if all services answered.
+// when the ledger itself was followed last, to ten minutes, zero if never. Is it a
+// [ledgerclient.ErrStale], what was looked at is as of when the newest head was signed that
+// the ledger shows. It returns nil if all services answered.
 func (lg Log) OutOfReach() (since time.Time, err error) {
 	if lg.w.view.Behind() == nil {
 		return lg.w.opt.Now(), lg.w.view.Away()
@@ -40,8 +41,8 @@ func (lg Log) OutOfReach() (since time.Time, err error) {
 	return lg.w.view.AsOf(), lg.w.view.Behind()
 }
 
-// Behind tells whether the ledger itself is out of reach, so that what the wallet shows is
-// of when it was followed last; since is that, to ten minutes, and zero if it never was.
+// Behind tells whether the ledger itself is out of reach, or shows what is old, so that what
+// the wallet shows is of then; since is OutOfReach's.
 func (lg Log) Behind() (since time.Time, behind bool) {
 	return lg.w.view.AsOf(), lg.w.view.Behind() != nil
 }

@@ -157,8 +157,8 @@ func (w *Wallet) Unwritten() []error { return w.view.Unwritten() }
 
 // with runs f with the wallet's lock, on the newest state: what other processes
 // wrote is read, interrupted changes are finished, and the ledger is followed to
-// its head, or is behind if the ledger is out of reach. State that f changed is
-// written before the lock is given up.
+// its head, or is behind if the ledger is out of reach. A [ledgerclient.ErrStale] is an
+// error. State that f changed is written before the lock is given up.
 func (w *Wallet) with(ctx context.Context, f func() error) error {
 	return w.locked(ctx, changing, func() error {
 		err := f()
@@ -171,7 +171,7 @@ func (w *Wallet) with(ctx context.Context, f func() error) error {
 }
 
 // Look runs f as Together does, for what changes nothing but what can be learned again: it
-// works where nothing can be written.
+// works where nothing can be written, and on a head of any time: see [Log.OutOfReach].
 func (w *Wallet) Look(ctx context.Context, f func() error) error { return w.look(ctx, looking, f) }
 
 func (w *Wallet) look(ctx context.Context, p purpose, f func() error) error {
@@ -223,6 +223,9 @@ func (w *Wallet) locked(ctx context.Context, p purpose, f func() error) (err err
 	}
 	if err := w.view.CatchUp(ctx); err != nil {
 		return err
+	}
+	if p == changing && w.view.Stale() {
+		return w.view.Behind()
 	}
 	if w.lock.keyless != nil && len(slices.Collect(w.view.Of(view.OwnGrant))) == 0 {
 		return cmp.Or(w.view.Behind(), w.lock.keyless) // with this key there is nothing to end

@@ -150,12 +150,15 @@ func (s *session) tellFaults(o *opened) {
 }
 
 // tellPassed says which of several nodes did not do what they were asked; another one did, or
-// the command has failed.
-func (s *session) tellPassed(l *ledger) {
+// the command has failed. What all heads are is said as away.
+func (s *session) tellPassed(l *ledger, away error) {
 	if l.passed == nil {
 		return
 	}
 	for _, p := range l.passed() {
+		if errors.Is(p.Err, ledgerclient.ErrStale) && errors.Is(away, ledgerclient.ErrStale) {
+			continue
+		}
 		s.say("%s", passedText(p))
 	}
 }

@@ -93,7 +93,7 @@ func (o *opened) id() crypto.LedgerID {
 type session struct {
 	*app
 	all    []*opened                  // those that could be opened, at least one
-	closed error                      // why another one could not
+	closed error                      // why another one could not, or one shows what is old
 	titles map[crypto.LedgerID]string // of the ledgers, if there are several
 	held   keyring.Store              // that the wallets were opened with
 }
@@ -360,13 +360,17 @@ func (s *session) end(o *opened, err error) error {
 	s.tellFinished(w)
 	s.tellUnwritten(w, err)
 	s.tellFaults(o)
-	s.tellPassed(o.l)
+	since, away := w.Log().OutOfReach()
+	s.tellPassed(o.l, away)
 	shown := err == nil || s.closed != nil && errors.Is(err, s.closed) // what is on this ledger
 	if clock, last := w.Log().Doubt(); !clock.IsZero() && shown {
 		s.say("Your clock says %s, and the ledger's last entry is of %s: what is open is judged by the ledger's time.", clock.Local().Format(dayLayout), day(last))
 	}
-	if since, away := w.Log().OutOfReach(); away != nil && shown {
+	if away != nil && shown {
 		s.tellAway(s.titles[o.id()], since, away)
+		if errors.Is(away, ledgerclient.ErrStale) {
+			s.closed = worse(s.closed, s.onLedger(o.id(), away))
+		}
 	}
 	if o.sent.Load() && errors.Is(err, context.Canceled) && !errors.Is(err, errUnwritten) {
 		err = errEntered.Of(err)
@@ -418,6 +422,11 @@ func (s *session) tellAway(title string, since time.Time, away error) {
 	said := sentence(explain(away).Message)
 	if title != "" {
 		said = title + ": " + explain(away).Message
+	}
+	if errors.Is(away, ledgerclient.ErrStale) && !since.IsZero() { // why is told at the end
+		said = strings.TrimPrefix(title+": showing", ": ")
+		s.say("%s what the ledger had at %s; it has shown nothing newer since.", sentence(said), since.Local().Format(dayLayout))
+		return
 	}
 	if since.IsZero() {
 		s.say("%s, and this wallet has never followed it.", said)

@@ -21,13 +21,28 @@ type reach struct {
 }
 
 // CatchUp follows the ledger to its newest head, or stays with what was verified last if
-// it cannot be reached, or believed where consents are ended all the same: see Behind.
+// it cannot be reached, or believed where consents are ended all the same: see Behind. A head
+// that is too old is followed to, as that of its time: see Stale.
 func (v *View) CatchUp(ctx context.Context) error {
 	err := v.Follow(ctx, nil)
+	stale := !v.Revoking && errors.Is(err, ledgerclient.ErrStale)
+	if stale {
+		v.Client.AnyAge = true
+		older := v.Follow(ctx, nil)
+		v.Client.AnyAge = false
+		if older == nil {
+			v.reach = reach{behind: err, away: err, agreed: v.agreed}
+			return nil
+		}
+		if !errors.Is(older, ledgerclient.ErrStale) {
+			err, stale = older, false
+		}
+	}
 	switch {
 	case err == nil:
 		v.caughtUp()
 		return nil
+	case stale: // of which it is known without its time
 	case ledgerclient.Unreachable(err) == nil && (!v.Revoking || ctx.Err() != nil):
 		return err
 	case ledgerclient.Unreachable(err) == nil && v.state.Rescan:
@@ -40,6 +55,10 @@ func (v *View) CatchUp(ctx context.Context) error {
 
 // Behind is why the ledger could not be followed; nil if it was.
 func (v *View) Behind() error { return v.behind }
+
+// Stale reports whether the newest head that the ledger shows is of another time than now.
+// All up to it is there, as it was then: newer ones may be kept back, or nothing is ordered.
+func (v *View) Stale() bool { return !v.Revoking && errors.Is(v.behind, ledgerclient.ErrStale) }
 
 // Away is Behind, or why another service could not be asked since.
 func (v *View) Away() error { return v.away }
@@ -63,7 +82,7 @@ func (v *View) caughtUp() {
 // Disbelieved reports whether the ledger is there, and that what it shows is not what the
 // wallet saw before, or was not signed. Only ending consents goes on then.
 func (v *View) Disbelieved() bool {
-	return v.behind != nil && ledgerclient.Unreachable(v.behind) == nil
+	return v.behind != nil && ledgerclient.Unreachable(v.behind) == nil && !v.Stale()
 }
 
 // DoWithout reports whether an error only says that a service cannot be reached, so
@@ -123,8 +142,12 @@ func (v *View) Faults() map[crypto.PubKey]error {
 	return faults
 }
 
-// AsOf is when the ledger was followed last, if it is out of reach; otherwise zero.
+// AsOf is when the ledger was followed last, if it is out of reach; of when the newest head
+// is, if that is Stale; otherwise zero.
 func (v *View) AsOf() time.Time {
+	if v.Stale() && !v.head.Time.IsZero() {
+		return v.head.Time.UTC()
+	}
 	if v.behind == nil || v.state.Seen == 0 {
 		return time.Time{}
 	}
