@@ -210,19 +210,24 @@ func (ch Changes) Sync(ctx context.Context) (Synced, error) {
 	return s, cmp.Or(err, ch.Stuck(), over[0], ch.w.view.Behind())
 }
 
-// completeEvery is how often a keeper that did not take its share is tried again, and, by a
-// process that runs for so long, a ledger that did not decide.
+// completeEvery is how often a keeper that did not take its share is tried again, and a ledger
+// that did not decide: by who changes something if its process runs for so long, otherwise at once.
 const completeEvery = 10 * time.Minute
 
 // errUndecided is why something is not submitted once more.
 var errUndecided = errors.New("nothing is known of it since it was submitted last")
 
-// rest is why what waits is not submitted now; nil if it is. Who only looks does not wait for a
-// ledger to decide what it did not when it was told of it: that would be as long as it tries.
+// rest is why what waits is not submitted now; nil if it is. Who only looks does not wait each
+// time for a ledger to decide what it did not when it was told of it: that would be as long as it
+// tries.
 func (ch Changes) rest(p purpose) error {
+	tried := ch.w.undecided
+	if p == looking {
+		tried = time.Unix(ch.w.notes.UndecidedAt, 0)
+	}
 	switch size := ch.w.notes.Undecided; {
 	case size == 0 || p == syncing || ch.w.view.Pin().Size > size:
-	case p == looking || ch.w.opt.Now().Sub(ch.w.undecided).Abs() < completeEvery:
+	case ch.w.opt.Now().Sub(tried).Abs() < completeEvery:
 		return &ledgerclient.UnreachableError{Service: "ledger", Err: errUndecided, Undecided: true}
 	}
 	return nil
@@ -234,9 +239,10 @@ func (ch Changes) noteUndecided() {
 	switch {
 	case why == nil && ch.w.view.Behind() != nil || errors.Is(why, errUndecided): // it was not tried
 	case why == nil:
-		ch.w.notes.Undecided = 0
+		ch.w.notes.Undecided, ch.w.notes.UndecidedAt = 0, 0
 	default:
-		ch.w.notes.Undecided, ch.w.undecided = ch.w.view.Pin().Size, ch.w.opt.Now()
+		ch.w.undecided = ch.w.opt.Now()
+		ch.w.notes.Undecided, ch.w.notes.UndecidedAt = ch.w.view.Pin().Size, ch.w.undecided.Unix()
 	}
 }
 

@@ -13,8 +13,9 @@ import (
 )
 
 // A ledger that decides nothing holds up nobody who only looks: it was told of what waits, and is
-// not told again by who looks before it has decided something. Who changes something tells it
-// once, and sync whenever it is asked for.
+// not told again by who looks before it has decided something, or ten minutes later, once: what
+// it lost all the same goes out for who only looks, too. Who changes something tells it once, and
+// sync whenever it is asked for.
 func TestLookingWaitsForNoOrder(t *testing.T) {
 	ctx := context.Background()
 	tn := newOrderTown(t)
@@ -82,6 +83,15 @@ func TestLookingWaitsForNoOrder(t *testing.T) {
 		t.Error(err)
 	}
 	told("a change later", 1)
+	for i, after := range []time.Duration{9 * time.Minute, 2 * time.Minute, 9 * time.Minute} {
+		tn.now = tn.now.Add(after)
+		for range 2 {
+			if cs := must(tn.open("Maria").Consents().List(ctx))(t); cs[0].Pending != wallet.Revoking {
+				t.Errorf("%+v", cs[0])
+			}
+		}
+		told("looks later", i%2)
+	}
 
 	// When it has decided something it is told by whoever looks: once, and that is on the ledger.
 	tn.l.hold, tn.l.hangs = false, nil

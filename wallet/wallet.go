@@ -389,15 +389,16 @@ const minPrefix = 6
 // notes are what a wallet remembers of one of its ledgers beside what the ledger says:
 // they stand in the sealed state.
 type notes struct {
-	Looked    uint64         `json:"looked"`              // log size when `status` last showed what was opened
-	Refused   map[string]int `json:"refused,omitempty"`   // refused attempts that `status` has shown, by consent
-	Asked     uint64         `json:"asked,omitempty"`     // log index of the consent that `status` asked the keepers about last
-	Held      uint64         `json:"held,omitempty"`      // the same of the shares that `sync` asked about
-	Completed int64          `json:"completed,omitempty"` // when keepers were last tried that lack shares, seconds since 1970
-	Book      crypto.Hash    `json:"book"`                // what of the book stands on this ledger, see book.worth
-	BookRead  uint64         `json:"bookRead"`            // log size up to which the book's versions were merged
-	BackedUp  backedUp       `json:"backedUp,omitzero"`   // the last backup of this ledger
-	Undecided uint64         `json:"undecided,omitempty"` // entries of the log when it did not decide what waits: with more it decides again; 0: it did, or that is not known
+	Looked      uint64         `json:"looked"`                // log size when `status` last showed what was opened
+	Refused     map[string]int `json:"refused,omitempty"`     // refused attempts that `status` has shown, by consent
+	Asked       uint64         `json:"asked,omitempty"`       // log index of the consent that `status` asked the keepers about last
+	Held        uint64         `json:"held,omitempty"`        // the same of the shares that `sync` asked about
+	Completed   int64          `json:"completed,omitempty"`   // when keepers were last tried that lack shares, seconds since 1970
+	Book        crypto.Hash    `json:"book"`                  // what of the book stands on this ledger, see book.worth
+	BookRead    uint64         `json:"bookRead"`              // log size up to which the book's versions were merged
+	BackedUp    backedUp       `json:"backedUp,omitzero"`     // the last backup of this ledger
+	Undecided   uint64         `json:"undecided,omitempty"`   // entries of the log when it did not decide what waits: with more it decides again; 0: it did, or that is not known
+	UndecidedAt int64          `json:"undecidedAt,omitempty"` // when that was, seconds since 1970
 
 	Planned map[contract.ID]planned `json:"planned,omitempty"` // what a watch is to open; see Watch
 
