@@ -518,19 +518,20 @@ func (a Audit) lookAt(ctx context.Context, ts []*view.Thread, s *Summary, rememb
 	return err
 }
 
-// lookForShares asks whether each of several keepers holds its shares of what can be opened. It
-// adds to what is known of keepers, and to nothing else: who does not say it is named already.
-func (a Audit) lookForShares(ctx context.Context, ts []*view.Thread) {
+// lookForShares asks whether each of several keepers holds its shares of what can be opened, and
+// returns of what one does not any more. Who does not say it is named already.
+func (a Audit) lookForShares(ctx context.Context, ts []*view.Thread) (lost []*view.Thread) {
 	cs := a.w.Consents()
 	ts = slices.DeleteFunc(slices.Clone(ts), func(t *view.Thread) bool {
 		return cs.statusOf(t) != StatusActive || len(a.w.keepersOf(t).Keepers) == 1
 	})
 	if len(ts) == 0 || a.w.view.Behind() != nil {
-		return
+		return nil
 	}
 	if said, err := cs.shares(ctx, ts, nil); err == nil {
-		cs.tellLost(ts, said)
+		lost = cs.tellLost(ts, said)
 	}
+	return lost
 }
 
 // Head follows the ledger and returns the newest verified head: the log's size in entries,

@@ -253,7 +253,7 @@ func (ch Changes) complete(ctx context.Context, now bool) {
 		return
 	}
 	again := now || ch.w.opt.Now().Sub(time.Unix(ch.w.notes.Completed, 0)).Abs() >= completeEvery
-	var waiting []*outbox.Change
+	var waiting []*view.Thread
 	for t := range ch.w.view.Of(view.OwnGrant) {
 		if t.Unheld == 0 {
 			continue
@@ -263,19 +263,28 @@ func (ch Changes) complete(ctx context.Context, now bool) {
 			continue
 		}
 		if again {
-			if c, err := ch.shareAgain(t); err == nil {
-				waiting = append(waiting, c)
-			}
+			waiting = append(waiting, t)
 		}
 	}
-	if len(waiting) == 0 {
+	ch.give(ctx, waiting)
+}
+
+// give gives keepers the shares of grants that they have not acknowledged, or lost.
+func (ch Changes) give(ctx context.Context, ts []*view.Thread) {
+	if len(ts) == 0 {
 		return
 	}
 	ch.w.notes.Completed = ch.w.opt.Now().Unix()
 	ctx, cancel := ledgerclient.Hurry(ctx)
 	defer cancel()
-	for some := range slices.Chunk(waiting, ledgerclient.MaxBulk) {
-		ch.w.outbox.Deposit(ctx, some) // enough hold theirs already, and who does not is noted
+	for some := range slices.Chunk(ts, ledgerclient.MaxBulk) {
+		var again []*outbox.Change
+		for _, t := range some {
+			if c, err := ch.shareAgain(ctx, t); err == nil {
+				again = append(again, c)
+			}
+		}
+		ch.w.outbox.Deposit(ctx, again) // enough hold theirs already, and who does not is noted
 	}
 }
 
@@ -286,8 +295,17 @@ func (ch Changes) forgetUnheld(t *view.Thread) {
 	}
 }
 
-// shareAgain makes what is deposited of a grant whose terms are known.
-func (ch Changes) shareAgain(t *view.Thread) (*outbox.Change, error) {
+// shareAgain makes what is deposited of a grant, from what the store has of it where it was
+// deposited whole before.
+func (ch Changes) shareAgain(ctx context.Context, t *view.Thread) (*outbox.Change, error) {
+	terms := ch.w.view.Keeping(t).Terms
+	if terms == (crypto.Hash{}) {
+		c, err := ch.w.Recovery().grantAgain(ctx, t)
+		if err == nil {
+			c.Unheld = t.Unheld
+		}
+		return c, err
+	}
 	tr, err := ch.w.view.Terms(t)
 	if err != nil {
 		return nil, err
@@ -296,7 +314,7 @@ func (ch Changes) shareAgain(t *view.Thread) (*outbox.Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	pkg := tr.Pack(ch.w.view.Keeping(t).Terms)
+	pkg := tr.Pack(terms)
 	c, err := ch.prepare(Granting, *e, pkg.Marshal(), nil)
 	if err == nil {
 		c.Unheld = t.Unheld

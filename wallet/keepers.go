@@ -229,16 +229,24 @@ func (cs Consents) shares(ctx context.Context, ts []*view.Thread, k []int) ([]he
 	return out, nil
 }
 
-// tellLost notes which keepers of consents say that they have no share, who had acknowledged it.
-func (cs Consents) tellLost(ts []*view.Thread, said []held) {
+// tellLost notes which keepers of consents say that they have no share, who had acknowledged it:
+// they are given it again, see Changes.complete. It returns the consents of which one does.
+func (cs Consents) tellLost(ts []*view.Thread, said []held) (lost []*view.Thread) {
 	for i, t := range ts {
-		if cs.statusOf(t) != StatusActive {
+		if cs.statusOf(t) != StatusActive || len(said[i].lost) == 0 {
 			continue
 		}
+		k, keepers := cs.w.view.Keeping(t), cs.w.keepersOf(t).Keepers
 		for _, key := range said[i].lost {
 			cs.w.view.Failed(key, &ledgerclient.KeeperError{Grant: t.ID, Code: ledgerclient.NoShare})
+			k.Unheld |= 1 << slices.Index(keepers, key)
+		}
+		if len(keepers) > 1 {
+			cs.w.view.NoteKeeping(t, k)
+			lost = append(lost, t)
 		}
 	}
+	return lost
 }
 
 // inquiry is a fresh question to a keeper about a grant; it is not signed yet.

@@ -415,10 +415,22 @@ func (rc Recovery) openGrants() (open []*view.Thread) {
 // does nothing: they would see which consents are one person's.
 func (rc Recovery) FinishGrants(ctx context.Context) (finished []contract.ID, err error) {
 	err = rc.w.with(ctx, func() (err error) {
-		if rc.w.view.Away() != nil || rc.w.client.Ledger.Properties().Remote {
+		if rc.w.view.Away() != nil {
 			return nil
 		}
 		open := rc.openGrants()
+		if len(open) > 0 && rc.w.client.Ledger.Properties().Remote {
+			some := turn(open, rc.w.notes.Held)
+			rc.w.notes.Held = some[len(some)-1].Index
+			lost := rc.w.Audit().lookForShares(ctx, some)
+			rc.w.Changes().give(ctx, lost)
+			for _, t := range lost {
+				if t.Unheld == 0 {
+					finished = append(finished, t.ID)
+				}
+			}
+			return nil
+		}
 		if some := turn(open, rc.w.notes.Held); len(some) < len(open) {
 			unheld, err := rc.unheld(ctx, some)
 			if err != nil {

@@ -266,28 +266,69 @@ func TestTooFewKeepers(t *testing.T) {
 }
 
 // Threat: a keeper acknowledges its share and does not keep it. Who looks at the status is told, by
-// its number and its key, as long as it is so.
-func TestALostShareIsNamed(t *testing.T) {
+// its number and its key; the next command gives it back, of each consent of which it is known, and
+// sync looks for all. An evil one is named each time.
+func TestALostShareIsGivenBack(t *testing.T) {
 	ctx := context.Background()
 	h := newHall(t, 4, 3, 2)
 	h.people()
 	c, over := h.given(), h.given()
 	must(h.again("Maria").Consents().Revoke(ctx, []contract.ID{over.ID}))(t)
+	kept, evil := h.desk(1).vault.shares, false
 	status := func(want ...string) {
 		t.Helper()
 		w := h.again("Maria")
 		if s, told := must(w.Audit().Status(ctx))(t), faults(w); !slices.Equal(told, want) || s.Silent != nil || s.Missing != nil {
 			t.Errorf("told %v, not %v: %+v", told, want, s)
 		}
+		if evil {
+			delete(kept, c.ID)
+		}
+	}
+	holds := func(what string) {
+		t.Helper()
+		if _, ok := kept[c.ID]; !ok {
+			t.Errorf("%s: the share is not there again", what)
+		}
+		if unheld := h.shown(c.ID).Unheld; unheld != nil {
+			t.Errorf("%s: %v", what, unheld)
+		}
 	}
 	status()
-	kept := h.desk(1).vault.shares
-	share := kept[c.ID]
 	delete(kept, c.ID)
 	status("2 refuses")
-	status("2 refuses")
-	kept[c.ID] = share
 	status()
+	holds("the next command")
+
+	evil = true
+	status()
+	for range 2 {
+		status("2 refuses")
+		if unheld := h.shown(c.ID).Unheld; !slices.Equal(names(unheld), []int{2}) { // it is tried each ten minutes
+			t.Errorf("not held: %v", unheld)
+		}
+		h.clock = h.clock.Add(11 * time.Minute)
+		must(h.again("Maria").Consents().List(ctx))(t)
+		holds("an evil one")
+		delete(kept, c.ID)
+	}
+	evil = false
+	status("2 refuses")
+	h.clock = h.clock.Add(11 * time.Minute)
+	status()
+
+	delete(kept, c.ID)
+	w := h.again("Maria")
+	if again := must(w.Recovery().FinishGrants(ctx))(t); !slices.Equal(again, []contract.ID{c.ID}) {
+		t.Errorf("sync: %v", again)
+	}
+	if told := faults(w); !slices.Equal(told, []string{"2 refuses"}) {
+		t.Errorf("sync: told %v", told)
+	}
+	holds("sync")
+	if again := must(h.again("Maria").Recovery().FinishGrants(ctx))(t); again != nil {
+		t.Errorf("sync once more: %v", again)
+	}
 }
 
 // Threat: one of four keepers lies, in each way. It is named, the others go on, and what it

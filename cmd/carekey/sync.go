@@ -19,7 +19,8 @@ func newSync(a *app) *cobra.Command {
 		Long: `Follow each of this wallet's ledgers to its newest entry, and send what was signed
 while it was out of reach, in order and once. Every other command does the same for
 the ledger that it works on; but what a ledger did not decide is not sent again by
-commands that only look, before it has decided something. With --ledger only that one
+commands that only look, before it has decided something or ten minutes are over. A
+keeper that lost its share of a consent is given it again. With --ledger only that one
 is synced. Exit 5 if something still waits or a ledger is out of reach.`,
 		RunE: onEvery(a, writes|keeps, syncing.sync),
 	}
