@@ -308,6 +308,7 @@ func looked(e wallet.Event) string {
 
 func (a events) table(es []wallet.Event) error {
 	t := a.onLedgers(ui.Word("time"), ui.Word("what"), ui.Text("who"), ui.Text("records"), ui.Word("for"), ui.Text("reason"), ui.Key("consent"))
+	t.Of, t.ID = "consent", func(i int) string { return es[i].Consent.String() }
 	when := datesOn(a.out, a.now)
 	for _, e := range es {
 		what, reason, name := string(e.What), "", receiver(e.Who, e.Address, e.Link)

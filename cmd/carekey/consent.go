@@ -280,6 +280,7 @@ func grantedText(c wallet.Consent) string {
 
 func (a consents) table(cs []wallet.Consent) error {
 	t := a.onLedgers(ui.Key("consent"), ui.Text("to"), ui.Text("records"), ui.Word("for"), ui.Word("until"), ui.Word("status"), ui.Word("opened"))
+	t.Of, t.ID = "consent", func(i int) string { return cs[i].ID.String() }
 	when := datesOn(a.out, a.now)
 	for _, c := range cs {
 		records := titles(c.Records)

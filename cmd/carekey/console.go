@@ -24,6 +24,7 @@ type console struct {
 	in, out, err *os.File
 	flags        flags
 	heard        map[string]bool // what was said already, and is not said again; nil: everything is
+	page         *ui.Page        // a screen's, onto which all is put that is said and printed; nil: the files above
 }
 
 // interactive reports whether a person can be asked.
@@ -37,14 +38,18 @@ func (c *console) say(format string, args ...any) {
 	if !c.talks() {
 		return
 	}
-	text := prose(c.err, c.oursFormat(format), args...)
+	text := fmt.Sprintf(c.oursFormat(format), args...)
 	if c.heard[text] {
 		return
 	}
 	if c.heard != nil {
 		c.heard[text] = true
 	}
-	fmt.Fprintln(c.err, text)
+	if c.page != nil { // which breaks lines where it is drawn
+		c.page.Say(text)
+		return
+	}
+	fmt.Fprintln(c.err, prose(c.err, "%s", text))
 }
 
 // prose are lines for people, as wide as they read well on a file.
@@ -104,12 +109,19 @@ func (c *console) oursFormat(format string) string {
 // A test compares the verbs with those that there are.
 var commandNamed = cli.Pattern(`(?:^|[^-\w./])(carekey)(?: --ledger \S+)? (?:\.\.\.|(?:COMMAND|address|age|audit|backup|batch|card|consent|contact|doctor|fetch|grant|inbox|init|keyring|ledger|link|lock|profile|record|restore|revoke|role|status|sync|try|unlock|version|view|words)\b)`)
 
-// next names the command that is likely to come next.
-func (c *console) next(format string, args ...any) { c.say("Next: "+format, args...) }
+// next names the command that is likely to come next. A screen has keys.
+func (c *console) next(format string, args ...any) {
+	if c.page == nil {
+		c.say("Next: "+format, args...)
+	}
+}
 
 // print writes data for people to stdout, where with --json only the result goes.
 func (c *console) print(format string, args ...any) {
-	if !c.flags.json {
+	switch {
+	case c.page != nil:
+		c.page.Say(fmt.Sprintf(c.oursFormat(format), args...))
+	case !c.flags.json:
 		fmt.Fprintln(c.out, prose(c.out, c.oursFormat(format), args...))
 	}
 }
@@ -119,10 +131,13 @@ func (c *console) rows(r cli.Rows) { c.print("%s", strings.TrimSuffix(r.Text("")
 
 // printPath prints a path as it is, or fit for a terminal.
 func (c *console) printPath(path string) {
-	if cli.Width(c.out) > 0 {
+	if cli.Width(c.out) > 0 || c.page != nil {
 		path = cli.Clean(path)
 	}
-	if !c.flags.json {
+	switch {
+	case c.page != nil:
+		c.page.Say(path)
+	case !c.flags.json:
 		fmt.Fprintln(c.out, path)
 	}
 }
@@ -130,7 +145,7 @@ func (c *console) printPath(path string) {
 // data writes what a script would take from stdout; at a terminal it stands apart
 // from the talk.
 func (c *console) data(what any) {
-	apart := c.talks() && cli.Width(c.out) > 0
+	apart := c.page == nil && c.talks() && cli.Width(c.out) > 0
 	if apart {
 		fmt.Fprintln(c.err)
 	}
@@ -151,7 +166,11 @@ func (c *console) result(v any) error {
 
 // table prints a table that has rows, not wider than the terminal.
 func (c *console) table(t *ui.Table) error {
-	if c.flags.json || len(t.Rows) == 0 {
+	switch {
+	case c.page != nil:
+		c.page.Show(t)
+		return nil
+	case c.flags.json || len(t.Rows) == 0:
 		return nil
 	}
 	return t.Write(c.out, cli.Width(c.out))
@@ -165,13 +184,16 @@ func (c *console) choose(ctx context.Context, title string, items []ui.Item, mul
 	return ui.Choose(ctx, c.in, c.err, title, items, multi)
 }
 
+// bars reports whether there is a line on which it can be shown how far something is.
+func bars(c *console) bool { return c.page == nil && c.talks() && cli.Width(c.err) > 0 }
+
 // progressFrom is the size in bytes from which on a bar is worth showing.
 const progressFrom = 32 << 20
 
 // progress returns what to call while a file goes by, nil where no bar is shown,
 // and what to call at the end.
 func (c *console) progress(what string, total int64) (step func(done int64), end func()) {
-	if total < progressFrom || !c.talks() || cli.Width(c.err) == 0 {
+	if total < progressFrom || !bars(c) {
 		return nil, func() {}
 	}
 	b := &bar{out: c.err, what: what, total: total, at: -1}
@@ -205,7 +227,7 @@ func (b *bar) end() {
 
 // steps shows how far something is, on a terminal and where it takes long.
 func (c *console) steps(what string) (step func(done, total uint64), end func()) {
-	if !c.talks() || cli.Width(c.err) == 0 {
+	if !bars(c) {
 		return nil, func() {}
 	}
 	b := &bar{out: c.err, what: what, at: -1}

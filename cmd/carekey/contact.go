@@ -219,7 +219,12 @@ func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		a.say("You have no contacts.")
 		a.next("carekey contact add @CARD, with the file of somebody's card")
 	}
+	return errors.Join(a.table(cs), a.result(list(cs, same)))
+}
+
+func (a contacts) table(cs []wallet.Contact) error {
 	t := &ui.Table{Columns: []ui.Column{ui.Title("name"), ui.Word("check words compared"), ui.Text("ref"), ui.Key("address")}}
+	t.Of, t.ID = "contact", func(i int) string { return cs[i].Name }
 	for _, c := range cs {
 		verified := "no"
 		if c.Verified {
@@ -227,7 +232,7 @@ func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		}
 		t.Add(c.Name, verified, c.Ref, c.Address.String()[:24]+"...")
 	}
-	return errors.Join(a.table(t), a.result(list(cs, same)))
+	return a.app.table(t)
 }
 
 func (a contacts) verify(ctx context.Context, w *wallet.Wallet, args []string) error {

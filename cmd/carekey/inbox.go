@@ -118,6 +118,7 @@ func unfetched(r wallet.Received) bool { return r.Fetched == 0 && r.Status == wa
 
 func (a inbox) table(rs []wallet.Received) error {
 	t := a.onLedgers(ui.Key("consent"), ui.Text("from"), ui.Text("records"), ui.Word("for"), ui.Word("until"), ui.Word("status"), ui.Word("fetched"))
+	t.Of, t.ID = "received", func(i int) string { return rs[i].Consent.String() }
 	when := datesOn(a.out, a.now)
 	for _, r := range rs {
 		fetched := "never"

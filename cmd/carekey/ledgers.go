@@ -165,6 +165,7 @@ func (a ledgers) list(p place, limit int) error {
 		return err
 	}
 	t := &ui.Table{Columns: []ui.Column{ui.Key("ledger"), ui.Title("name"), ui.Title("where"), ui.Word("which"), ui.Word("waiting")}}
+	t.Of, t.ID = "ledger", func(i int) string { return places[i].ID.String() }
 	for _, j := range places {
 		meant := ""
 		if j.Default {

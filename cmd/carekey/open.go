@@ -259,7 +259,7 @@ func (o opener) follow(ctx context.Context, l *ledger) error {
 // a ledger out of reach.
 func (o opener) start(ctx context.Context, url string) (order.Backend, error) {
 	var talk io.Writer // of the program; nil: it is not heard
-	if o.talks() {
+	if o.talks() && o.page == nil {
 		talk = o.err
 	}
 	b, err := order.Start(ctx, url, order.ProgramOptions{Stderr: talk, Timeout: o.patience})

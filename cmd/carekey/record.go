@@ -225,16 +225,7 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		a.say("You have no records.")
 		a.next("carekey record add FILE")
 	}
-	t := &ui.Table{Columns: []ui.Column{ui.Key("record"), ui.Title("title"), ui.Word("category"), ui.Word("version"), ui.Word("date"), ui.Word("size"), ui.Word("added")}}
-	when := datesOn(a.out, a.now)
-	for _, r := range rs {
-		if r.Missing {
-			t.Add(short(r.ID), lost(r.Damaged), "", fmt.Sprint(r.Version))
-			continue
-		}
-		t.Add(short(r.ID), r.Title, inShortOf(r), fmt.Sprint(r.Version), when.iso(r.Date), bytesText(r.Size), addedText(r, when))
-	}
-	err = errors.Join(a.table(t), a.result(list(rs, recordOf)))
+	err = errors.Join(a.table(rs), a.result(list(rs, recordOf)))
 	if len(unknown) > 0 { // a program would take what it gets for all
 		why := cmp.Or(unknown[0].Damaged, error(wallet.ErrMissing.With("part", "metadata", "id", unknown[0].ID)))
 		err = errors.Join(err, wallet.ErrPartly.Of(why, "done", len(all), "failed", len(unknown)))
@@ -247,6 +238,20 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 			strings.Join(list(unknown, func(r wallet.Record) string { return short(r.ID) }), ", ")+".")
 	}
 	return err
+}
+
+func (a *records) table(rs []wallet.Record) error {
+	t := &ui.Table{Columns: []ui.Column{ui.Key("record"), ui.Title("title"), ui.Word("category"), ui.Word("version"), ui.Word("date"), ui.Word("size"), ui.Word("added")}}
+	t.Of, t.ID = "record", func(i int) string { return rs[i].ID.String() }
+	when := datesOn(a.out, a.now)
+	for _, r := range rs {
+		if r.Missing {
+			t.Add(short(r.ID), lost(r.Damaged), "", fmt.Sprint(r.Version))
+			continue
+		}
+		t.Add(short(r.ID), r.Title, inShortOf(r), fmt.Sprint(r.Version), when.iso(r.Date), bytesText(r.Size), addedText(r, when))
+	}
+	return a.app.table(t)
 }
 
 func (a *records) history(ctx context.Context, w *wallet.Wallet, args []string) error {
@@ -270,7 +275,7 @@ func (a *records) history(ctx context.Context, w *wallet.Wallet, args []string) 
 		}
 		t.Add(fmt.Sprint(r.Version), r.Title, string(r.Category), when.iso(r.Date), bytesText(r.Size), when.near(r.Added), r.SHA256.String()[:16]+"...")
 	}
-	if err := a.table(t); err != nil {
+	if err := a.app.table(t); err != nil {
 		return err
 	}
 	if removed {

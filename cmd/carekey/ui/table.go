@@ -13,9 +13,11 @@ import (
 // anybody.
 type Table struct {
 	Columns []Column
-	Rows    [][]string     // a cell for each column; the last ones may be left out
-	Below   map[int]string // lines that stand below a row, by its index
-	Cap     int            // columns that a Text or Title has at most where there is no terminal; 0: any number
+	Rows    [][]string           // a cell for each column; the last ones may be left out
+	Of      string               // what the rows are, in a word such as "consent", if each leads to one; "" if none does
+	ID      func(row int) string // what that one is called, whatever else is; nil if Of is ""
+	Below   map[int]string       // lines that stand below a row, by its index
+	Cap     int                  // columns that a Text or Title has at most where there is no terminal; 0: any number
 }
 
 // Column is a column of a table: its name, and how its cells give way on a terminal.

@@ -1,0 +1,38 @@
+package ui
+
+import (
+	"strings"
+
+	"github.com/carekey/carekey/cmd/cli"
+)
+
+// Page is a screen as data: what stands on it, in the order in which it was said. It may be
+// made in any goroutine; who has handed it on changes it no more.
+type Page struct {
+	Title    string    // cleaned when it is drawn
+	AsOf     string    // when what is on it was so, in words; "": now
+	Sections []Section // texts and tables, never two texts one behind the other
+}
+
+// Section is a piece of a page: a table, or a text if there is none.
+type Section struct {
+	Text  string // cleaned, of any number of lines, which have any width
+	Table *Table
+}
+
+// Say puts a text onto the page, on lines of its own. It passes through cli.CleanText.
+func (p *Page) Say(text string) {
+	text = strings.TrimRight(cli.CleanText(text), "\n")
+	if n := len(p.Sections); n > 0 && p.Sections[n-1].Table == nil {
+		p.Sections[n-1].Text += "\n" + text
+		return
+	}
+	p.Sections = append(p.Sections, Section{Text: text})
+}
+
+// Show puts a table onto the page. One without rows is left out.
+func (p *Page) Show(t *Table) {
+	if len(t.Rows) > 0 {
+		p.Sections = append(p.Sections, Section{Table: t})
+	}
+}
