@@ -18,6 +18,8 @@ type Page struct {
 type Section struct {
 	Text  string // cleaned, of any number of lines, which have any width
 	Table *Table
+
+	ready *prepared // the table, once the page is shown
 }
 
 // Say puts a text onto the page, on lines of its own. It passes through cli.CleanText.

@@ -76,7 +76,14 @@ func (t *Table) Write(w io.Writer, width int) error {
 	lines := maxLines
 	switch {
 	case width > 0:
-		columns, rows, widths = same(out, columns, rows, widths, width)
+		keep, says := same(columns, rows, width)
+		out.WriteString(says)
+		if len(keep) < len(columns) {
+			for i, row := range rows {
+				rows[i] = pick(row, keep)
+			}
+			columns, widths = pick(columns, keep), pick(widths, keep)
+		}
 		if total(widths) > width && (width < narrow || !shrink(columns, widths, width)) {
 			t.blocks(out, columns, rows, width)
 			return out.Flush()
@@ -90,11 +97,8 @@ func (t *Table) Write(w io.Writer, width int) error {
 		}
 	}
 	if slices.ContainsFunc(columns, func(c Column) bool { return c.name != "" }) {
-		head := make([]cell, len(columns))
-		for j, c := range columns {
-			head[j] = cell{c.name, cli.Columns(c.name)}
-		}
-		line(out, head, widths)
+		line(out, names(columns), widths)
+		out.WriteByte('\n')
 	}
 	for i, cells := range rows {
 		row(out, cells, widths, lines)
@@ -116,6 +120,7 @@ func row(out *bufio.Writer, row []cell, widths []int, most int) {
 	}
 	if broken == nil {
 		line(out, row, widths)
+		out.WriteByte('\n')
 		return
 	}
 	for n := range most {
@@ -135,6 +140,7 @@ func row(out *bufio.Writer, row []cell, widths []int, most int) {
 			cells[j] = cell{text, cli.Columns(text)}
 		}
 		line(out, cells, widths)
+		out.WriteByte('\n')
 		if !rest {
 			return
 		}
@@ -160,10 +166,18 @@ func (t *Table) cells() (columns []Column, rows [][]cell, widths []int) {
 	return columns, rows, widths
 }
 
-// same leaves out the columns that say nothing, and says once what is the same in every
-// row.
-func same(out *bufio.Writer, columns []Column, rows [][]cell, widths []int, width int) ([]Column, [][]cell, []int) {
-	var keep []int
+// names are those of columns.
+func names(columns []Column) []cell {
+	head := make([]cell, len(columns))
+	for j, c := range columns {
+		head[j] = cell{c.name, cli.Columns(c.name)}
+	}
+	return head
+}
+
+// same tells which columns are shown: those are not that say nothing, and not those of which
+// it is said at once, in lines of a width, what is the same in every row.
+func same(columns []Column, rows [][]cell, width int) (keep []int, says string) {
 	var once []string
 	var texts cli.Rows // what others wrote has a line of its own, in which it can imitate nothing
 	for j, c := range columns {
@@ -187,16 +201,9 @@ func same(out *bufio.Writer, columns []Column, rows [][]cell, widths []int, widt
 		}
 	}
 	if len(once)+len(texts) > 0 {
-		says := strings.TrimSuffix("All alike: "+strings.Join(once, "; "), " ") + "\n" + texts.Text("  ")
-		out.WriteString(cli.Wrap(says, min(width, cli.MaxProse)))
+		says = strings.TrimSuffix("All alike: "+strings.Join(once, "; "), " ") + "\n" + texts.Text("  ")
 	}
-	if len(keep) == len(columns) {
-		return columns, rows, widths
-	}
-	for i, row := range rows {
-		rows[i] = pick(row, keep)
-	}
-	return pick(columns, keep), rows, pick(widths, keep)
+	return keep, cli.Wrap(says, min(width, cli.MaxProse))
 }
 
 // pick are the elements at some places.
@@ -208,8 +215,8 @@ func pick[T any](of []T, at []int) []T {
 	return out
 }
 
-// line writes one line. What is wider than its column is cut.
-func line(out *bufio.Writer, cells []cell, widths []int) {
+// line writes one line, without its end. What is wider than its column is cut.
+func line(out io.StringWriter, cells []cell, widths []int) {
 	blank := 0 // columns to leave before what follows, if anything does
 	for j, c := range cells {
 		if c.width > widths[j] {
@@ -224,7 +231,6 @@ func line(out *bufio.Writer, cells []cell, widths []int) {
 		}
 		blank += len(c.text) - len(text) + widths[j] - c.width + len(gap)
 	}
-	out.WriteByte('\n')
 }
 
 // blocks writes a block for each row.

@@ -159,6 +159,72 @@ func TestPanicOnTerminal(t *testing.T) {
 	}
 }
 
+// Whatever ends a screen, it leaves the terminal as it was, with nothing of what was on it.
+func TestScreenOnTerminal(t *testing.T) {
+	t.Setenv("TERM", "xterm-256color")
+	for _, end := range []string{"q", "L", "context", "signal", "crash beside it"} {
+		t.Run(end, func(t *testing.T) {
+			person, terminal := pseudoTerminal(t)
+			before := attributes(t, terminal)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			done := make(chan error, 1)
+			go func() {
+				_, err := newSample(12).Show(ctx, terminal, terminal, 0)
+				done <- err
+			}()
+			s := &screen{t: t, person: person}
+			s.until("as of 15:31")
+			s.press("2")
+			s.until("[2 Consents]")
+			s.press("\x1b[B")
+			s.until("> ")
+			want := ErrCanceled
+			switch end {
+			case "q", "L":
+				s.press(end)
+			case "context":
+				cancel()
+			case "signal":
+				if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil { // the screen waits for it
+					t.Fatal(err)
+				}
+			default:
+				PutRight()
+			}
+			s.until(leaveAlternate)
+			if end == "crash beside it" {
+				if attributes(t, terminal) != before {
+					t.Error("terminal was not restored")
+				}
+				cancel() // else it would not come back
+			}
+			err := <-done
+			switch {
+			case end == "q" && err != nil, end == "L" && err != ErrLock, end != "q" && end != "L" && !errors.Is(err, want):
+				t.Errorf("ended with %v", err)
+			}
+			sent := string(s.sent)
+			enter, leave := strings.Index(sent, "\x1b[?1049h"), strings.Index(sent, leaveAlternate)
+			last, wiped := strings.LastIndex(sent, "Dr Smith"), strings.LastIndex(sent[:leave], wipe(24))
+			if enter < 0 || strings.Index(sent, "Dr Smith") < enter || wiped < last || leave < wiped {
+				t.Errorf("entered at %d, last name at %d, wiped at %d, left at %d", enter, last, wiped, leave)
+			}
+			for _, mode := range []string{"1002", "1006", "2004"} { // mouse, and marks around what is pasted
+				if on, off := strings.Count(sent, "\x1b[?"+mode+"h"), strings.Count(sent, "\x1b[?"+mode+"l"); on != 1 || off == 0 {
+					t.Errorf("mode %s: %d times on, %d times off", mode, on, off)
+				}
+			}
+			if strings.Contains(sent, "\x1b]") {
+				t.Error("something was said to the terminal that is no screen")
+			}
+			if attributes(t, terminal) != before {
+				t.Error("terminal was not restored")
+			}
+		})
+	}
+}
+
 func TestConfirmAndChooseOnTerminal(t *testing.T) {
 	for _, term := range []string{"xterm-256color", "dumb"} {
 		t.Run(term, func(t *testing.T) {

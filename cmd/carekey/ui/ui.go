@@ -28,6 +28,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"unicode/utf8"
 
@@ -162,13 +163,28 @@ func visible(r rune) rune {
 // panic Bubble Tea's: it would print the value and the arguments of functions. The
 // terminal is put right, and the panic goes on.
 func run[P asking[P]](ctx context.Context, in *os.File, out io.Writer, of P, options ...tea.ProgramOption) (P, error) {
+	model, err := drive(ctx, in, out, prompt[P]{of: of}, options...)
+	if err != nil {
+		return of, err
+	}
+	end := model.(prompt[P])
+	if end.end != answered {
+		return end.of, ErrCanceled
+	}
+	return end.of, nil
+}
+
+// drive is run for any model, and returns it as it ended.
+func drive(ctx context.Context, in *os.File, out io.Writer, model tea.Model, options ...tea.ProgramOption) (tea.Model, error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if ctx.Err() != nil {
-		return of, canceled(ctx)
+		return model, canceled(ctx)
 	}
 	options = append(options, tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler(), tea.WithoutCatchPanics())
-	p := tea.NewProgram(prompt[P]{of: of}, options...)
+	p := tea.NewProgram(model, options...)
+	running.Store(p)
+	defer running.Store(nil)
 	defer func() {
 		if r := recover(); r != nil {
 			p.ReleaseTerminal()
@@ -178,16 +194,20 @@ func run[P asking[P]](ctx context.Context, in *os.File, out io.Writer, of P, opt
 	defer context.AfterFunc(ctx, func() { p.Send(tea.KeyMsg{Type: tea.KeyCtrlC}) })()
 	model, err := p.Run()
 	if ctx.Err() != nil {
-		return of, canceled(ctx)
+		return model, canceled(ctx)
 	}
-	if err != nil {
-		return of, err
+	return model, err
+}
+
+// running is what has the terminal now; nil if nothing has.
+var running atomic.Pointer[tea.Program]
+
+// PutRight leaves the terminal as it was, for a program that ends while a prompt or a screen
+// has it: what is done beside those may crash, and they themselves do not come back then.
+func PutRight() {
+	if p := running.Swap(nil); p != nil {
+		p.ReleaseTerminal()
 	}
-	end := model.(prompt[P])
-	if end.end != answered {
-		return end.of, ErrCanceled
-	}
-	return end.of, nil
 }
 
 func canceled(ctx context.Context) error {

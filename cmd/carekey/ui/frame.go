@@ -1,0 +1,611 @@
+package ui
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto/crash"
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// frame is the screen as Bubble Tea takes it: a stack of pages, of which the last is seen.
+type frame struct {
+	*Screen
+	style  style
+	ctx    context.Context
+	window window
+	at     int // place, of the first page above home
+	stack  []*level
+	typing bool // what is searched
+	note   string
+	keyed  time.Time // when the last key came
+	err    error     // how it ended
+	serial int       // of loads
+}
+
+// level is a page on the stack.
+type level struct {
+	view   *View
+	page   *Page
+	body   *body
+	cursor int // row under it
+	top    int // first line that is seen
+	came   time.Time
+	stop   func() // ends what loads; nil if nothing does
+	serial int    // of that
+}
+
+type loaded struct {
+	of     *level
+	serial int
+	page   *Page
+	err    error
+}
+
+type tick struct{}
+
+func newFrame(ctx context.Context, s *Screen, at int, style style) *frame {
+	m := &frame{Screen: s, ctx: ctx, style: style, keyed: s.now()}
+	m.stack = []*level{m.level(s.Places[0].View)}
+	if at > 0 {
+		m.at = at
+		m.stack = append(m.stack, m.level(s.Places[at].View))
+	}
+	return m
+}
+
+// now is the clock on the wall: it goes on while a computer sleeps.
+func (s *Screen) now() time.Time { return s.Now().Round(0) }
+
+// command is what Bubble Tea does in a goroutine of its own.
+func command(f func() tea.Msg) tea.Cmd {
+	return func() tea.Msg {
+		defer crash.Report()
+		return f()
+	}
+}
+
+func (m *frame) Init() tea.Cmd { return tea.Batch(m.load(m.seen(), true), m.beat()) }
+
+func (m *frame) beat() tea.Cmd {
+	wait := tea.Tick(beat, func(time.Time) tea.Msg { return tick{} })
+	return command(func() tea.Msg { return wait() })
+}
+
+// seen is the page that is.
+func (m *frame) seen() *level { return m.stack[len(m.stack)-1] }
+
+// level begins with what is known of a page.
+func (m *frame) level(v *View) *level {
+	sh := &level{view: v, page: &Page{Title: v.Title}}
+	if v.Known != nil {
+		if p := v.Known(); p != nil {
+			sh.page = p
+		}
+	}
+	sh.page.prepare()
+	return sh
+}
+
+// load loads a page, unless that is being done.
+func (m *frame) load(sh *level, asked bool) tea.Cmd {
+	if sh.view.Load == nil || sh.stop != nil {
+		return nil
+	}
+	ctx, stop := context.WithCancel(m.ctx)
+	m.serial++
+	sh.stop, sh.serial = stop, m.serial
+	serial := m.serial
+	return command(func() tea.Msg {
+		p, err := sh.view.Load(ctx, asked)
+		if p != nil {
+			p.prepare()
+		}
+		return loaded{sh, serial, p, err}
+	})
+}
+
+// leave ends what a page that is no longer seen still loads.
+func (sh *level) leave() {
+	if sh.stop != nil {
+		sh.stop()
+		sh.stop = nil
+	}
+}
+
+// end ends the screen.
+func (m *frame) end(err error) tea.Cmd {
+	for _, sh := range m.stack {
+		sh.leave()
+	}
+	m.err = err
+	return tea.Quit
+}
+
+func (m *frame) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if m.now().Sub(m.keyed) >= m.Idle { // whatever comes: a key may be somebody else's
+		return m, m.end(ErrLock)
+	}
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		if msg.Width > 0 && msg.Height > 0 {
+			m.window = window{msg.Width, msg.Height}
+		} else if m.window == (window{}) { // a line that does not know its size
+			m.window = window{80, 24}
+		}
+	case tick:
+		sh, again := m.seen(), m.beat()
+		if sh.view.Every > 0 && m.now().Sub(sh.came) >= sh.view.Every {
+			again = tea.Batch(again, m.load(sh, false))
+		}
+		return m, again
+	case loaded:
+		return m, m.loaded(msg)
+	case tea.MouseMsg:
+		m.keyed = m.now()
+		return m, m.mouse(msg)
+	case tea.KeyMsg:
+		m.keyed = m.now()
+		return m, m.key(msg)
+	}
+	return m, nil
+}
+
+// loaded takes a page that came, if it is still wanted.
+func (m *frame) loaded(msg loaded) tea.Cmd {
+	sh := msg.of
+	if sh.stop == nil || sh.serial != msg.serial {
+		return nil
+	}
+	sh.leave()
+	if msg.err != nil {
+		return m.end(msg.err)
+	}
+	sh.came = m.now()
+	if msg.page == nil {
+		return nil
+	}
+	of, id := "", ""
+	if sh.body != nil {
+		of, id = sh.body.called(sh.cursor)
+	}
+	was := sh.body
+	sh.page, sh.body = msg.page, nil
+	m.layOut(sh, was)
+	if sh.body != nil && id != "" {
+		if n := sh.body.place(of, id); n >= 0 {
+			sh.cursor = n
+		}
+	}
+	m.follow(sh)
+	return nil
+}
+
+// layOut makes lines of a page, in the width that it has; was are those that it had.
+func (m *frame) layOut(sh *level, was *body) {
+	if m.window.width <= 0 || sh.body != nil && sh.body.width == m.window.width {
+		return
+	}
+	search := ""
+	if was != nil {
+		search = was.search
+	}
+	sh.body = lay(sh.page, m.window.width, search)
+}
+
+// room is how many lines of the page itself are seen, and how many stand above them.
+func (m *frame) room() (height, above int) {
+	switch h := m.window.height; {
+	case h >= 10:
+		return h - 5, 3
+	case h >= 4:
+		return h - 2, 1
+	default:
+		return h, 0
+	}
+}
+
+// follow keeps the cursor within the page, and the page around it.
+func (m *frame) follow(sh *level) {
+	b := sh.body
+	if b == nil {
+		return
+	}
+	height, _ := m.room()
+	sh.cursor = max(0, min(sh.cursor, b.rows-1))
+	if b.rows > 0 {
+		switch line := b.line(sh.cursor); {
+		case line < sh.top:
+			sh.top = line
+		case line >= sh.top+height:
+			sh.top = line - height + 1
+		}
+		if sh.cursor == 0 && b.line(0) < height { // what stands above the first row
+			sh.top = 0
+		}
+	}
+	sh.top = max(0, min(sh.top, b.height-height))
+}
+
+// move moves the cursor by so many rows, or a page without rows by lines.
+func (m *frame) move(sh *level, by int) {
+	if sh.body == nil {
+		return
+	}
+	height, _ := m.room()
+	last := sh.body.height - height
+	if sh.body.rows == 0 {
+		sh.top = max(0, min(sh.top+by, last))
+		return
+	}
+	was := sh.cursor
+	sh.cursor = max(0, min(sh.cursor+by, sh.body.rows-1))
+	if sh.cursor == was { // beyond the first and the last row there may be text
+		sh.top = max(0, min(sh.top+by, last))
+		if line := sh.body.line(sh.cursor); line >= sh.top && line < sh.top+height {
+			return
+		}
+		sh.cursor = m.near(sh)
+		return
+	}
+	m.follow(sh)
+}
+
+// near is the row that is seen and nearest to where the cursor was.
+func (m *frame) near(sh *level) int {
+	height, _ := m.room()
+	for line := range height {
+		if n := sh.body.at(sh.top + line); n >= 0 {
+			return n
+		}
+	}
+	return sh.cursor
+}
+
+// key does what a key says.
+func (m *frame) key(key tea.KeyMsg) tea.Cmd {
+	m.note = ""
+	sh := m.seen()
+	m.layOut(sh, sh.body)
+	if m.typing {
+		return m.search(sh, key)
+	}
+	height, _ := m.room()
+	switch key.String() {
+	case "ctrl+c":
+		return m.end(ErrCanceled)
+	case "ctrl+z":
+		return tea.Suspend
+	case "q":
+		return m.end(nil)
+	case "L":
+		return m.end(ErrLock)
+	case "up", "k":
+		m.move(sh, -1)
+	case "down", "j":
+		m.move(sh, 1)
+	case "pgup":
+		m.move(sh, 1-height)
+	case "pgdown", " ":
+		m.move(sh, height-1)
+	case "home":
+		m.move(sh, -1<<30)
+		sh.top = 0
+	case "end":
+		m.move(sh, 1<<30)
+		m.move(sh, 1<<30)
+	case "enter", "right":
+		return m.open(sh)
+	case "esc", "left", "backspace":
+		return m.back(sh)
+	case "r":
+		return m.load(sh, true)
+	case "/":
+		if m.typing = sh.body != nil && sh.body.tables(); !m.typing {
+			m.note = "there is no list here to search"
+		}
+	case "?":
+		return m.push(m.helpView())
+	default:
+		if s := key.String(); len(s) == 1 && s[0] >= '1' && int(s[0]-'1') < len(m.Places) && !key.Paste {
+			return m.goTo(int(s[0] - '1'))
+		}
+	}
+	return nil
+}
+
+// search takes a key while what is searched is typed.
+func (m *frame) search(sh *level, key tea.KeyMsg) tea.Cmd {
+	if sh.body == nil {
+		m.typing = false
+		return nil
+	}
+	search := sh.body.search
+	switch key.Type {
+	case tea.KeyCtrlC:
+		return m.end(ErrCanceled)
+	case tea.KeyEsc:
+		m.typing, search = false, ""
+	case tea.KeyEnter:
+		m.typing = false
+	case tea.KeyUp:
+		m.move(sh, -1)
+	case tea.KeyDown:
+		m.move(sh, 1)
+	default:
+		search = edited(search, key, 64, visible)
+	}
+	if search != sh.body.search {
+		sh.body.find(search)
+		sh.cursor, sh.top = 0, 0
+		m.follow(sh)
+	}
+	return nil
+}
+
+// push shows a page above the one that is seen.
+func (m *frame) push(v *View) tea.Cmd {
+	if v == nil {
+		return nil
+	}
+	sh := m.level(v)
+	m.stack = append(m.stack, sh)
+	return m.load(sh, true)
+}
+
+// open goes where the row under the cursor leads.
+func (m *frame) open(sh *level) tea.Cmd {
+	if sh.body == nil {
+		return nil
+	}
+	of, id := sh.body.called(sh.cursor)
+	if id == "" {
+		return nil
+	}
+	return m.push(m.Open(of, id))
+}
+
+// back goes to the page below.
+func (m *frame) back(sh *level) tea.Cmd {
+	switch {
+	case sh.body != nil && sh.body.search != "":
+		sh.body.find("")
+		m.follow(sh)
+		return nil
+	case len(m.stack) == 1:
+		m.note = "q ends"
+		return nil
+	}
+	sh.leave()
+	m.stack = m.stack[:len(m.stack)-1]
+	if len(m.stack) == 1 {
+		m.at = 0
+	}
+	below := m.seen()
+	m.layOut(below, below.body)
+	m.follow(below)
+	if below.came.IsZero() {
+		return m.load(below, true)
+	}
+	return nil
+}
+
+// goTo goes to a place.
+func (m *frame) goTo(at int) tea.Cmd {
+	for _, sh := range m.stack[1:] {
+		sh.leave()
+	}
+	m.stack, m.at = m.stack[:1], at
+	if at == 0 {
+		home := m.seen()
+		m.layOut(home, home.body)
+		return m.load(home, true)
+	}
+	return m.push(m.Places[at].View)
+}
+
+// mouse scrolls, and takes and opens what is clicked at.
+func (m *frame) mouse(msg tea.MouseMsg) tea.Cmd {
+	sh := m.seen()
+	m.layOut(sh, sh.body)
+	switch {
+	case sh.body == nil || m.typing || msg.Action != tea.MouseActionPress:
+	case msg.Button == tea.MouseButtonWheelUp:
+		m.move(sh, -3)
+	case msg.Button == tea.MouseButtonWheelDown:
+		m.move(sh, 3)
+	case msg.Button == tea.MouseButtonLeft:
+		height, above := m.room()
+		if above == 3 && msg.Y == 0 {
+			if at := m.placeAt(msg.X); at >= 0 {
+				return m.goTo(at)
+			}
+			return nil
+		}
+		if msg.Y < above || msg.Y >= above+height {
+			return nil
+		}
+		n := sh.body.at(sh.top + msg.Y - above)
+		if n < 0 {
+			return nil
+		}
+		if n == sh.cursor {
+			return m.open(sh)
+		}
+		sh.cursor = n
+	}
+	return nil
+}
+
+// placeWords are the places as the first line shows them.
+func (m *frame) placeWords() (out []string) {
+	for i, p := range m.Places {
+		word := fmt.Sprintf("%d %s", i+1, p.Word)
+		if i == m.at {
+			word = "[" + word + "]"
+		} else {
+			word = " " + word + " "
+		}
+		out = append(out, word)
+	}
+	return out
+}
+
+// placeAt is the place whose word stands in that column of the first line, or -1.
+func (m *frame) placeAt(x int) int {
+	for i, word := range m.placeWords() {
+		if x -= cli.Columns(word); x < 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+func (m *frame) View() string {
+	w := m.window
+	if w.width <= 0 || m.err != nil { // nothing is drawn before the size is known, and nothing after the end
+		return ""
+	}
+	sh := m.seen()
+	m.layOut(sh, sh.body)
+	m.follow(sh)
+	height, above := m.room()
+	var lines []string
+	if above == 3 {
+		lines = append(lines, m.placeLine())
+	}
+	if above > 0 {
+		lines = append(lines, m.titleLine(sh))
+	}
+	if above == 3 {
+		lines = append(lines, "")
+	}
+	cursor := sh.cursor
+	lines = append(lines, sh.body.draw(m.style, sh.top, height, cursor)...)
+	for len(lines) < above+height {
+		lines = append(lines, "")
+	}
+	if above == 3 {
+		lines = append(lines, m.noteLine(sh))
+	}
+	if above > 0 {
+		lines = append(lines, m.keyLine(sh))
+	}
+	return joinLines(lines)
+}
+
+func (m *frame) placeLine() string {
+	words := m.placeWords()
+	words[m.at] = m.style.bold(words[m.at])
+	return fit(strings.TrimRight(strings.Join(words, ""), " "), m.window.width)
+}
+
+// titleLine is what the page is, and of when.
+func (m *frame) titleLine(sh *level) string {
+	when := cli.Clean(sh.page.AsOf)
+	if when == "" && !sh.came.IsZero() {
+		when = "as of " + sh.came.Local().Format("15:04")
+	}
+	if sh.stop != nil {
+		when = strings.TrimPrefix(when+", asking ...", ", ")
+	}
+	title := cli.Clean(sh.page.Title)
+	if room := m.window.width - cli.Columns(when) - len(gap); room > 8 && when != "" {
+		title = pad(fit(title, room), room)
+		return m.style.bold(title) + gap + m.style.faint(when)
+	}
+	return m.style.bold(fit(title, m.window.width))
+}
+
+// noteLine is what is searched, what there is to say, and how far down the page one is.
+func (m *frame) noteLine(sh *level) string {
+	left, right := m.note, ""
+	if b := sh.body; b.search != "" || m.typing {
+		left = "search: " + b.search
+		if m.typing {
+			left += "_"
+		}
+		left += fmt.Sprintf("    %d found", b.found())
+	}
+	if height, _ := m.room(); sh.body.height > height {
+		right = fmt.Sprintf("line %d-%d of %d", sh.top+1, min(sh.top+height, sh.body.height), sh.body.height)
+	}
+	room := m.window.width - cli.Columns(right)
+	if room < 0 {
+		room, right = m.window.width, ""
+	}
+	if right == "" {
+		return fit(left, room)
+	}
+	return pad(fit(left, max(0, room-1)), room) + m.style.faint(right)
+}
+
+// keyLine is what can be done now, as far as there is room.
+func (m *frame) keyLine(sh *level) string {
+	if m.typing {
+		return m.style.keysLine(m.window.width, "enter: keep    esc: all of them    up, down: move", "enter  esc")
+	}
+	var keys []string
+	if sh.body.rows > 0 {
+		keys = append(keys, "enter: open")
+	}
+	if sh.body.tables() {
+		keys = append(keys, "/: search")
+	}
+	if sh.view.Load != nil {
+		keys = append(keys, "r: again")
+	}
+	if len(m.stack) > 1 {
+		keys = append(keys, "esc: back")
+	}
+	keys = append(keys, "?: keys", "q: end")
+	return m.style.keysLine(m.window.width, strings.Join(keys, "    "), "?: keys  q: end")
+}
+
+// found is how many rows the search lets through.
+func (b *body) found() (n int) {
+	for i := range b.pieces {
+		n += len(b.pieces[i].shown)
+	}
+	return n
+}
+
+// helpView is all keys.
+func (m *frame) helpView() *View {
+	rows := cli.Rows{
+		{fmt.Sprintf("1 to %d", len(m.Places)), "go to " + m.placeList()},
+		{"up, down, k, j", "move by a line"},
+		{"page up, page down, space", "move by a page"},
+		{"home, end", "go to the first and the last line"},
+		{"enter, right", "open what is under the cursor"},
+		{"esc, left, backspace", "go back"},
+		{"/", "search the lists on this page: words that are all in a row"},
+		{"r", "look again"},
+		{"L", "lock: the key leaves memory, and is asked for again"},
+		{"ctrl-Z", "stop for a while; fg goes on"},
+		{"q", "end"},
+		{"mouse", "the wheel moves, a click takes a row, another one opens it"},
+	}
+	p := &Page{Title: "Keys"}
+	p.Say(rows.Text(""))
+	p.Say(fmt.Sprintf("\nWithout a key for %s the screen locks by itself.", inMinutes(m.Idle)))
+	return &View{Title: p.Title, Known: func() *Page { return p }}
+}
+
+func (m *frame) placeList() string {
+	var words []string
+	for _, p := range m.Places {
+		words = append(words, p.Word)
+	}
+	return strings.Join(words, ", ")
+}
+
+func inMinutes(d time.Duration) string {
+	if d == time.Minute {
+		return "a minute"
+	}
+	return fmt.Sprintf("%d minutes", int(d/time.Minute))
+}

@@ -1,0 +1,61 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// Screen is a program of pages: it shows one at a time in the alternate screen, and leads
+// from one to the other.
+type Screen struct {
+	Places []Place                   // those that are a key away, at most nine; it begins at the first
+	Open   func(of, id string) *View // what a row leads to; nil: to nothing
+	Idle   time.Duration             // after so long without a key it locks
+	Now    func() time.Time          // the clock
+}
+
+// Place is a page that can be gone to from everywhere.
+type Place struct {
+	Word string // one word
+	View *View
+}
+
+// View is how a page comes to be.
+type View struct {
+	Title string       // of the page, while nothing of it is known
+	Known func() *Page // what is known of it without asking anybody, at once; may be nil, and return nil
+
+	// Load makes the page anew, in a goroutine of its own; asked reports whether a person
+	// waits for it. Its error ends the screen: what is wrong otherwise is said on the page.
+	Load  func(ctx context.Context, asked bool) (*Page, error)
+	Every time.Duration // it loads again by itself after this time; 0: never
+}
+
+// ErrLock is how a screen ends that locks itself.
+var ErrLock = errors.New("locked")
+
+// beat is how often a screen looks at the clock.
+const beat = 5 * time.Second
+
+// Show shows the screen until the person ends it: nil, or takes it away, an ErrCanceled. It
+// begins at the place at, and returns the one at which it ended. An ErrLock says that nobody
+// was there for as long as Idle, or that the person wants it; any other error is of a Load.
+//
+// Everything that was shown is wiped before the alternate screen is left.
+func (s *Screen) Show(ctx context.Context, in, out *os.File, at int) (int, error) {
+	if !Terminal(in, out) {
+		return at, ErrNoTerminal
+	}
+	ctx, stop := context.WithCancel(ctx) // of what still loads
+	defer stop()
+	m := newFrame(ctx, s, at, styled())
+	_, err := drive(ctx, in, &wipingScreen{out}, m, tea.WithAltScreen(), tea.WithMouseCellMotion())
+	if err == nil {
+		err = m.err
+	}
+	return m.at, err
+}
