@@ -16,6 +16,10 @@ type Screen struct {
 	Open   func(of, id string) *View // what a row leads to; nil: to nothing
 	Idle   time.Duration             // after so long without a key it locks
 	Now    func() time.Time          // the clock
+
+	// Forget, if it is set, is called in a goroutine of its own as soon as a screen locks that
+	// still waits for a line and cannot end: whatever opens the wallet is to leave memory.
+	Forget func()
 }
 
 // Place is a page that can be gone to from everywhere.
@@ -45,13 +49,17 @@ const beat = 5 * time.Second
 // begins at the place at, and returns the one at which it ended. An ErrLock says that nobody
 // was there for as long as Idle, or that the person wants it; any other error is of a Load.
 //
-// Everything that was shown is wiped before the alternate screen is left.
+// Everything that was shown is wiped before the alternate screen is left. A terminal without
+// escape sequences gets each page line by line, where it stays.
 func (s *Screen) Show(ctx context.Context, in, out *os.File, at int) (int, error) {
 	if !Terminal(in, out) {
 		return at, ErrNoTerminal
 	}
 	ctx, stop := context.WithCancel(ctx) // of what still loads
 	defer stop()
+	if plain() {
+		return s.say(ctx, in, out, at)
+	}
 	m := newFrame(ctx, s, at, styled())
 	_, err := drive(ctx, in, &wipingScreen{out}, m, tea.WithAltScreen(), tea.WithMouseCellMotion())
 	if err == nil {

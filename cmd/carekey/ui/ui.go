@@ -9,8 +9,9 @@
 //     rule, so that standard output carries data only.
 //   - Only [Terminal] says whether somebody can be asked. Without a terminal
 //     every prompt returns [ErrNoTerminal] and has written nothing.
-//   - On a terminal that understands escape sequences prompts are Bubble Tea
-//     programs; with TERM=dumb they are lines, without any escape sequence.
+//   - On a terminal that understands escape sequences prompts and screens are Bubble
+//     Tea programs; with TERM=dumb or [EnvPlain] they are lines, without any escape
+//     sequence, of which none is ever drawn again.
 //   - NO_COLOR (https://no-color.org) turns every attribute off. Nothing is said
 //     by colour alone.
 //   - The 24 words are only ever drawn in the alternate screen, never beyond its
@@ -60,11 +61,15 @@ func Terminal(in, out *os.File) bool {
 	return in != nil && out != nil && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd()))
 }
 
-// plain reports whether the terminal takes no escape sequences. Windows sets no
+// EnvPlain is the variable that asks for lines in place of screens, if it is 1: for people
+// who hear what is on them.
+const EnvPlain = "CAREKEY_PLAIN"
+
+// plain reports whether the terminal is to get no escape sequences. Windows sets no
 // TERM and needs none.
 func plain() bool {
 	t := os.Getenv("TERM")
-	return t == "dumb" || t == "" && runtime.GOOS != "windows"
+	return os.Getenv(EnvPlain) == "1" || t == "dumb" || t == "" && runtime.GOOS != "windows"
 }
 
 // ending is how a prompt ended, if it has.

@@ -1,0 +1,120 @@
+package ui
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// spokenTo is what a screen says to somebody who answers so, and how it ends.
+func spokenTo(t *testing.T, s *Screen, answers string) (said string, at int, err error) {
+	t.Helper()
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	at, end := s.say(context.Background(), strings.NewReader(answers), out, 0)
+	b, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b), at, end
+}
+
+// Each page is said once, with a number before each row that leads on.
+func TestPlainly(t *testing.T) {
+	s := newSample(3)
+	said, at, err := spokenTo(t, s.Screen, "?\n2\nback\ncon\n/laboratory novem\n1\n\nq\n")
+	if err != nil || at != 1 {
+		t.Errorf("at %d, %v", at, err)
+	}
+	golden(t, "plainly", strings.TrimSuffix(said, "\n"))
+	if strings.Contains(said, "\x1b") {
+		t.Error("there is an escape sequence in it")
+	}
+}
+
+func TestPlainlyAnswers(t *testing.T) {
+	for _, c := range []struct {
+		answers string
+		want    string // the last thing that is said, before it is asked again
+		at      int
+		err     error
+	}{
+		{"", "Maria", 0, nil},
+		{"quit\n", "Maria", 0, nil},
+		{"LOCK\n", "Maria", 0, ErrLock},
+		{"l\n", "Maria", 0, ErrLock},
+		{"0\n", "There is no row 0.", 0, nil},
+		{"99\n", "There is no row 99.", 0, nil},
+		{"-1\n", "There is no row -1.", 0, nil},
+		{"fetch\n", "That is nothing that can be done here: ? lists what can.", 0, nil},
+		{"\x1b[2J\n", "That is nothing that can be done here: ? lists what can.", 0, nil},
+		{"back\n", "There is no page before: quit ends.", 0, nil},
+		{"more\n", "There are no more.", 0, nil},
+		{"consents\nback\n", "Maria", 0, nil},
+		{"e\n", "Empty", 2, nil},
+		{"/nobody\n", "None.", 0, nil},
+	} {
+		said, at, err := spokenTo(t, newSample(3).Screen, c.answers)
+		parts := strings.Split(said, "What next (? lists it): ")
+		last := parts[len(parts)-1]
+		if c.err == nil || last == "" { // what is said after the last answer
+			last = parts[max(0, len(parts)-2)]
+		}
+		if at != c.at || err != c.err || !strings.Contains(last, c.want) {
+			t.Errorf("%q: at %d, %v, says %q", c.answers, at, err, last)
+		}
+	}
+}
+
+// Of a long list some rows are said at a time.
+func TestPlainlyInPortions(t *testing.T) {
+	s := newSample(120)
+	said, _, err := spokenTo(t, s.Screen, "consents\nmore\n1\nback\nmore\nmore\nmore\n")
+	if err != nil || s.loads["consent 00000032"] != 1 { // the first of the second portion
+		t.Fatal(s.loads, err)
+	}
+	parts := strings.Split(said, "What next (? lists it): ")
+	for i, c := range []struct {
+		has, not string
+	}{{"Dr 49", "Dr 50"}, {"Dr 49", "Dr 50"}, {"Dr 50", "Dr 49"}, {"Consent 01234567", ""}, {"Dr 49", "Dr 50"}, {"Dr 99", "Dr 49"}, {"Dr 119", "Dr 99"}, {"There are no more.", "Dr 119"}} {
+		if !strings.Contains(parts[i], c.has) || c.not != "" && strings.Contains(parts[i], c.not+" ") {
+			t.Errorf("%d: %s", i, parts[i])
+		}
+	}
+}
+
+// Who answers after a time without a word is not taken for who was there; what opens the
+// wallet is forgotten before, while nobody answers.
+func TestPlainlyLocks(t *testing.T) {
+	s := newSample(3)
+	said, _, err := spokenTo(t, s.Screen, "consents\n")
+	if err != nil || strings.Count(said, "What next") != 2 {
+		t.Fatal(said, err)
+	}
+	s.Idle = time.Millisecond
+	forgotten := make(chan struct{})
+	s.Forget = func() { close(forgotten) }
+	in, person := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+		if err == nil {
+			_, err = s.say(context.Background(), in, null, 0)
+			null.Close()
+		}
+		done <- err
+	}()
+	<-forgotten
+	s.now = s.now.Add(time.Millisecond)
+	person.Write([]byte("consents\n"))
+	if err := <-done; err != ErrLock || s.loads["Consents"] != 1 {
+		t.Errorf("%v; %d loads", err, s.loads["Consents"])
+	}
+}
