@@ -3,6 +3,7 @@ package wallet
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
@@ -11,6 +12,9 @@ import (
 
 // Names are what can be named of a wallet on one ledger, as it knew them last.
 type Names struct {
+	Owner    string    // what she calls herself
+	AsOf     time.Time // when the ledger was followed last, to ten minutes; zero if never
+	Care     Care
 	Contacts []Contact
 	Roles    []OwnRole
 	Records  []Record   // described ones that were not removed
@@ -41,7 +45,7 @@ func ReadNames(ctx context.Context, opt Options) (Names, error) {
 		return Names{}, err
 	}
 	defer w.Wipe()
-	n := Names{Contacts: w.Contacts().List()}
+	n := Names{Owner: w.Name(), AsOf: w.view.Seen(), Care: w.Backup().Care(), Contacts: w.Contacts().List()}
 	n.Roles, _ = w.Roles().List()
 	for t := range w.Records().threads() {
 		if r := w.Records().newestRecord(t); !r.Missing {
@@ -58,3 +62,22 @@ func ReadNames(ctx context.Context, opt Options) (Names, error) {
 }
 
 var errNotAsked = errors.New("it is not asked")
+
+// Summary is what Audit.Peek returns, as far as the wallet knows it without asking: nothing of
+// what was opened or refused since the last look, and nothing that waits to be sent.
+func (n *Names) Summary() Summary {
+	s := Summary{Records: len(n.Records), Contacts: len(n.Contacts)}
+	for _, c := range n.Given {
+		if c.Status == StatusActive || c.Status == StatusUpcoming {
+			s.Consents = append(s.Consents, c)
+		} else {
+			s.Ended++
+		}
+	}
+	for _, r := range n.Received {
+		if r.Status == StatusActive && r.Fetched == 0 {
+			s.Inbox = append(s.Inbox, r)
+		}
+	}
+	return s
+}

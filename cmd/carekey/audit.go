@@ -150,7 +150,7 @@ func (a events) audit(ctx context.Context, f filter, again bool) error {
 	if len(es) < len(all) {
 		events += " of " + thousands(len(all))
 	}
-	a.say("Verified: %s: %s.\n%s", events, leastOf(a.all).says(allShown), limits(a.all))
+	a.say("Verified: %s: %s.\n%s", events, leastOf(a.all).says(allShown), limits(groundsOf(a.all)))
 	return nil
 }
 

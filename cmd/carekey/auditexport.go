@@ -116,7 +116,7 @@ func (a events) export(ctx context.Context, x auditExport) error {
 	if err := a.write(es, x); err != nil {
 		return err
 	}
-	a.say("%s. Not encrypted, and not signed: keep it as you keep your records. What holds is on the ledger.\n%s", plural(len(es), "event", "events"), limits(a.all))
+	a.say("%s. Not encrypted, and not signed: keep it as you keep your records. What holds is on the ledger.\n%s", plural(len(es), "event", "events"), limits(groundsOf(a.all)))
 	if others := len(a.all[0].w.Settings().Ledgers) - len(a.all); others > 0 {
 		a.say("What happened on your %s is not in it: leave out --ledger.", plural(others, "other ledger", "other ledgers"))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -140,13 +141,16 @@ func leastOf(all []*opened) ground {
 // gateLine is eachOpening for what is looked at every day.
 func (g ground) gateLine() string { return "gate: " + g.says(inShort) }
 
+// groundsOf are those of some of a wallet's ledgers.
+func groundsOf(all []*opened) []ground {
+	return list(all, func(o *opened) ground { return groundOf(o.w) })
+}
+
 // limits are what openings of consents rest on, once for each ledger that differs.
-func limits(all []*opened) string {
+func limits(all []ground) string {
 	var out []string
-	seen := map[string]bool{}
-	for _, o := range all {
-		if s := groundOf(o.w).gateLine(); !seen[s] {
-			seen[s] = true
+	for _, g := range all {
+		if s := g.gateLine(); !slices.Contains(out, s) {
 			out = append(out, s)
 		}
 	}

@@ -10,8 +10,7 @@ import (
 )
 
 // due names what should be done against the loss of the wallet.
-func due(w *wallet.Wallet, now time.Time) (due []string) {
-	care := w.Backup().Care()
+func due(care wallet.Care, now time.Time) (due []string) {
 	if care.WordsDue(now) {
 		due = append(due, "words")
 	}

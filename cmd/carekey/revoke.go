@@ -152,7 +152,7 @@ func (a revoking) revoked(on []*opened, rs []wallet.Revocation, failed error) er
 		}
 		a.print("%s", strings.TrimSuffix(revocationText(r, a.now()), "\n"))
 	}
-	a.say("\n%s", limits(on))
+	a.say("\n%s", limits(groundsOf(on)))
 	if failed == nil { // else the error says what comes next
 		a.next("carekey audit")
 	}

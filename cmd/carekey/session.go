@@ -101,7 +101,11 @@ type session struct {
 // withLedgers unlocks the wallet once, with each of some of its ledgers, for f. One that
 // cannot be opened keeps none of the others from it, and is the error at the end.
 func (a *app) withLedgers(cmd *cobra.Command, want access, which func(place) []place, f func(ctx context.Context, s *session) error) error {
-	ctx := cmd.Context()
+	return a.within(cmd.Context(), want, which, f)
+}
+
+// within is withLedgers for what is no command.
+func (a *app) within(ctx context.Context, want access, which func(place) []place, f func(ctx context.Context, s *session) error) error {
 	p, err := a.ownPlace()
 	if err != nil {
 		return err

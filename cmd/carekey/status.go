@@ -68,7 +68,7 @@ func (a *overview) toDo() []string {
 	}) {
 		out = append(out, "ending")
 	}
-	return append(out, due(a.seen[0].w, a.now())...)
+	return append(out, due(a.care, a.now())...)
 }
 
 // waiting are the links of which their node has not got what is behind them.
@@ -90,7 +90,10 @@ type overview struct {
 	*session
 	wallet.Summary
 	asks    check
+	name    string // the owner's
+	care    wallet.Care
 	seen    []*opened // those that it is of
+	grounds []ground  // of these
 	part    bool      // another one could not be read
 	pending []pendingJSON
 	p       place
@@ -109,9 +112,9 @@ func (a *overview) status(ctx context.Context) (err error) {
 		return err
 	}
 	for i := range a.places {
-		for _, o := range a.seen {
+		for n, o := range a.seen {
 			if l := &a.places[i]; l.ID == o.id() {
-				g := groundOf(o.w)
+				g := a.grounds[n]
 				l.Gate, l.Operators, l.AsOf = string(g.Gate), max(1, g.Operators), instant(g.since)
 				if l.Witnesses, err = witnessed(ctx, o.w); err != nil {
 					return errors.Join(a.onLedger(l.ID, err), failed)
@@ -163,6 +166,9 @@ func (a *overview) look(ctx context.Context) error {
 		return nil
 	})
 	slices.SortStableFunc(a.Accesses, func(x, y wallet.Event) int { return cmp.Compare(x.Hour, y.Hour) })
+	if len(a.seen) > 0 {
+		a.name, a.care, a.grounds = a.seen[0].w.Name(), a.seen[0].w.Backup().Care(), groundsOf(a.seen)
+	}
 	a.part = failed != nil
 	for _, o := range a.seen {
 		_, why := o.w.Log().OutOfReach()
@@ -184,7 +190,7 @@ func (a *overview) json() error {
 	}
 	a.Missing = list(a.Missing, same)
 	return a.result(statusJSON{a.Summary, list(a.Consents, consentOf), list(a.Accesses, eventOf), list(a.pending, same), list(a.Inbox, receivedOf),
-		list(due(a.seen[0].w, a.now()), same), list(a.places, same), instant(clock), list(unwritten, codeOf), list(passed, codeOf), a.toDo(), instant(a.unlockedUntil())})
+		list(due(a.care, a.now()), same), list(a.places, same), instant(clock), list(unwritten, codeOf), list(passed, codeOf), a.toDo(), instant(a.unlockedUntil())})
 }
 
 type statusJSON struct {
@@ -206,15 +212,14 @@ type statusJSON struct {
 }
 
 func (a *overview) text() error {
-	w, last := a.seen[0].w, a.seen[len(a.seen)-1]
 	ended := ""
 	if a.Ended > 0 {
 		ended = ", " + plural(a.Ended, "consent", "consents") + " that ended"
 	}
-	a.print("%s: %s, %s%s.\n", w.Name(), plural(a.Records, "record", "records"), plural(a.Contacts, "contact", "contacts"), ended)
+	a.print("%s: %s, %s%s.\n", a.name, plural(a.Records, "record", "records"), plural(a.Contacts, "contact", "contacts"), ended)
 	if len(a.Consents) == 0 {
-		for _, o := range a.seen {
-			if g := groundOf(o.w); g.away || o == last {
+		for i, g := range a.grounds {
+			if g.away || i == len(a.grounds)-1 {
 				g.part = a.part
 				a.print("%s", g.says(noneOpen))
 				break
@@ -225,7 +230,7 @@ func (a *overview) text() error {
 		if err := (consents{a.session}).table(a.Consents); err != nil {
 			return err
 		}
-		a.say("%s", limits(a.seen))
+		a.say("%s", limits(a.grounds))
 	}
 	for _, l := range a.places {
 		ledgers{a.app}.warnOf(l.Witnesses)
@@ -260,10 +265,10 @@ func (a *overview) text() error {
 			a.print("  waiting: link %s: its node has not got what is behind it, and cannot open it: carekey sync", short(c.ID))
 		}
 	}
-	if others := len(a.places) - len(a.seen); a.p.given && others > 0 {
+	if others := len(a.places) - len(a.seen); a.p.given && len(a.seen) > 0 && others > 0 {
 		a.say("\nThis is ledger %s alone. You are on %s more: leave out --ledger and %s.", ledgerWords(a.p.dir, a.seen[0].id()), plural(others, "ledger", "ledgers"), envLedger)
 	}
-	for _, d := range due(w, a.now()) {
+	for _, d := range due(a.care, a.now()) {
 		a.say("\n%s", a.ours(dueText[d]))
 	}
 	if until := a.unlockedUntil(); !until.IsZero() {

@@ -148,7 +148,15 @@ func (v *View) AsOf() time.Time {
 	if v.Stale() && !v.head.Time.IsZero() {
 		return v.head.Time.UTC()
 	}
-	if v.behind == nil || v.state.Seen == 0 {
+	if v.behind == nil {
+		return time.Time{}
+	}
+	return v.Seen()
+}
+
+// Seen is when the ledger was followed last, to ten minutes; zero if it never was.
+func (v *View) Seen() time.Time {
+	if v.state.Seen == 0 {
 		return time.Time{}
 	}
 	return time.Unix(v.state.Seen, 0).UTC()
