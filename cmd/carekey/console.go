@@ -242,6 +242,7 @@ func (c *console) steps(what string) (step func(done, total uint64), end func())
 // flags are those that every command has.
 type flags struct {
 	json, yes, noInput, quiet bool
+	plain                     bool // line by line
 	profile, ledger           string
 	acceptClock               bool // of the commands that write
 	passphraseFD              int  // -1 if not given

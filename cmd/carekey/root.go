@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
+	"os"
 	"slices"
 	"strings"
 
+	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/spf13/cobra"
 )
@@ -18,6 +21,7 @@ const environment = `ENVIRONMENT
   CAREKEY_LEDGER           which ledger, as --ledger (default: the wallet's own,
                            for a new wallet the folder ledger in the home)
   CAREKEY_BY               who looks, as carekey fetch --by
+  CAREKEY_PLAIN            1: line by line, as --plain
   CAREKEY_KEYRING          os or file: where init keeps the key (default: os)
   CAREKEY_KEYRING_TIMEOUT  how long the system's keyring may take to answer (5s)
   CAREKEY_PROMPT_TIMEOUT   how long you may take to answer its own prompt (60s)
@@ -60,17 +64,25 @@ var nouns = []noun{
 // start.
 func newRoot(a *app, args ...string) *cobra.Command {
 	root := &cobra.Command{
-		Use:               "carekey",
-		Short:             "A wallet for health data",
-		Long:              about,
-		RunE:              a.bare,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkTimeouts() },
+		Use:   "carekey",
+		Short: "A wallet for health data",
+		Long:  about,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return (&glance{app: a}).bare(cmd.Context()) },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if a.flags.plain {
+				if err := os.Setenv(ui.EnvPlain, "1"); err != nil {
+					return err
+				}
+			}
+			return a.checkTimeouts()
+		},
 	}
 	g := root.PersistentFlags()
 	g.BoolVar(&a.flags.json, "json", false, "print one JSON value on stdout, errors as JSON on stderr")
 	g.BoolVarP(&a.flags.yes, "yes", "y", false, "answer every confirmation with yes")
 	g.BoolVar(&a.flags.noInput, "no-input", false, "never ask: a missing answer is an error")
 	g.BoolVarP(&a.flags.quiet, "quiet", "q", false, "say nothing on stderr but errors")
+	g.BoolVar(&a.flags.plain, "plain", false, "ask and show line by line, with nothing drawn anew: for who hears a terminal")
 	g.StringVar(&a.flags.profile, "profile", "", "`NAME` of the wallet to use")
 	g.IntVar(&a.flags.passphraseFD, "passphrase-fd", -1, "read the passphrase of the key file from descriptor `N`")
 	g.Lookup("passphrase-fd").DefValue = "0" // what the help leaves out
@@ -100,19 +112,19 @@ func newRoot(a *app, args ...string) *cobra.Command {
 	return root
 }
 
-// bare is carekey alone. Who has a wallet and sits at a terminal sees how it stands; for a
+// bare is carekey alone. Who has a wallet and sits at a terminal gets a screen; for a
 // program it unlocks nothing and asks nothing.
-func (a *app) bare(cmd *cobra.Command, args []string) error {
+func (a *glance) bare(ctx context.Context) error {
 	p, err := a.place()
 	if err != nil {
 		return err
 	}
 	if p.settings != nil && a.interactive() && !a.flags.json && cli.Width(a.out) > 0 {
-		return newStatus(a).RunE(cmd, args)
+		return a.show(ctx)
 	}
 	var places []placeJSON
 	if p.settings != nil {
-		if places, err = (ledgers{a}).places(p); err != nil {
+		if places, err = (ledgers{a.app}).places(p); err != nil {
 			return err
 		}
 	}

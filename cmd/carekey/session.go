@@ -135,9 +135,7 @@ func (a *app) within(ctx context.Context, want access, which func(place) []place
 			o.w.Wipe()
 			o.l.close()
 		}
-		if u, ok := key.(keyring.Unlocked); ok {
-			u.Close() // a watch waits long, and others want to ask too
-		}
+		closeUnlocked(key) // a watch waits long, and others want to ask too
 	}()
 	for _, q := range places {
 		o, err := a.open(ctx, q, key, want)
@@ -312,6 +310,13 @@ func isOver(x any) bool {
 
 // ended reports whether a consent of that status gives nothing any more.
 func ended(s wallet.Status) bool { return s == wallet.StatusExpired || s == wallet.StatusRevoked }
+
+// closeUnlocked leaves what holds a key to others, if that is what a store is.
+func closeUnlocked(key keyring.Store) {
+	if u, ok := key.(keyring.Unlocked); ok {
+		u.Close()
+	}
+}
 
 // open opens the wallet with one of its ledgers.
 func (a *app) open(ctx context.Context, p place, key keyring.Store, want access) (*opened, error) {

@@ -90,7 +90,9 @@ type overview struct {
 	*session
 	wallet.Summary
 	asks    check
-	name    string // the owner's
+	peeks   bool           // nothing counts as looked at
+	before  []wallet.Event // accesses that were new before, and still are shown
+	name    string         // the owner's
 	care    wallet.Care
 	seen    []*opened // those that it is of
 	grounds []ground  // of these
@@ -136,7 +138,7 @@ func (a *overview) status(ctx context.Context) (err error) {
 func (a *overview) look(ctx context.Context) error {
 	_, failed := a.each(ctx, func(o *opened) error {
 		look := o.w.Audit().Status
-		if a.asks {
+		if bool(a.asks) || a.peeks {
 			look = o.w.Audit().Peek
 		}
 		s, err := look(ctx)
@@ -165,6 +167,7 @@ func (a *overview) look(ctx context.Context) error {
 		}
 		return nil
 	})
+	a.Accesses = append(slices.Clone(a.before), a.Accesses...)
 	slices.SortStableFunc(a.Accesses, func(x, y wallet.Event) int { return cmp.Compare(x.Hour, y.Hour) })
 	if len(a.seen) > 0 {
 		a.name, a.care, a.grounds = a.seen[0].w.Name(), a.seen[0].w.Backup().Care(), groundsOf(a.seen)

@@ -36,6 +36,7 @@ type level struct {
 	came   time.Time
 	stop   func() // ends what loads; nil if nothing does
 	serial int    // of that
+	ended  bool   // it was at its end, if it begins there
 }
 
 type loaded struct {
@@ -165,7 +166,7 @@ func (m *frame) loaded(msg loaded) tea.Cmd {
 		return m.end(msg.err)
 	}
 	sh.came = m.now()
-	if msg.page == nil {
+	if msg.page == nil { // nothing is new
 		return nil
 	}
 	of, id := "", ""
@@ -175,6 +176,9 @@ func (m *frame) loaded(msg loaded) tea.Cmd {
 	was := sh.body
 	sh.page, sh.body = msg.page, nil
 	m.layOut(sh, was)
+	if sh.body != nil && sh.view.AtEnd && !sh.ended {
+		sh.cursor, sh.top, sh.ended = sh.body.rows-1, sh.body.height, true
+	}
 	if sh.body != nil && id != "" {
 		if n := sh.body.place(of, id); n >= 0 {
 			sh.cursor = n

@@ -1,10 +1,6 @@
 package ui
 
-import (
-	"strings"
-
-	"github.com/carekey/carekey/cmd/cli"
-)
+import "github.com/carekey/carekey/cmd/cli"
 
 // Page is a screen as data: what stands on it, in the order in which it was said. It may be
 // made in any goroutine; who has handed it on changes it no more.
@@ -22,14 +18,22 @@ type Section struct {
 	ready *prepared // the table, once the page is shown
 }
 
-// Say puts a text onto the page, on lines of its own. It passes through cli.CleanText.
+// Say puts a text onto the page, on lines of its own: a line feed at its end makes an empty
+// one. It passes through cli.CleanText.
 func (p *Page) Say(text string) {
-	text = strings.TrimRight(cli.CleanText(text), "\n")
+	text = cli.CleanText(text)
 	if n := len(p.Sections); n > 0 && p.Sections[n-1].Table == nil {
 		p.Sections[n-1].Text += "\n" + text
 		return
 	}
 	p.Sections = append(p.Sections, Section{Text: text})
+}
+
+// Fail puts what is wrong with the page before all that is on it.
+func (p *Page) Fail(text string) {
+	first := Page{}
+	first.Say(text + "\n")
+	p.Sections = append(first.Sections, p.Sections...)
 }
 
 // Show puts a table onto the page. One without rows is left out.

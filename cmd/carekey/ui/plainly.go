@@ -122,7 +122,7 @@ func (p *spoken) tell() error {
 // tellTable says a portion of a table's rows, with a number before each that leads on.
 func (p *spoken) tellTable(b *strings.Builder, piece *piece) {
 	t := piece.table.Table
-	numbered := Table{Columns: append([]Column{Key("")}, t.Columns...), Below: map[int]string{}, Cap: t.Cap}
+	numbered := Table{Columns: append([]Column{Key("row")}, t.Columns...), Below: map[int]string{}, Cap: t.Cap}
 	to := min(len(piece.shown), p.from+portion)
 	p.more = p.more || to < len(piece.shown)
 	for _, row := range piece.shown[min(p.from, to):to] {

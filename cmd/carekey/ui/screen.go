@@ -37,6 +37,7 @@ type View struct {
 	// waits for it. Its error ends the screen: what is wrong otherwise is said on the page.
 	Load  func(ctx context.Context, asked bool) (*Page, error)
 	Every time.Duration // it loads again by itself after this time; 0: never
+	AtEnd bool          // it begins at its last row
 }
 
 // ErrLock is how a screen ends that locks itself.

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/keyring"
+)
+
+// Who has a wallet and sits at a terminal gets a screen. A page of it is what a command says,
+// in its words, with a session of its own from beginning to end: what is looked at behind a
+// page and what another program does are two programs with one wallet, as ever. No rule of a
+// wallet's is here.
+
+const (
+	screenIdle  = 5 * time.Minute // without a key a screen locks
+	screenAgain = time.Minute     // after which what is seen is looked at again
+)
+
+// glance is carekey alone: how a wallet stands, and what leads on from there.
+type glance struct {
+	*app
+
+	mu       sync.Mutex
+	key      keyring.Store  // the wallet's, which was read; nil while it is locked, or if who holds it unlocked is asked
+	accesses []wallet.Event // that were new when a person looked, since the screen was unlocked
+	last     map[*ui.View]*ui.Page
+}
+
+// show shows the screen until the person ends it. Each time that it locks she is asked for the
+// key anew.
+func (x *glance) show(ctx context.Context) error {
+	for at := 0; ; {
+		until, err := x.unlock(ctx)
+		if err != nil {
+			return err
+		}
+		s, err := x.screen(ctx)
+		if err == nil {
+			at, err = s.Show(ctx, x.in, x.out, at)
+		}
+		x.forget()
+		if !errors.Is(err, ui.ErrLock) {
+			return err
+		}
+		text := "The screen is locked. What was not confirmed was not done."
+		if until.After(x.now()) {
+			text += " Your key is unlocked until " + clockTime(until, x.now()) + " for every program that runs as you: carekey lock ends that."
+		}
+		x.say("%s", text)
+		line, err := ui.Line(ctx, x.in, x.err, "Enter goes on, q and enter ends:")
+		if err != nil || strings.HasPrefix(strings.ToLower(line), "q") {
+			return err
+		}
+	}
+}
+
+// unlock reads the key as any command does, on the terminal as it is. until is set if another
+// program holds it: then that one is asked each time.
+func (x *glance) unlock(ctx context.Context) (until time.Time, err error) {
+	p, err := x.ownPlace()
+	if err != nil {
+		return until, err
+	}
+	key, err := x.keys(p).read(ctx)
+	if err != nil {
+		return until, err
+	}
+	if u, ok := key.(keyring.Unlocked); ok {
+		u.Close()
+		return u.Until, nil
+	}
+	if _, err := key.Get(ctx, p.settings.Item); err != nil { // nothing asks while the screen is there
+		return until, err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.key = key
+	return until, nil
+}
+
+// forget lets go of the key and of all that was shown. What the collector finds goes back to
+// the system, which hands nothing of it on.
+func (x *glance) forget() {
+	x.mu.Lock()
+	x.key, x.accesses, x.last = nil, nil, nil
+	x.mu.Unlock()
+	debug.FreeOSMemory()
+}
+
+// paged is the program as one page has it: it speaks onto that, and asks nobody.
+func (x *glance) paged(title string) *app {
+	a := *x.app
+	x.mu.Lock()
+	a.key = x.key
+	x.mu.Unlock()
+	a.page = &ui.Page{Title: title}
+	a.flags.noInput, a.flags.yes = true, false
+	a.ask = func(string) ([]byte, error) { return nil, crypto.ErrKeyLocked }
+	return &a
+}
+
+// view is a page that a verb says, on those ledgers that it is about.
+func (x *glance) view(title string, which func(place) []place, verb func(ctx context.Context, s *session, asked bool) error) *ui.View {
+	v := &ui.View{Title: title}
+	v.Known = func() *ui.Page {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return x.last[v]
+	}
+	v.Load = func(ctx context.Context, asked bool) (*ui.Page, error) {
+		a := x.paged(title)
+		err := a.within(ctx, looks, which, func(ctx context.Context, s *session) error {
+			err := verb(ctx, s, asked)
+			a.page.AsOf = asOf(groundsOf(s.all))
+			return err
+		})
+		switch {
+		case ctx.Err() != nil: // nobody waits for it any more
+			return nil, nil
+		case errors.Is(err, crypto.ErrKeyLocked):
+			return nil, ui.ErrLock
+		case err != nil:
+			a.page.Fail(failed(&a.console, err))
+		}
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.last != nil {
+			x.last[v] = a.page
+		}
+		return a.page, nil
+	}
+	return v
+}
+
+// failed is an error as the command would end with it.
+func failed(c *console, err error) string {
+	f := explain(err)
+	text := "error: " + f.Message
+	if f.Hint != "" {
+		text += "\nhint:  " + strings.ReplaceAll(c.ours(f.Hint), "\n", "\n       ")
+	}
+	return text
+}
+
+// asOf is when what is shown was so, if that is not now: a ledger is out of reach.
+func asOf(grounds []ground) string {
+	for _, g := range grounds {
+		if g.away {
+			return "out of reach, as it was " + g.when()
+		}
+	}
+	return ""
+}
+
+// live is a page that is looked at again by itself.
+func live(v *ui.View) *ui.View {
+	v.Every = screenAgain
+	return v
+}
+
+// screen is what there is to see.
+func (x *glance) screen(ctx context.Context) (*ui.Screen, error) {
+	x.mu.Lock()
+	x.last = map[*ui.View]*ui.Page{}
+	x.mu.Unlock()
+	home, err := x.home(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &ui.Screen{
+		Places: []ui.Place{
+			{Word: "Home", View: home},
+			{Word: "Records", View: x.recordList()},
+			{Word: "Consents", View: live(x.consentList())},
+			{Word: "Contacts", View: x.contactList()},
+			{Word: "Audit", View: live(x.auditList())},
+			{Word: "Inbox", View: live(x.inboxList())},
+			{Word: "Ledgers", View: x.ledgerList()},
+		},
+		Open: func(of, id string) *ui.View {
+			if open := opens[of]; open != nil {
+				return open(x, id)
+			}
+			return nil
+		},
+		Idle:   screenIdle,
+		Now:    x.now,
+		Forget: x.forget,
+	}, nil
+}
+
+// opens are what rows lead to, by what they are.
+var opens = map[string]func(x *glance, id string) *ui.View{
+	"record":   (*glance).record,
+	"consent":  (*glance).consent,
+	"contact":  (*glance).contact,
+	"received": (*glance).received,
+	"ledger":   (*glance).ledger,
+}
