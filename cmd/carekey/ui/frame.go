@@ -343,11 +343,17 @@ func (m *frame) search(sh *level, key tea.KeyMsg) tea.Cmd {
 		search = edited(search, key, 64, visible)
 	}
 	if search != sh.body.search {
-		sh.body.find(search)
-		sh.cursor, sh.top = 0, 0
-		m.follow(sh)
+		m.find(sh, search)
 	}
 	return nil
+}
+
+// find searches a page. The cursor stays on its row, if that is still there.
+func (m *frame) find(sh *level, search string) {
+	of, id := sh.body.called(sh.cursor)
+	sh.body.find(search)
+	sh.cursor, sh.top = max(0, sh.body.place(of, id)), 0
+	m.follow(sh)
 }
 
 // push shows a page above the one that is seen.
@@ -376,8 +382,7 @@ func (m *frame) open(sh *level) tea.Cmd {
 func (m *frame) back(sh *level) tea.Cmd {
 	switch {
 	case sh.body != nil && sh.body.search != "":
-		sh.body.find("")
-		m.follow(sh)
+		m.find(sh, "")
 		return nil
 	case len(m.stack) == 1:
 		m.note = "q ends"
@@ -594,7 +599,7 @@ func (m *frame) helpView() *View {
 		{"mouse", "the wheel moves, a click takes a row, another one opens it"},
 	}
 	p := &Page{Title: "Keys"}
-	p.Say(rows.Text(""))
+	p.Say(strings.TrimSuffix(rows.Text(""), "\n"))
 	p.Say(fmt.Sprintf("\nWithout a key for %s the screen locks by itself.", inMinutes(m.Idle)))
 	return &View{Title: p.Title, Known: func() *Page { return p }}
 }

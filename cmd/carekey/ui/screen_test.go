@@ -247,6 +247,10 @@ func TestScreenSearch(t *testing.T) {
 	if m = pressed(m, "esc"); m.seen().body.rows != 200 || len(m.stack) != 2 {
 		t.Errorf("%d rows, %d pages", m.seen().body.rows, len(m.stack))
 	}
+	m = pressed(pressed(m, "/"), strings.Split("117", "")...)
+	if m = pressed(m, "enter", "esc"); m.seen().cursor != 117 || !strings.Contains(m.View(), ">") {
+		t.Errorf("without the search the cursor is on row %d", m.seen().cursor)
+	}
 	if m = pressed(m, "/", "\x1b]52;c;cm0=\a", "\u202e", "x"); m.seen().body.search != "]52;c;cm0=x" {
 		t.Errorf("%q is searched", m.seen().body.search)
 	}
