@@ -10,6 +10,7 @@ import (
 	"strings"
 	_ "time/tzdata" // days are the person's own: without time zones they would silently be UTC's
 
+	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/hardening"
 	"github.com/carekey/carekey/crypto/crash"
@@ -62,6 +63,7 @@ func (a *app) recoverCrash(exit *int) {
 // the arguments of every function on the stack, up to ten bytes of a key among them,
 // and the value of the panic.
 func (a *app) crashed(value any) int {
+	ui.PutRight() // who reads this is back on the terminal as it was
 	hardening.Broken(a.err, "carekey", value)
 	return cli.ExitUnexpected
 }
