@@ -135,9 +135,16 @@ func lay(p *Page, width int, search string) *body {
 	b := &body{page: p, width: width}
 	for i := range p.Sections {
 		s := &p.Sections[i]
-		if s.Table == nil {
+		switch {
+		case s.Laid != nil:
+			lines := slices.Clone(s.Laid(width))
+			for i, line := range lines {
+				lines[i] = fit(line, width)
+			}
+			b.pieces = append(b.pieces, piece{lines: lines, first: -1})
+		case s.Table == nil:
 			b.pieces = append(b.pieces, piece{lines: Wrap(s.Text, min(width, cli.MaxProse)), first: -1})
-		} else {
+		default:
 			t := s.ready.lay(width)
 			b.pieces = append(b.pieces, piece{table: t, lines: t.above})
 		}
@@ -235,8 +242,8 @@ func (b *body) place(of, id string) int {
 	return -1
 }
 
-// draw is so many lines from top on; cursor is the row under it.
-func (b *body) draw(s style, top, height, cursor int) (lines []string) {
+// draw is so many lines from top on; cursor is the row under it, and some are marked.
+func (b *body) draw(s style, top, height, cursor int, marked []named) (lines []string) {
 	for i := range b.pieces {
 		p := &b.pieces[i]
 		headed := p.table == nil && i+1 < len(b.pieces) && b.pieces[i+1].table != nil
@@ -245,7 +252,7 @@ func (b *body) draw(s style, top, height, cursor int) (lines []string) {
 			case row >= 0 && p.first < 0:
 				lines = append(lines, p.table.row(p.shown[row], b.width))
 			case row >= 0:
-				lines = append(lines, b.drawRow(s, p, row, cursor))
+				lines = append(lines, b.drawRow(s, p, row, cursor, marked))
 			case p.table != nil:
 				lines = append(lines, s.faint(fit(p.lines[n], b.width)))
 			default:
@@ -257,12 +264,16 @@ func (b *body) draw(s style, top, height, cursor int) (lines []string) {
 }
 
 // drawRow is a row that leads on.
-func (b *body) drawRow(s style, p *piece, row, cursor int) string {
+func (b *body) drawRow(s style, p *piece, row, cursor int, marked []named) string {
 	text := p.table.row(p.shown[row], max(1, b.width-mark))
-	if p.first+row != cursor {
-		return fit(spaces(mark)+text, b.width)
+	star := " "
+	if slices.Contains(marked, named{p.table.Of, p.table.ID(p.shown[row])}) {
+		star = "*"
 	}
-	return fit("> "+s.current(text), b.width)
+	if p.first+row != cursor {
+		return fit(star+" "+text, b.width)
+	}
+	return fit(">"+star+s.current(text), b.width)
 }
 
 // prose is a line of a text: what heads a table, and what is wrong, stands out.

@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ type level struct {
 	stop   func() // ends what loads; nil if nothing does
 	serial int    // of that
 	ended  bool   // it was at its end, if it begins there
+	marked []named
 }
 
 type loaded struct {
@@ -175,6 +177,7 @@ func (m *frame) loaded(msg loaded) tea.Cmd {
 	}
 	was := sh.body
 	sh.page, sh.body = msg.page, nil
+	sh.unmark()
 	m.layOut(sh, was)
 	if sh.body != nil && sh.view.AtEnd && !sh.ended {
 		sh.cursor, sh.top, sh.ended = sh.body.rows-1, sh.body.height, true
@@ -293,8 +296,12 @@ func (m *frame) key(key tea.KeyMsg) tea.Cmd {
 		m.move(sh, 1)
 	case "pgup":
 		m.move(sh, 1-height)
-	case "pgdown", " ":
+	case "pgdown":
 		m.move(sh, height-1)
+	case " ":
+		if key.Paste || !m.mark(sh) {
+			m.move(sh, height-1)
+		}
 	case "home":
 		m.move(sh, -1<<30)
 		sh.top = 0
@@ -314,8 +321,13 @@ func (m *frame) key(key tea.KeyMsg) tea.Cmd {
 	case "?":
 		return m.push(m.helpView())
 	default:
-		if s := key.String(); len(s) == 1 && s[0] >= '1' && int(s[0]-'1') < len(m.Places) && !key.Paste {
+		s := key.String()
+		switch {
+		case key.Paste:
+		case len(s) == 1 && s[0] >= '1' && int(s[0]-'1') < len(m.Places):
 			return m.goTo(int(s[0] - '1'))
+		default:
+			return m.lead(sh, s)
 		}
 	}
 	return nil
@@ -493,7 +505,7 @@ func (m *frame) View() string {
 		lines = append(lines, "")
 	}
 	cursor := sh.cursor
-	lines = append(lines, sh.body.draw(m.style, sh.top, height, cursor)...)
+	lines = append(lines, sh.body.draw(m.style, sh.top, height, cursor, sh.marked)...)
 	for len(lines) < above+height {
 		lines = append(lines, "")
 	}
@@ -539,6 +551,9 @@ func (m *frame) noteLine(sh *level) string {
 		}
 		left += fmt.Sprintf("    %d found", b.found())
 	}
+	if n := len(sh.marked); n > 0 {
+		left = strings.TrimPrefix(left+fmt.Sprintf("    %d marked", n), "    ")
+	}
 	if height, _ := m.room(); sh.body.height > height {
 		right = fmt.Sprintf("line %d-%d of %d", sh.top+1, min(sh.top+height, sh.body.height), sh.body.height)
 	}
@@ -561,6 +576,12 @@ func (m *frame) keyLine(sh *level) string {
 	if sh.body.rows > 0 {
 		keys = append(keys, "enter: open")
 	}
+	for _, k := range m.can(sh) {
+		keys = append(keys, k.Key+": "+k.Word)
+	}
+	if m.marks(sh) != "" {
+		keys = append(keys, "space: mark")
+	}
 	if sh.body.tables() {
 		keys = append(keys, "/: search")
 	}
@@ -571,7 +592,15 @@ func (m *frame) keyLine(sh *level) string {
 		keys = append(keys, "esc: back")
 	}
 	keys = append(keys, "?: keys", "q: end")
-	return m.style.keysLine(m.window.width, strings.Join(keys, "    "), "?: keys  q: end")
+	long := strings.Join(keys, "    ")
+	if cli.Columns(long) > m.window.width {
+		long = strings.Join(keys, "  ")
+	}
+	for len(keys) > 2 && cli.Columns(long) > m.window.width { // ? tells the rest
+		keys = slices.Delete(keys, len(keys)-3, len(keys)-2)
+		long = strings.Join(keys, "  ")
+	}
+	return m.style.keysLine(m.window.width, long, "?: keys  q: end")
 }
 
 // found is how many rows the search lets through.
@@ -591,13 +620,21 @@ func (m *frame) helpView() *View {
 		{"home, end", "go to the first and the last line"},
 		{"enter, right", "open what is under the cursor"},
 		{"esc, left, backspace", "go back"},
+	}
+	for _, k := range m.Keys {
+		rows.Add(k.Key, k.Does)
+	}
+	if slices.ContainsFunc(m.Keys, func(k Lead) bool { return k.Many }) {
+		rows.Add("space", "mark a row, or take its mark away, for a key that can do with several; elsewhere a page down")
+	}
+	rows = append(rows, cli.Rows{
 		{"/", "search the lists on this page: words that are all in a row"},
 		{"r", "look again"},
 		{"L", "lock: the key leaves memory, and is asked for again"},
 		{"ctrl-Z", "stop for a while; fg goes on"},
 		{"q", "end"},
 		{"mouse", "the wheel moves, a click takes a row, another one opens it"},
-	}
+	}...)
 	p := &Page{Title: "Keys"}
 	p.Say(strings.TrimSuffix(rows.Text(""), "\n"))
 	p.Say(fmt.Sprintf("\nWithout a key for %s the screen locks by itself.", inMinutes(m.Idle)))

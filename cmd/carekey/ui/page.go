@@ -10,10 +10,11 @@ type Page struct {
 	Sections []Section // texts and tables, never two texts one behind the other
 }
 
-// Section is a piece of a page: a table, or a text if there is none.
+// Section is a piece of a page: a table, lines that are laid out for a width, or a text.
 type Section struct {
 	Text  string // cleaned, of any number of lines, which have any width
 	Table *Table
+	Laid  func(width int) []string // cleaned; what is wider is cut
 
 	ready *prepared // the table, once the page is shown
 }
@@ -22,11 +23,16 @@ type Section struct {
 // one. It passes through cli.CleanText.
 func (p *Page) Say(text string) {
 	text = cli.CleanText(text)
-	if n := len(p.Sections); n > 0 && p.Sections[n-1].Table == nil {
+	if n := len(p.Sections); n > 0 && p.Sections[n-1].Table == nil && p.Sections[n-1].Laid == nil {
 		p.Sections[n-1].Text += "\n" + text
 		return
 	}
 	p.Sections = append(p.Sections, Section{Text: text})
+}
+
+// LayOut puts lines onto the page that are made for the width that there is.
+func (p *Page) LayOut(lines func(width int) []string) {
+	p.Sections = append(p.Sections, Section{Laid: lines})
 }
 
 // Fail puts what is wrong with the page before all that is on it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,10 +28,10 @@ type spoken struct {
 	at    int
 	stack []*View
 	page  *Page
-	rows  []func() *View // what the numbers lead to that were said
-	from  int            // portion that was said of the page begins with this row
-	more  bool           // there are rows behind it
-	said  string         // search
+	rows  []named // that the numbers are of which were said
+	from  int     // portion that was said of the page begins with this row
+	more  bool    // there are rows behind it
+	said  string  // search
 }
 
 // say shows the screen line by line, as Show does otherwise.
@@ -105,10 +106,13 @@ func (p *spoken) tell() error {
 	p.rows, p.more = nil, false
 	found := lay(p.page, max(1, cli.Width(p.out)), p.said)
 	for i := range found.pieces {
-		if piece := &found.pieces[i]; piece.table != nil {
+		switch piece, s := &found.pieces[i], p.page.Sections[i]; {
+		case piece.table != nil:
 			p.tellTable(&b, piece)
-		} else {
-			b.WriteString(cli.Wrap(p.page.Sections[i].Text, cli.Prose(p.out)) + "\n")
+		case s.Laid != nil:
+			b.WriteString(strings.Join(piece.lines, "\n") + "\n")
+		default:
+			b.WriteString(cli.Wrap(s.Text, cli.Prose(p.out)) + "\n")
 		}
 	}
 	if p.more {
@@ -128,8 +132,7 @@ func (p *spoken) tellTable(b *strings.Builder, piece *piece) {
 	for _, row := range piece.shown[min(p.from, to):to] {
 		number := ""
 		if t.Of != "" {
-			of, id := t.Of, t.ID(row)
-			p.rows = append(p.rows, func() *View { return p.Open(of, id) })
+			p.rows = append(p.rows, named{t.Of, t.ID(row)})
 			number = strconv.Itoa(len(p.rows))
 		}
 		numbered.Below[len(numbered.Rows)] = t.Below[row]
@@ -157,12 +160,8 @@ func (p *spoken) answer(ctx context.Context, line string) (end bool, err error) 
 		if number < 1 || number > len(p.rows) {
 			return false, p.reply(fmt.Sprintf("There is no row %s.", cli.Clean(line)))
 		}
-		v := p.rows[number-1]()
-		if v == nil {
-			return false, p.reply("It leads to nothing.")
-		}
-		p.stack = append(p.stack, v)
-		return false, p.load(ctx)
+		row := p.rows[number-1]
+		return false, p.push(ctx, p.Open(row.of, row.id))
 	}
 	if search, ok := strings.CutPrefix(line, "/"); ok {
 		p.said, p.from = search, 0
@@ -178,22 +177,64 @@ func (p *spoken) answer(ctx context.Context, line string) (end bool, err error) 
 	for _, place := range p.Places {
 		words = append(words, strings.ToLower(place.Word))
 	}
+	for _, k := range p.Keys {
+		words = append(words, k.Word)
+	}
 	for _, v := range verbs {
 		words = append(words, v.word)
 	}
+	word, numbers, _ := strings.Cut(line, " ")
 	var meant []string
-	for _, word := range words {
-		if strings.HasPrefix(word, text.Fold(line)) {
-			meant = append(meant, word)
+	for _, said := range words {
+		if strings.HasPrefix(said, text.Fold(word)) {
+			meant = append(meant, said)
 		}
 	}
 	switch len(meant) {
 	case 0:
 		return false, p.reply("That is nothing that can be done here: ? lists what can.")
 	case 1:
-		return p.do(ctx, meant[0])
+		if n := slices.IndexFunc(p.Keys, func(k Lead) bool { return k.Word == meant[0] }); n >= 0 {
+			return false, p.lead(ctx, &p.Keys[n], numbers)
+		}
+		if numbers == "" {
+			return p.do(ctx, meant[0])
+		}
+		return false, p.reply("No numbers go with " + meant[0] + ".")
 	}
 	return false, p.reply("Which is meant: " + strings.Join(meant, ", ") + "?")
+}
+
+// push goes to a page.
+func (p *spoken) push(ctx context.Context, v *View) error {
+	if v == nil {
+		return p.reply("It leads to nothing.")
+	}
+	p.stack = append(p.stack, v)
+	return p.load(ctx)
+}
+
+// lead goes where a word leads to, with the rows of some numbers, or with what the page is
+// about.
+func (p *spoken) lead(ctx context.Context, k *Lead, numbers string) error {
+	which := "Say it with the number of a row that it is for, as in " + k.Word + " 1."
+	if k.Many {
+		which = "Say it with the numbers of rows that it is for, as in " + k.Word + " 1 3-5."
+	}
+	var ids []string
+	for _, n := range parseNumbers(numbers, len(p.rows)) {
+		if p.rows[n].of != k.Of {
+			return p.reply(which)
+		}
+		ids = append(ids, p.rows[n].id)
+	}
+	if v := p.stack[len(p.stack)-1]; numbers == "" && v.Of == k.Of && v.ID != "" {
+		ids = []string{v.ID}
+	}
+	if len(ids) == 0 || len(ids) > 1 && !k.Many {
+		return p.reply(which)
+	}
+	return p.push(ctx, k.View(ids))
 }
 
 // do does what a word says.
@@ -232,6 +273,9 @@ func (p *spoken) help() string {
 	rows := cli.Rows{{"a number", "open that row"}, {"/words", "only rows with all these words; / alone: all rows"}}
 	for _, place := range p.Places {
 		rows.Add(strings.ToLower(place.Word), "go there")
+	}
+	for _, k := range p.Keys {
+		rows.Add(k.Word+" and numbers", k.Does)
 	}
 	for _, v := range verbs {
 		rows.Add(v.word, v.does)

@@ -14,12 +14,23 @@ import (
 type Screen struct {
 	Places []Place                   // those that are a key away, at most nine; it begins at the first
 	Open   func(of, id string) *View // what a row leads to; nil: to nothing
+	Keys   []Lead                    // what else can be done with rows, and with what a page is about
 	Idle   time.Duration             // after so long without a key it locks
 	Now    func() time.Time          // the clock
 
 	// Forget, if it is set, is called in a goroutine of its own as soon as a screen locks that
 	// still waits for a line and cannot end: whatever opens the wallet is to leave memory.
 	Forget func()
+}
+
+// Lead is a key that leads on from rows, or from what the page is about if the cursor is on no such row.
+type Lead struct {
+	Key  string                   // one character, which means nothing else
+	Word string                   // what it does, in one word in lower case
+	Does string                   // the same in a few
+	Of   string                   // what it is for, as Table.Of and View.Of say it
+	Many bool                     // for several at once: such rows can be marked
+	View func(ids []string) *View // where it leads to
 }
 
 // Place is a page that can be gone to from everywhere.
@@ -31,6 +42,8 @@ type Place struct {
 // View is how a page comes to be.
 type View struct {
 	Title string       // of the page, while nothing of it is known
+	Of    string       // what it is about, as Table.Of says it; "": about nothing that a key is for
+	ID    string       // which of these
 	Known func() *Page // what is known of it without asking anybody, at once; may be nil, and return nil
 
 	// Load makes the page anew, in a goroutine of its own; asked reports whether a person
