@@ -191,6 +191,7 @@ func (x *glance) screen(ctx context.Context) (*ui.Screen, error) {
 			}
 			return nil
 		},
+		Keys:   x.viewLeads(),
 		Idle:   screenIdle,
 		Now:    x.now,
 		Forget: x.forget,

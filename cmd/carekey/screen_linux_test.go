@@ -92,7 +92,7 @@ func (p *pane) whole(patterns ...string) string {
 	p.press("?")
 	p.until(`(?m)^esc: back +\?: keys`)
 	p.press("Escape")
-	return p.until(append(patterns, `r: again +.*q: end`)...)
+	return p.until(append(patterns, `(?m)^(?:enter|[a-zA-Z/]): .*q: end$`)...)
 }
 
 // press presses keys, as tmux names them.
@@ -129,6 +129,10 @@ func TestScreenStory(t *testing.T) {
 		shot("records", `\[2 Records\]`, "Laboratory")
 		p.press("End", "Enter")
 		shot("record", "Record [0-9a-f]{8} ", "mental-health")
+		p.press("v")
+		shot("view", "What record [0-9a-f]{8} says", "Allergies: 1 entry listed")
+		p.press("d")
+		p.until("says: where sources differ", now, "Sources: 1 file")
 		p.press("3")
 		p.until("Consents that you gave", now)
 		p.press("/")

@@ -19,7 +19,7 @@ func (x *glance) recordList() *ui.View {
 
 // record is one of them: what is in it, and what of that goes only by name.
 func (x *glance) record(id string) *ui.View {
-	return x.view("Record "+id[:8], everywhere, func(ctx context.Context, s *session, _ bool) error {
+	v := x.view("Record "+id[:8], everywhere, func(ctx context.Context, s *session, _ bool) error {
 		_, on, err := find(ctx, s, id, func(o *opened) (struct{}, string, error) {
 			_, _, err := o.w.Records().History(ctx, id)
 			return struct{}{}, id, err
@@ -29,6 +29,8 @@ func (x *glance) record(id string) *ui.View {
 		}
 		return (&records{app: s.app, all: true}).show(ctx, on.w, []string{id})
 	})
+	v.Of, v.ID = "record", id
+	return v
 }
 
 // heads says of which ledger the next list is, if there are several.

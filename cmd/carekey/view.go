@@ -150,7 +150,7 @@ func (v *viewing) show(ctx context.Context, s *session) error {
 	if len(v.ids)+len(v.paths) > 0 && !slices.ContainsFunc(view.Sources, func(s health.ViewSource) bool { return s.Read }) {
 		return errNothingRead
 	}
-	if !v.words.Conflicts && v.output == "" && slices.ContainsFunc(view.Persons, func(p health.ViewPerson) bool { return len(p.Conflicts) > 0 }) {
+	if !v.words.Conflicts && v.output == "" && v.page == nil && slices.ContainsFunc(view.Persons, func(p health.ViewPerson) bool { return len(p.Conflicts) > 0 }) {
 		v.say("Where sources differ is listed with --conflicts.")
 	}
 	return worst
@@ -334,6 +334,12 @@ func (v *viewing) text(view *health.View) error {
 	words := v.words
 	words.Only = words.Conflicts
 	words.Sources = words.Sources || words.Conflicts // their numbers have to mean something
+	if v.page != nil {
+		v.page.LayOut(func(width int) []string {
+			return strings.Split(strings.Trim(viewText(view, words, max(24, min(width, 100))), "\n"), "\n")
+		})
+		return nil
+	}
 	_, err := io.WriteString(v.out, viewText(view, words, min(width, 100)))
 	return err
 }
