@@ -115,12 +115,16 @@ func (m *mender) pass(ctx context.Context, read func(at uint64) bool) error {
 			breaks(len(unread))
 		}
 		for _, of := range damaged {
-			s.metrics.count(1, "carekey_copies_damaged_total")
+			at, _, err := s.folder.Find(ctx, of.Entry)
+			known := err == nil && s.left[at] // and was counted when it was found
+			if !known {
+				s.metrics.count(1, "carekey_copies_damaged_total")
+			}
 			if m.obtain(ctx, of) {
 				continue
 			}
 			breaks(1)
-			if at, _, err := s.folder.Find(ctx, of.Entry); err == nil { // it is in the log
+			if err == nil { // it is in the log
 				left[at] = true
 			}
 		}

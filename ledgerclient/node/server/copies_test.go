@@ -191,16 +191,28 @@ func TestBrokenUntilMended(t *testing.T) {
 			t.Errorf("%s: %d broken, not %d", what, n, want)
 		}
 	}
+	found := func(want float64) {
+		t.Helper()
+		m := first.server.metrics
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if n := m.counters["carekey_copies_damaged_total"]; n != want {
+			t.Errorf("%v were found damaged, not %v", n, want)
+		}
+	}
 	metadata := all[1]
 	s.damage(metadata)
 	counts("not read", nothing, 0)
 	counts("read", everything, 1)
 	counts("the hour after", nothing, 1)
 	counts("and after", nothing, 1)
+	found(1) // it is the same one
 	s.ok(s.post(node.PathBlobs, node.PutsForm.Marshal([]ledgerclient.Put{metadata.Put})))
 	counts("put again", nothing, 0)
 	s.damage(metadata)
 	counts("as all others", nothing, 0)
+	counts("read", everything, 1)
+	found(2)
 }
 
 // A node that has much to mend connects once to each that gives it.

@@ -211,6 +211,27 @@ func TestSites(t *testing.T) {
 	}
 }
 
+// Two institutions change their keepers: one after the other says so, and in between that of one
+// is nowhere. The others, who had heard of all, go on.
+func TestSitesMove(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.meet()
+	third, later := s.nodes[2].server, uint64(s.clock.now().Unix())+100
+	keys := func(i int) folder.Keys {
+		k, err := folder.KeysIn(s.nodes[i].dir)
+		s.must(err)
+		return k
+	}
+	for i, whole := range []bool{false, true} {
+		own, other := keys(i), keys(1-i)
+		m := node.Member{Name: "Institution", Node: own.Node(), Keeper: other.Keeper(), URLs: []string{s.nodes[i].http.URL}}
+		third.takeSites(node.NewSite(s.config.LedgerID(), m, later, own.Sign, other.SignAsKeeper))
+		if third.sites.all.Whole() != whole {
+			t.Errorf("after %d: %v", i+1, !whole)
+		}
+	}
+}
+
 // Several nodes as they run: who submits is answered when enough have signed what was ordered,
 // and a share is released by that alone.
 func TestSeveralNodes(t *testing.T) {

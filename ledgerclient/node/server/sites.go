@@ -14,8 +14,9 @@ import (
 type sites struct {
 	mu    sync.Mutex
 	all   node.Sites
-	met   chan struct{} // closed when all were heard of
-	round int           // of askSites
+	met   chan struct{} // closed when all were heard of, once: one of them may change afterwards
+	once  sync.Once
+	round int // of askSites
 }
 
 // takeSites takes sites in, and makes that of this institution, with the time as its number;
@@ -23,10 +24,9 @@ type sites struct {
 func (s *Server) takeSites(heard ...node.Site) {
 	s.sites.mu.Lock()
 	defer s.sites.mu.Unlock()
-	was := s.sites.all.Whole()
 	defer func() {
-		if !was && s.sites.all.Whole() {
-			close(s.sites.met)
+		if s.sites.all.Whole() {
+			s.sites.once.Do(func() { close(s.sites.met) })
 		}
 	}()
 	s.sites.all, _ = s.sites.all.With(heard...)
