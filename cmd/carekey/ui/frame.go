@@ -2,9 +2,11 @@ package ui
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
@@ -22,9 +24,10 @@ type frame struct {
 	stack  []*level
 	typing bool // what is searched
 	note   string
-	keyed  time.Time // when the last key came
-	err    error     // how it ended
-	serial int       // of loads
+	keyed  time.Time  // when the last key came
+	err    error      // how it ended
+	serial int        // of loads
+	acting sync.Mutex // is held by what is done
 }
 
 // level is a page on the stack.
@@ -39,6 +42,9 @@ type level struct {
 	serial int    // of that
 	ended  bool   // it was at its end, if it begins there
 	marked []named
+	asks   chan asked // of its Act
+	asked  *asked     // the question that stands below the page; nil if none does
+	armed  bool       // that takes keys
 }
 
 type loaded struct {
@@ -95,13 +101,16 @@ func (m *frame) level(v *View) *level {
 
 // load loads a page, unless that is being done.
 func (m *frame) load(sh *level, asked bool) tea.Cmd {
-	if sh.view.Load == nil || sh.stop != nil {
+	if sh.stop != nil || sh.view.Load == nil && sh.view.Act == nil || sh.view.Act != nil && sh.asks != nil {
 		return nil
 	}
 	ctx, stop := context.WithCancel(m.ctx)
 	m.serial++
 	sh.stop, sh.serial = stop, m.serial
 	serial := m.serial
+	if sh.view.Act != nil {
+		return m.act(sh, ctx, serial)
+	}
 	return command(func() tea.Msg {
 		p, err := sh.view.Load(ctx, asked)
 		if p != nil {
@@ -129,6 +138,9 @@ func (m *frame) end(err error) tea.Cmd {
 }
 
 func (m *frame) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if m.seen().busy() { // nobody is asked anything meanwhile, and what comes of it is to be seen
+		m.keyed = m.now()
+	}
 	if m.now().Sub(m.keyed) >= m.Idle { // whatever comes: a key may be somebody else's
 		return m, m.end(ErrLock)
 	}
@@ -147,6 +159,12 @@ func (m *frame) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, again
 	case loaded:
 		return m, m.loaded(msg)
+	case asked:
+		return m, m.puts(msg)
+	case armed:
+		for _, sh := range m.stack {
+			sh.armed = sh.armed || sh.asked != nil && sh.asked.answer == msg.answer
+		}
 	case tea.MouseMsg:
 		m.keyed = m.now()
 		return m, m.mouse(msg)
@@ -164,6 +182,17 @@ func (m *frame) loaded(msg loaded) tea.Cmd {
 		return nil
 	}
 	sh.leave()
+	if sh.view.Act != nil {
+		sh.asked = nil
+		for _, below := range m.stack { // what is there may be another thing now
+			below.came = time.Time{}
+		}
+	}
+	if back, ok := errors.AsType[Back](msg.err); ok {
+		cmd := m.back(sh)
+		m.note = string(back)
+		return cmd
+	}
 	if msg.err != nil {
 		return m.end(msg.err)
 	}
@@ -205,11 +234,17 @@ func (m *frame) layOut(sh *level, was *body) {
 
 // room is how many lines of the page itself are seen, and how many stand above them.
 func (m *frame) room() (height, above int) {
+	below := 1 // lines: of keys
+	if sh := m.seen(); sh.asked != nil {
+		below = len(m.promptLines(sh))
+	}
 	switch h := m.window.height; {
 	case h >= 10:
-		return h - 5, 3
+		return max(0, h-4-below), 3
 	case h >= 4:
-		return h - 2, 1
+		return max(0, h-1-below), 1
+	case m.seen().asked != nil:
+		return max(0, h-below), 0
 	default:
 		return h, 0
 	}
@@ -281,11 +316,18 @@ func (m *frame) key(key tea.KeyMsg) tea.Cmd {
 		return m.search(sh, key)
 	}
 	height, _ := m.room()
-	switch key.String() {
-	case "ctrl+c":
+	switch name := key.String(); {
+	case name == "ctrl+c":
 		return m.end(ErrCanceled)
-	case "ctrl+z":
+	case name == "ctrl+z":
 		return tea.Suspend
+	case sh.busy():
+		m.note = "wait until it is done; ctrl-C ends it where it is"
+		return nil
+	case sh.asked != nil:
+		return m.answer(sh, key)
+	}
+	switch key.String() {
 	case "q":
 		return m.end(nil)
 	case "L":
@@ -433,12 +475,12 @@ func (m *frame) mouse(msg tea.MouseMsg) tea.Cmd {
 	sh := m.seen()
 	m.layOut(sh, sh.body)
 	switch {
-	case sh.body == nil || m.typing || msg.Action != tea.MouseActionPress:
+	case sh.body == nil || m.typing || sh.busy() || msg.Action != tea.MouseActionPress:
 	case msg.Button == tea.MouseButtonWheelUp:
 		m.move(sh, -3)
 	case msg.Button == tea.MouseButtonWheelDown:
 		m.move(sh, 3)
-	case msg.Button == tea.MouseButtonLeft:
+	case msg.Button == tea.MouseButtonLeft && sh.asked == nil:
 		height, above := m.room()
 		if above == 3 && msg.Y == 0 {
 			if at := m.placeAt(msg.X); at >= 0 {
@@ -512,7 +554,11 @@ func (m *frame) View() string {
 	if above == 3 {
 		lines = append(lines, m.noteLine(sh))
 	}
-	if above > 0 {
+	switch {
+	case sh.asked != nil:
+		lines = append(lines, m.promptLines(sh)...)
+		lines = lines[max(0, len(lines)-w.height):]
+	case above > 0:
 		lines = append(lines, m.keyLine(sh))
 	}
 	return joinLines(lines)
@@ -530,7 +576,12 @@ func (m *frame) titleLine(sh *level) string {
 	if when == "" && !sh.came.IsZero() {
 		when = "as of " + sh.came.Local().Format("15:04")
 	}
-	if sh.stop != nil {
+	switch {
+	case sh.busy():
+		when = "working ..."
+	case sh.asked != nil:
+		when = ""
+	case sh.stop != nil:
 		when = strings.TrimPrefix(when+", asking ...", ", ")
 	}
 	title := cli.Clean(sh.page.Title)

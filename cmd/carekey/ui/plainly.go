@@ -62,6 +62,19 @@ func (p *spoken) ask(ctx context.Context) (string, error) {
 	if _, err := io.WriteString(p.out, "What next (? lists it): "); err != nil {
 		return "", err
 	}
+	line := ""
+	err := p.waits(func() (err error) {
+		line, err = readLine(ctx, p.in)
+		if ctx.Err() == nil && errors.Is(err, ErrCanceled) { // the input has ended
+			line, err = "quit", nil
+		}
+		return err
+	})
+	return line, err
+}
+
+// waits waits for a person, who is not who was there after a time without a word.
+func (p *spoken) waits(answer func() error) error {
 	asked := p.now()
 	if p.Forget != nil {
 		defer time.AfterFunc(p.Idle, func() {
@@ -69,13 +82,71 @@ func (p *spoken) ask(ctx context.Context) (string, error) {
 			p.Forget()
 		}).Stop()
 	}
-	line, err := readLine(ctx, p.in)
-	if ctx.Err() == nil && errors.Is(err, ErrCanceled) { // the input has ended
-		line, err = "quit", nil
-	}
+	err := answer()
 	if p.now().Sub(asked) >= p.Idle {
-		return "", ErrLock
+		return ErrLock
 	}
+	return err
+}
+
+// teller asks a person line by line, after what was said since the last question.
+type teller struct {
+	*spoken
+	on *Page
+}
+
+// ask puts a question below what was said.
+func (t *teller) ask(above string, question func() error) error {
+	page := &Page{Title: t.on.Title, Sections: t.on.Sections}
+	t.on.Sections = nil
+	if above = strings.TrimRight(above, "\n"); above != "" {
+		page.Say(above)
+	}
+	if len(page.Sections) > 0 {
+		page.prepare()
+		t.page, t.said, t.from = page, "", 0
+		if err := t.tell(); err != nil {
+			return err
+		}
+	}
+	if f, ok := t.in.(*os.File); ok {
+		dropTypedAhead(f)
+	}
+	return t.waits(question)
+}
+
+func (t *teller) Choose(ctx context.Context, title string, items []Item, multi bool) (at []int, err error) {
+	if len(items) == 0 {
+		return nil, ErrNoItems
+	}
+	err = t.ask("", func() (err error) {
+		at, err = chooseLine(ctx, t.in, t.out, title, items, multi)
+		return err
+	})
+	return at, err
+}
+
+func (t *teller) Confirm(ctx context.Context, preview, rest, question, word string) (bool, error) {
+	for text := preview; ; text = rest {
+		var end confirmModel
+		err := t.ask(text, func() (err error) {
+			end, err = confirmLine(ctx, t.in, t.out, question, word, rest != "")
+			return err
+		})
+		if err != nil || !end.list {
+			return end.yes, err
+		}
+	}
+}
+
+func (t *teller) Line(ctx context.Context, question string) (line string, err error) {
+	err = t.ask("", func() (err error) {
+		if _, err := io.WriteString(t.out, cli.Wrap(cli.CleanText(question), cli.Prose(t.out))+" "); err != nil {
+			return err
+		}
+		line, err = readLine(ctx, t.in)
+		return err
+	})
 	return line, err
 }
 
@@ -83,7 +154,16 @@ func (p *spoken) ask(ctx context.Context) (string, error) {
 func (p *spoken) load(ctx context.Context) error {
 	v := p.stack[len(p.stack)-1]
 	page := &Page{Title: v.Title}
-	if v.Load == nil {
+	if v.Act != nil {
+		err := v.Act(ctx, page, &teller{p, page})
+		p.stack = p.stack[:len(p.stack)-1] // it is not done again
+		if back, ok := errors.AsType[Back](err); ok {
+			return p.reply(string(back))
+		}
+		if err != nil {
+			return err
+		}
+	} else if v.Load == nil {
 		page = v.Known()
 	} else if loaded, err := v.Load(ctx, true); err != nil {
 		return err

@@ -51,6 +51,11 @@ type View struct {
 	Load  func(ctx context.Context, asked bool) (*Page, error)
 	Every time.Duration // it loads again by itself after this time; 0: never
 	AtEnd bool          // it begins at its last row
+
+	// Act, if it is set, is done once in place of Load: what it says goes onto the page, and a
+	// person is asked with whom. Of an error that is a Back the page before is shown again, any
+	// other one ends the screen.
+	Act func(ctx context.Context, on *Page, with Person) error
 }
 
 // ErrLock is how a screen ends that locks itself.
@@ -79,5 +84,8 @@ func (s *Screen) Show(ctx context.Context, in, out *os.File, at int) (int, error
 	if err == nil {
 		err = m.err
 	}
+	stop()
+	m.acting.Lock() // what was being done ends first, however that is
+	defer m.acting.Unlock()
 	return m.at, err
 }

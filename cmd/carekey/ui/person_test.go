@@ -1,0 +1,305 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// acted is a frame whose key x does something with a consent; its messages come from
+// goroutines, as they do in a program.
+type acted struct {
+	*testing.T
+	*frame
+	s    *sample
+	msgs chan tea.Msg
+	ends error // how the act ended
+}
+
+func newActed(t *testing.T, width, height int, act func(ctx context.Context, on *Page, with Person) error) *acted {
+	s := newSample(3)
+	a := &acted{T: t, s: s, msgs: make(chan tea.Msg, 100)}
+	s.Keys = []Lead{{Key: "x", Word: "revoke", Does: "end it", Of: "consent", Many: true, View: func(ids []string) *View {
+		return &View{Title: "Revoke", Act: func(ctx context.Context, on *Page, with Person) error {
+			err := act(ctx, on, with)
+			a.ends = err
+			return err
+		}}
+	}}}
+	a.frame = pressed(loadedHome(s.frame(false, width, height)), "2")
+	return a
+}
+
+// does runs what a message has begun.
+func (a *acted) does(cmd tea.Cmd) {
+	if cmd == nil {
+		return
+	}
+	go func() {
+		msg := cmd()
+		if batch, ok := msg.(tea.BatchMsg); ok {
+			for _, c := range batch {
+				go func() { a.msgs <- c() }()
+			}
+			return
+		}
+		a.msgs <- msg
+	}()
+}
+
+func (a *acted) press(names ...string) {
+	for _, name := range names {
+		key, ok := keys[name]
+		if !ok {
+			key = tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(name)}
+		}
+		_, cmd := a.Update(key)
+		a.does(cmd)
+	}
+}
+
+// until takes messages until something is so.
+func (a *acted) until(so func() bool) {
+	a.Helper()
+	for !so() {
+		select {
+		case msg := <-a.msgs:
+			_, cmd := a.Update(msg)
+			a.does(cmd)
+		case <-time.After(time.Minute):
+			a.Fatalf("it is not so:\n%s", a.View())
+		}
+	}
+}
+
+func (a *acted) asks(text string) {
+	a.Helper()
+	a.until(func() bool { sh := a.seen(); return sh.asked != nil && sh.armed && strings.Contains(a.View(), text) })
+}
+
+func (a *acted) idle() { a.until(func() bool { return a.seen().stop == nil }) }
+
+// What a key does asks a person within the screen, below what was said, and shows what
+// became of it; the page before is looked at again.
+func TestActAsks(t *testing.T) {
+	a := newActed(t, 80, 24, func(ctx context.Context, on *Page, with Person) error {
+		on.Say("Kept back: a letter.")
+		at, err := with.Choose(ctx, "For how long?", []Item{{"one day", "until 3 Dec"}, {"a week", ""}}, false)
+		if err != nil {
+			return err
+		}
+		why, err := with.Line(ctx, "Why?")
+		if err != nil {
+			return err
+		}
+		ok, err := with.Confirm(ctx, strings.Repeat("a line of the preview\n", 30), "the rest", "Give it?", "")
+		on.Say(fmt.Sprintf("%v %q %v", at, why, ok))
+		return err
+	})
+	loads := a.s.loads["Consents"]
+	a.press("x")
+	a.asks("For how long?")
+	golden(t, "screen_asked_choose", a.View())
+	a.press("down", "enter")
+	a.asks("Why?")
+	a.press("a", "space", "q", "L", "1", "?", "enter")
+	a.asks("Give it?")
+	golden(t, "screen_asked_confirm", a.View())
+	a.press("pgdown")
+	if got := a.View(); !strings.Contains(got, "of 30") || strings.Contains(got, "line 1-") {
+		t.Errorf("a page further:\n%s", got)
+	}
+	a.press("l")
+	a.asks("Give it?")
+	a.press("y")
+	a.idle()
+	if got := a.View(); !strings.Contains(got, `[1] "a qL1?" true`) || strings.Contains(got, "Kept back") || a.ends != nil {
+		t.Errorf("%v:\n%s", a.ends, got)
+	}
+	if a.press("r"); a.seen().stop != nil {
+		t.Error("it is done again")
+	}
+	a.press("esc")
+	a.idle()
+	if a.seen().page.Title != "Consents" || a.s.loads["Consents"] != loads+1 {
+		t.Errorf("at %q after %d loads", a.seen().page.Title, a.s.loads["Consents"]-loads)
+	}
+}
+
+// Whoever stops, says no, locks or leaves has confirmed nothing.
+func TestActEnds(t *testing.T) {
+	confirm := func(ctx context.Context, on *Page, with Person) error {
+		ok, err := with.Confirm(ctx, "the preview", "", "Give it?", "")
+		switch {
+		case errors.Is(err, ErrCanceled) && ctx.Err() == nil:
+			return Back("stopped")
+		case err != nil:
+			return err
+		case !ok:
+			return Back("you said no")
+		}
+		on.Say("Given.")
+		return nil
+	}
+	for _, c := range []struct {
+		keys, says string
+		err        error
+	}{
+		{"esc", "stopped", nil}, {"n", "you said no", nil}, {"enter", "you said no", nil}, {"y", "Given.", nil}, {"ctrl+c", "", ErrCanceled}, {"a b 1 q ? / y", "Given.", nil},
+	} {
+		a := newActed(t, 80, 24, confirm)
+		a.press("x")
+		a.asks("Give it?")
+		a.press(strings.Fields(c.keys)...)
+		if c.err == nil {
+			a.idle()
+		}
+		if !errors.Is(a.err, c.err) || !strings.Contains(a.View(), c.says) {
+			t.Errorf("%s: %v:\n%s", c.keys, a.err, a.View())
+		}
+		if c.err != nil {
+			a.acting.Lock() // it has ended
+			if a.ends == nil {
+				t.Errorf("%s: it was done", c.keys)
+			}
+		}
+	}
+
+	a := newActed(t, 80, 24, confirm)
+	a.press("x")
+	a.asks("Give it?")
+	a.s.now = a.s.now.Add(5 * time.Minute)
+	if a.press("y"); a.err != ErrLock {
+		t.Errorf("a key after so long: %v", a.err)
+	}
+	a.acting.Lock()
+	if a.ends == nil {
+		t.Error("it was done when it locked")
+	}
+}
+
+// A question takes no key before it has stood there for a while, and nothing that is pasted.
+func TestActTakesNoKeyThatNobodyMeant(t *testing.T) {
+	a := newActed(t, 80, 24, func(ctx context.Context, on *Page, with Person) error {
+		ok, err := with.Confirm(ctx, "the preview", "", "Give it?", "")
+		on.Say(fmt.Sprint("given: ", ok))
+		return err
+	})
+	a.press("x")
+	a.until(func() bool { return a.seen().asked != nil })
+	if got := a.View(); strings.Contains(got, "y: yes") {
+		t.Errorf("it says already which keys it takes:\n%s", got)
+	}
+	a.press("y", "enter")
+	a.asks("y: yes")
+	a.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("y"), Paste: true})
+	if a.seen().asked == nil {
+		t.Error("pasted text answers")
+	}
+	a.press("n")
+	a.idle()
+	if !strings.Contains(a.View(), "given: false") {
+		t.Errorf("\n%s", a.View())
+	}
+}
+
+// While something is done the screen does not lock, and is not left but by control-C.
+func TestActIsNotLeft(t *testing.T) {
+	begun, end := make(chan bool), make(chan bool)
+	a := newActed(t, 80, 24, func(ctx context.Context, on *Page, _ Person) error {
+		close(begun)
+		<-end
+		on.Say("Done.")
+		return nil
+	})
+	a.press("x")
+	<-begun
+	for _, key := range []string{"esc", "q", "1", "L", "r", "?"} {
+		if a.press(key); len(a.stack) != 3 || a.err != nil || !strings.Contains(a.View(), "wait until it is done") {
+			t.Errorf("%s: %v:\n%s", key, a.err, a.View())
+		}
+	}
+	a.s.now = a.s.now.Add(time.Hour)
+	if a.Update(tick{}); a.err != nil {
+		t.Errorf("it ends: %v", a.err)
+	}
+	close(end)
+	a.idle()
+	if !strings.Contains(a.View(), "Done.") {
+		t.Errorf("\n%s", a.View())
+	}
+	a.press("q")
+	if a.err != nil {
+		t.Errorf("%v", a.err)
+	}
+}
+
+// Whatever the size, a question fits, and its keys are seen.
+func TestActSizes(t *testing.T) {
+	a := newActed(t, 80, 24, func(ctx context.Context, on *Page, with Person) error {
+		_, err := with.Confirm(ctx, strings.Repeat("the preview\n", 9), "", "Give this consent to somebody with a long name?", "")
+		return err
+	})
+	a.press("x")
+	a.asks("y: yes")
+	for _, w := range []window{{20, 5}, {20, 3}, {1, 1}, {200, 4}, {79, 9}, {80, 10}, {120, 40}} {
+		size(a.frame, w.width, w.height)
+		lines := strings.Split(a.View(), "\n")
+		if len(lines) > w.height || w.width >= 20 && !strings.Contains(lines[len(lines)-1], "esc: stop") {
+			t.Errorf("%v: %q", w, lines)
+		}
+	}
+	a.press("esc")
+	a.until(func() bool { return a.err != nil })
+}
+
+// Line by line a question is asked as any command asks it.
+func TestActPlainly(t *testing.T) {
+	for _, c := range []struct {
+		answers string
+		says    []string
+	}{
+		{"con\nrevoke 2\n2\nbecause\ny\n", []string{"Said before.\n", "For how long?", "Why? ", "a preview\n", "Give it? [y/N, l: list all of it] ", "[1] \"because\" true\n"}},
+		{"con\nrevoke 2\n1\n\nl\nn\nback\n", []string{"all of it\n", "you said no", "Maria"}},
+		{"con\nrevoke 2\n\n", []string{"stopped"}},
+	} {
+		s := newSample(3)
+		s.Keys = []Lead{{Key: "x", Word: "revoke", Of: "consent", Many: true, View: func(ids []string) *View {
+			return &View{Title: "Revoke " + ids[0], Act: func(ctx context.Context, on *Page, with Person) error {
+				on.Say("Said before.")
+				at, err := with.Choose(ctx, "For how long?", []Item{{"one day", ""}, {"a week", ""}}, false)
+				if err != nil {
+					return Back("stopped")
+				}
+				why, err := with.Line(ctx, "Why?")
+				if err != nil {
+					return err
+				}
+				ok, err := with.Confirm(ctx, "a preview", "all of it", "Give it?", "")
+				if err == nil && !ok {
+					return Back("you said no")
+				}
+				on.Say(fmt.Sprintf("%v %q %v", at, why, ok))
+				return err
+			}}
+		}}}
+		said, _, err := spokenTo(t, s.Screen, c.answers+"q\n")
+		if err != nil {
+			t.Error(err)
+		}
+		rest := said
+		for _, want := range c.says {
+			at := strings.Index(rest, want)
+			if at < 0 {
+				t.Fatalf("%q: %q is not said in its turn:\n%s", c.answers, want, said)
+			}
+			rest = rest[at+len(want):]
+		}
+	}
+}
