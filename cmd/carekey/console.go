@@ -24,11 +24,22 @@ type console struct {
 	in, out, err *os.File
 	flags        flags
 	heard        map[string]bool // what was said already, and is not said again; nil: everything is
+	person       ui.Person       // answers within a screen; nil: who sits at the terminal
 	page         *ui.Page        // a screen's, onto which all is put that is said and printed; nil: the files above
 }
 
 // interactive reports whether a person can be asked.
-func (c *console) interactive() bool { return !c.flags.noInput && ui.Terminal(c.in, c.err) }
+func (c *console) interactive() bool {
+	return c.person != nil || !c.flags.noInput && ui.Terminal(c.in, c.err)
+}
+
+// asks is who answers.
+func asks(c *console) ui.Person {
+	if c.person != nil {
+		return c.person
+	}
+	return ui.Seat{In: c.in, Out: c.err}
+}
 
 // talks reports whether stderr is for people: with --json it carries the error only.
 func (c *console) talks() bool { return !c.flags.quiet && !c.flags.json }
@@ -181,7 +192,7 @@ func (c *console) choose(ctx context.Context, title string, items []ui.Item, mul
 	if !c.interactive() {
 		return nil, errNeed.With("what", what, "flag", flag)
 	}
-	return ui.Choose(ctx, c.in, c.err, title, items, multi)
+	return asks(c).Choose(ctx, title, items, multi)
 }
 
 // bars reports whether there is a line on which it can be shown how far something is.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
@@ -364,7 +363,7 @@ func (a *app) checkClock(ctx context.Context, l *ledger) error {
 	if !a.interactive() {
 		return doubt
 	}
-	ok, err := ui.Confirm(ctx, a.in, a.err, explain(doubt).Message+".\nLedger time never goes back: an entry at a wrong hour ends every consent whose end lies before it.", "",
+	ok, err := asks(&a.console).Confirm(ctx, explain(doubt).Message+".\nLedger time never goes back: an entry at a wrong hour ends every consent whose end lies before it.", "",
 		"Is your clock right?", "yes")
 	if err != nil {
 		return err

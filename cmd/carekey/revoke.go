@@ -78,7 +78,8 @@ func (a revoking) revoke(ctx context.Context, r wallet.RevokeRequest) error {
 		a.say("There is no consent to revoke.")
 		return a.result([]revocationJSON{})
 	}
-	if len(r.Consents) == 0 && !a.flags.yes && a.interactive() {
+	// Who names them is in a hurry; who points at a row may have taken the one beside it.
+	if (len(r.Consents) == 0 || a.person != nil) && !a.flags.yes && a.interactive() {
 		if err := a.confirm(ctx, previewRevoke(cs), "Revoke "+plural(len(cs), "consent", "consents")+"?", ""); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/keyring"
@@ -140,6 +141,25 @@ func (x *glance) view(title string, which func(place) []place, verb func(ctx con
 	return v
 }
 
+// act is what a key does on ledgers: a person is asked within the screen.
+func (x *glance) act(title string, want access, which func(place) []place, verb func(ctx context.Context, s *session) error) *ui.View {
+	return &ui.View{Title: title, Act: func(ctx context.Context, on *ui.Page, with ui.Person) error {
+		a := x.paged(title)
+		a.page, a.person = on, with
+		err := a.within(ctx, want, which, verb)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, crypto.ErrKeyLocked), errors.Is(err, ui.ErrLock):
+			return ui.ErrLock
+		case len(on.Sections) == 0 && (errors.Is(err, ui.ErrCanceled) || errors.Is(err, cli.ErrDeclined)):
+			return ui.Back(explain(err).Message)
+		}
+		on.Fail(failed(&a.console, err))
+		return nil
+	}}
+}
+
 // failed is an error as the command would end with it.
 func failed(c *console, err error) string {
 	f := explain(err)
@@ -191,7 +211,7 @@ func (x *glance) screen(ctx context.Context) (*ui.Screen, error) {
 			}
 			return nil
 		},
-		Keys:   x.viewLeads(),
+		Keys:   append(x.viewLeads(), x.consentLeads()...),
 		Idle:   screenIdle,
 		Now:    x.now,
 		Forget: x.forget,

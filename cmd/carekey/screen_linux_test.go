@@ -193,6 +193,16 @@ func TestScreenStory(t *testing.T) {
 	nothing("locked,")
 	p.press("Enter")
 	p.until(`\[3 Consents\]`, now) // where it was
+	p.press("space", "x")          // two of them are there, and one is marked
+	p.until("Revoke 1 consent", "Laboratory of November", "y: yes")
+	p.press("n")
+	p.until("you said no", "1 marked", "active")
+	p.press("x")
+	p.until(`Revoke 1 consent\?`, "y: yes")
+	p.press("y")
+	p.until("Revoked: consent [0-9a-f]{8} to Dr Smith", "known to Dr Smith", "q: end")
+	p.press("Escape")
+	p.until(`Laboratory of Nov.*revoked`, now)
 	p.press("C-c")
 	p.until(`ready>\s*$`)
 	p.typed("echo ended $?")

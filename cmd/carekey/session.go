@@ -13,7 +13,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
@@ -577,7 +576,7 @@ func (a *app) confirm(ctx context.Context, preview, question, word string, rest 
 	if !a.interactive() {
 		return errNeed.With("what", question, "flag", "--yes")
 	}
-	ok, err := ui.Confirm(ctx, a.in, a.err, preview, strings.Join(rest, "\n"), question, word)
+	ok, err := asks(&a.console).Confirm(ctx, preview, strings.Join(rest, "\n"), question, word)
 	if err == nil && !ok {
 		err = cli.ErrDeclined
 	}

@@ -193,6 +193,11 @@ func (m *frame) loaded(msg loaded) tea.Cmd {
 		m.note = string(back)
 		return cmd
 	}
+	if sh.view.Act != nil {
+		for _, below := range m.stack { // what was marked for it
+			below.marked = nil
+		}
+	}
 	if msg.err != nil {
 		return m.end(msg.err)
 	}

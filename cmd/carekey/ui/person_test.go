@@ -103,7 +103,7 @@ func TestActAsks(t *testing.T) {
 		return err
 	})
 	loads := a.s.loads["Consents"]
-	a.press("x")
+	a.press("space", "x")
 	a.asks("For how long?")
 	golden(t, "screen_asked_choose", a.View())
 	a.press("down", "enter")
@@ -127,6 +127,9 @@ func TestActAsks(t *testing.T) {
 	}
 	a.press("esc")
 	a.idle()
+	if strings.Contains(a.View(), "marked") {
+		t.Errorf("what was marked for it still is:\n%s", a.View())
+	}
 	if a.seen().page.Title != "Consents" || a.s.loads["Consents"] != loads+1 {
 		t.Errorf("at %q after %d loads", a.seen().page.Title, a.s.loads["Consents"]-loads)
 	}
