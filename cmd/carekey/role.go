@@ -40,7 +40,10 @@ func newRole(a *app) *cobra.Command {
    "sensitive": [], "purposes": ["TREAT"], "maxDays": 30}
 
 What is not in "sensitive" is not in the role. A role of yours with that name is
-replaced; what was given by it stays as it was given.`,
+replaced; what was given by it stays as it was given.
+
+Implants and aids are the category "devices". They once were in "other": a role of
+before that names "other" alone gives none of them any more.`,
 		RunE: r.add,
 	}
 	remove := &cobra.Command{
