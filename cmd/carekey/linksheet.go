@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +22,7 @@ const linkHolds = "Whoever has the link can open it; the name that they type is 
 
 // emergencyHolds is what an emergency link is as good as, beside that.
 func emergencyHolds(perDay uint16) string {
-	return fmt.Sprintf("An emergency link promises less than a consent: who finds it, or copies it, reads what is in it without asking you, for months, up to %s a day; you learn of it afterwards, as its node tells. Devices, such as implants, are in its file, and its node's page counts them without showing them. Carry it as you would the same facts on paper.", plural(int(perDay), "time", "times"))
+	return fmt.Sprintf("An emergency link promises less than a consent: who finds it, or copies it, reads what is in it without asking you, for months, up to %s a day; you learn of it afterwards, as its node tells. Carry it as you would the same facts on paper.", plural(int(perDay), "time", "times"))
 }
 
 // opensText is how often a link opens.
@@ -61,9 +60,6 @@ func linkSheet(text string, s wallet.Shown, label, ledger string, made time.Time
 	how = append(how, fmt.Sprintf("It can be opened until %s.", both(s.Until)))
 	if s.Until-s.Granted > longLink {
 		how = append(how, "It lasts for months: whoever finds this sheet can read what is in it, without asking.")
-	}
-	if s.Scope != nil && slices.Contains(s.Scope.Categories, "devices") {
-		how = append(how, "If it holds devices, such as implants, the page that opens it counts them under Not shown: save the file there to read them.")
 	}
 	var b strings.Builder
 	b.WriteString(`<!DOCTYPE html>

@@ -65,6 +65,7 @@ type ViewPerson struct {
 	Immunizations ViewSection      `json:"immunizations"`
 	Results       ViewSection      `json:"results"`
 	Procedures    ViewSection      `json:"procedures"`
+	Devices       ViewSection      `json:"devices"`
 	Reports       ViewSection      `json:"reports"`
 	Documents     ViewSection      `json:"documents"`
 

@@ -142,6 +142,25 @@ func TestViewValues(t *testing.T) {
 	})
 }
 
+// A device is somebody's who is said to have it: not what measured something, and not one of
+// which it is said that there is none.
+func TestViewDevices(t *testing.T) {
+	const none = `"type":{"coding":[{"system":"http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips","code":"no-known-devices"}]}`
+	use := func(device string) string {
+		return `{"resourceType":"DeviceUseStatement","status":"active","subject":{"reference":"urn:uuid:ada"},"device":` + device + `}`
+	}
+	means(t, map[string]meant{
+		"an implant":            {one(`{"resourceType":"Device","status":"inactive","patient":{"reference":"urn:uuid:ada"},"type":{"text":"Stent"},"deviceName":[{"name":"Flex 3"}],"manufacturer":"Example"}`), []string{"Devices: 1 entry", "Stent", "inactive", "Flex 3", "made by Example"}},
+		"by its name only":      {one(`{"resourceType":"Device","patient":{"reference":"urn:uuid:ada"},"deviceName":[{"name":"Flex 3"}]}`), []string{"Devices: 1 entry", "Flex 3"}},
+		"nobody's":              {one(`{"resourceType":"Device","type":{"text":"Analyser"}}`), []string{"-Devices: 1", "not shown: 1 Device"}},
+		"one that is used":      {one(use(`{"reference":"#d"},"contained":[{"resourceType":"Device","id":"d","type":{"text":"Hip prosthesis"}}]`)), []string{"Devices: 1 entry", "Hip prosthesis", "active"}},
+		"one that is not here":  {one(use(`{"reference":"Device/7"}`)), []string{"Devices: 1 entry", "a device that is not here"}},
+		"none, says its source": {one(use(`{"reference":"#d"},"contained":[{"resourceType":"Device","id":"d",` + none + `}]`)), []string{"Devices: 1 source states none", "no known devices"}},
+		"none, said once":       {one(use(`{"reference":"#d"},"contained":[{"resourceType":"Device","id":"d","patient":{"reference":"urn:uuid:ada"},` + none + `}]`)), []string{"Devices: 1 source states none"}},
+		"entered in error":      {one(`{"resourceType":"Device","status":"entered-in-error","patient":{"reference":"urn:uuid:ada"},"type":{"text":"Stent"}}`), []string{"Devices: no information", "Withdrawn: 1 entry"}},
+	})
+}
+
 // Two eyes, and two doses of one day, are two.
 func TestViewTwoThings(t *testing.T) {
 	means(t, map[string]meant{

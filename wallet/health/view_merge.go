@@ -307,7 +307,7 @@ func (g *viewGroup) fill(p *ViewPerson, today string) {
 	merged := mergeItems(g.items)
 	to := map[string]*ViewSection{
 		inAllergies: &p.Allergies, inMedicines: &p.Medicines, inProblems: &p.Problems, inImmunizations: &p.Immunizations,
-		inResults: &p.Results, inProcedures: &p.Procedures, inReports: &p.Reports, inDocuments: &p.Documents,
+		inResults: &p.Results, inProcedures: &p.Procedures, inDevices: &p.Devices, inReports: &p.Reports, inDocuments: &p.Documents,
 	}
 	for _, s := range to {
 		*s = ViewSection{State: StateNothing, Items: []ViewItem{}, None: []ViewStatement{}, NoInfo: []ViewStatement{}, TextOnly: []ViewStatement{}}
@@ -405,7 +405,7 @@ func sortItems(p *ViewPerson) {
 		return cmp.Or(holds(a, b), cmp.Compare(worst()[first(a.Criticality)], worst()[first(b.Criticality)]), last(a, b))
 	})
 	slices.SortFunc(p.Problems.Items, func(a, b ViewItem) int { return cmp.Or(holds(a, b), newest(a, b), last(a, b)) })
-	for _, s := range []*ViewSection{&p.Immunizations, &p.Procedures, &p.Reports, &p.Documents} {
+	for _, s := range []*ViewSection{&p.Immunizations, &p.Procedures, &p.Devices, &p.Reports, &p.Documents} {
 		slices.SortFunc(s.Items, func(a, b ViewItem) int { return cmp.Or(newest(a, b), last(a, b)) })
 	}
 	slices.SortFunc(p.Withdrawn, func(a, b ViewItem) int {

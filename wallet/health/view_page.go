@@ -170,6 +170,7 @@ func (p *pageMaker) person(x *ViewPerson) {
 	p.section("Immunizations", &x.Immunizations, p.plain)
 	p.section("Results", &x.Results, p.results)
 	p.section("Procedures", &x.Procedures, p.plain)
+	p.section("Devices", &x.Devices, p.plain)
 	p.section("Reports", &x.Reports, p.plain)
 	p.section("Documents", &x.Documents, p.plain)
 	if len(x.Withdrawn) > 0 {
@@ -188,7 +189,7 @@ func (p *pageMaker) others(x *ViewPerson) {
 
 // empty reports whether no source says anything of a person that is shown.
 func (x *ViewPerson) empty() bool {
-	for _, s := range []*ViewSection{&x.Allergies, &x.Medicines, &x.Problems, &x.Immunizations, &x.Results, &x.Procedures, &x.Reports, &x.Documents} {
+	for _, s := range []*ViewSection{&x.Allergies, &x.Medicines, &x.Problems, &x.Immunizations, &x.Results, &x.Procedures, &x.Devices, &x.Reports, &x.Documents} {
 		if len(s.Items)+len(s.None)+len(s.NoInfo)+len(s.TextOnly) > 0 {
 			return false
 		}

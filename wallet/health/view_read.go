@@ -57,6 +57,7 @@ const (
 	inImmunizations = "immunizations"
 	inResults       = "results"
 	inProcedures    = "procedures"
+	inDevices       = "devices"
 	inReports       = "reports"
 	inDocuments     = "documents"
 )
@@ -118,7 +119,7 @@ func (r *viewRead) resources(cut *Cut) {
 	for _, res := range in.all {
 		r.resource(res, in, whos)
 		for _, c := range res.objs("contained") {
-			if within := res.contained(c); readers[within.typ] != nil {
+			if within := res.contained(c); within.reader() != nil {
 				r.resource(within, in, whos)
 			}
 		}
@@ -259,10 +260,7 @@ func (in *within) nameOf(from *entered, ref tree, further bool) string {
 	case "Organization", "Location":
 		return found.str("name")
 	case "Device":
-		for _, n := range found.objs("deviceName") {
-			return n.str("name")
-		}
-		return ""
+		return cmp.Or(found.deviceName(), found.concept("type").name)
 	case "PractitionerRole":
 		if !further { // it may lead to itself
 			return ""
@@ -281,7 +279,7 @@ func (r *viewRead) resource(res *entered, in *within, whos *whos) {
 	it.Type = res.typ
 	it.Copies = []ViewCopy{{Entry: res.entry, Type: res.typ, ID: res.str("id")}}
 	subject := res.subject()
-	read := readers[res.typ]
+	read := res.reader()
 	if read == nil && subject == nil { // such as an Organization: it is about nobody
 		r.others = append(r.others, viewOther{nil, res.typ})
 		return

@@ -127,9 +127,9 @@ func (v reading) absent(c codeable, section string, when string, whose ...string
 	return true
 }
 
-// saysNothing reports whether what is listed is a statement that there is nothing.
-func (v reading) saysNothing() bool {
-	return slices.ContainsFunc(v.item.Codes, func(c ViewCode) bool { return absences[c.System+"|"+c.Code].what != "" })
+// isAbsence reports whether codes are a statement that there is nothing.
+func isAbsence(codes []ViewCode) bool {
+	return slices.ContainsFunc(codes, func(c ViewCode) bool { return absences[c.System+"|"+c.Code].what != "" })
 }
 
 // withdrawn reports whether a source says that its resource is not so, or no longer.
@@ -168,6 +168,8 @@ var absences = map[string]absence{
 	sysAbsent + "|no-immunization-info":             {inImmunizations, StateNoInfo, ""},
 	sysAbsent + "|no-known-procedures":              {inProcedures, StateNone, ""},
 	sysAbsent + "|no-procedure-info":                {inProcedures, StateNoInfo, ""},
+	sysAbsent + "|no-known-devices":                 {inDevices, StateNone, ""},
+	sysAbsent + "|no-device-info":                   {inDevices, StateNoInfo, ""},
 
 	sysSNOMED + "|716186003": {inAllergies, StateNone, ""},
 	sysSNOMED + "|409137002": {inAllergies, StateNone, scopeMedicine},
@@ -190,10 +192,24 @@ var readers = map[string]func(reading){
 	"Immunization":             reading.immunization,
 	"Observation":              reading.result,
 	"Procedure":                reading.procedure,
+	"Device":                   reading.device,
+	"DeviceUseStatement":       reading.deviceUse,
 	"DiagnosticReport":         reading.report,
 	"DocumentReference":        reading.document,
 	"Composition":              reading.composition,
 }
+
+// reader makes an item of a resource; nil if it is counted only. A device that is nobody's is
+// what measured or wrote something, and none that the person has.
+func (e *entered) reader() func(reading) {
+	if e.typ == "Device" && !e.owned() {
+		return nil
+	}
+	return readers[e.typ]
+}
+
+// owned reports whether a device says itself who has it.
+func (e *entered) owned() bool { return e.obj("patient") != nil || e.obj("subject") != nil }
 
 // clinical sets the two statuses of a problem or an allergy.
 func (v reading) clinical() {
@@ -205,7 +221,7 @@ func (v reading) clinical() {
 		v.item.Verification = []string{s}
 		v.item.gone = s == "entered-in-error" || s == "refuted"
 	}
-	if v.saysNothing() && v.withdrawn() {
+	if isAbsence(v.item.Codes) && v.withdrawn() {
 		v.item.gone = true
 	}
 	v.by("recorder", "asserter", "participant")
@@ -320,9 +336,7 @@ func (v reading) medicine() {
 			it.Dose = append(it.Dose, s)
 		}
 	}
-	if rs := slices.Concat(namesOf(v.concepts("reasonCode")), namesOf(v.concepts("reason")), v.reasons()); len(rs) > 0 {
-		v.detail("because of " + strings.Join(rs, ", "))
-	}
+	v.because()
 	v.by("informationSource", "requester", "performer")
 }
 
@@ -378,8 +392,9 @@ func (v reading) taken() (begin, end, said string) {
 	return begin, end, said
 }
 
-// reasons names what a medicine is for, where it is here.
-func (v reading) reasons() (out []string) {
+// because says what a medicine or a device is for, where it is here.
+func (v reading) because() {
+	out := slices.Concat(namesOf(v.concepts("reasonCode")), namesOf(v.concepts("reason")))
 	refs := v.objs("reasonReference")
 	for _, r5 := range v.objs("reason") {
 		refs = append(refs, r5.obj("reference"))
@@ -393,7 +408,7 @@ func (v reading) reasons() (out []string) {
 			out = append(out, name)
 		}
 	}
-	return out
+	v.detail(prefixed("because of ", strings.Join(out, ", ")))
 }
 
 // doseText is a Dosage: the source's own words, and all that it says beside them of how much, how
@@ -540,6 +555,58 @@ func (v reading) procedure() {
 	v.by("performer", "recorder", "asserter")
 }
 
+// device reads what a person has, such as an implant.
+func (v reading) device() {
+	kind := v.concept("type")
+	if v.absent(kind, inDevices, "") {
+		return
+	}
+	v.item.section = inDevices
+	v.of(kind)
+	called := v.deviceName()
+	v.item.Name = cmp.Or(v.item.Name, called)
+	v.status("entered-in-error")
+	if called != v.item.Name {
+		v.detail(called)
+	}
+	v.detail(prefixed("made by ", v.str("manufacturer")))
+	v.detail(prefixed("model ", cmp.Or(v.str("modelNumber"), v.str("model"))))
+	v.by("owner")
+}
+
+// deviceName is what its maker or whoever has it calls a device.
+func (t tree) deviceName() string {
+	for _, n := range t.objs("deviceName") {
+		return n.str("name")
+	}
+	return ""
+}
+
+// deviceUse reads that a person uses, or used, a device.
+func (v reading) deviceUse() {
+	ref := v.obj("device")
+	found := v.in.find(v.entered, ref.str("reference"))
+	if found == nil {
+		v.item.Name = cmp.Or(v.in.refName(v.entered, ref), "a device that is not here")
+	} else {
+		kind := found.concept("type")
+		if found.owned() && isAbsence(kind.codes) {
+			return // the device says so itself
+		}
+		if v.absent(kind, inDevices, "", "source") {
+			return
+		}
+		v.of(kind)
+		v.item.Name = cmp.Or(v.item.Name, v.in.refName(v.entered, ref))
+	}
+	v.item.section = inDevices
+	v.span("timing")
+	v.item.Recorded = v.date("recordedOn")
+	v.status("entered-in-error")
+	v.because()
+	v.by("source")
+}
+
 func (v reading) report() {
 	v.item.section = inReports
 	v.of(v.concept("code"))
@@ -572,16 +639,21 @@ func (v reading) report() {
 }
 
 func (v reading) document() {
-	v.item.section = inDocuments
-	v.of(v.concept("type"))
-	v.item.Name = cmp.Or(v.str("description"), v.item.Name)
-	v.item.When = v.date("date")
-	v.status("entered-in-error")
+	v.titled("description")
 	v.item.gone = v.item.gone || v.str("docStatus") == "entered-in-error"
 	for _, c := range v.objs("content") {
 		a := c.obj("attachment")
 		v.detail(strings.Join(slices.DeleteFunc([]string{a.str("title"), a.str("contentType"), "not shown"}, func(s string) bool { return s == "" }), ", "))
 	}
+}
+
+// titled reads what a document has that stands in a file and one that the file is.
+func (v reading) titled(title string) {
+	v.item.section = inDocuments
+	v.of(v.concept("type"))
+	v.item.Name = cmp.Or(v.str(title), v.item.Name)
+	v.item.When = v.date("date")
+	v.status("entered-in-error")
 	v.by("author", "custodian")
 }
 
@@ -595,16 +667,12 @@ var sections = map[string]struct{ section, scope string }{
 	"30954-2": {inResults, ""},
 	"8716-3":  {inResults, "vital signs"},
 	"47519-4": {inProcedures, ""},
+	"46264-8": {inDevices, ""},
 }
 
 // composition reads a document's table of contents: which of its sections is empty, and why.
 func (v reading) composition() {
-	v.item.section = inDocuments
-	v.of(v.concept("type"))
-	v.item.Name = cmp.Or(v.str("title"), v.item.Name)
-	v.item.When = v.date("date")
-	v.status("entered-in-error")
-	v.by("author", "custodian")
+	v.titled("title")
 	if v.item.gone || len(v.item.may) > 0 {
 		return // and so is what it says of its sections
 	}

@@ -65,7 +65,7 @@ func fixtures(t *testing.T, pattern string) (out []viewFile) {
 func (p *ViewPerson) sections() map[string]*ViewSection {
 	return map[string]*ViewSection{
 		inAllergies: &p.Allergies, inMedicines: &p.Medicines, inProblems: &p.Problems, inImmunizations: &p.Immunizations,
-		inResults: &p.Results, inProcedures: &p.Procedures, inReports: &p.Reports, inDocuments: &p.Documents,
+		inResults: &p.Results, inProcedures: &p.Procedures, inDevices: &p.Devices, inReports: &p.Reports, inDocuments: &p.Documents,
 	}
 }
 

@@ -337,6 +337,7 @@ for (const [system, code, section, what, scope] of [
   [ABSENT, "no-known-problems", "problems", "none", ""], [ABSENT, "no-problem-info", "problems", "noInfo", ""],
   [ABSENT, "no-known-immunizations", "immunizations", "none", ""], [ABSENT, "no-immunization-info", "immunizations", "noInfo", ""],
   [ABSENT, "no-known-procedures", "procedures", "none", ""], [ABSENT, "no-procedure-info", "procedures", "noInfo", ""],
+  [ABSENT, "no-known-devices", "devices", "none", ""], [ABSENT, "no-device-info", "devices", "noInfo", ""],
   [SNOMED, "716186003", "allergies", "none", ""], [SNOMED, "409137002", "allergies", "none", "medication"], [SNOMED, "429625007", "allergies", "none", "food"],
   [SNOMED, "428607008", "allergies", "none", "environment"], [SNOMED, "716184000", "allergies", "none", "latex"],
   [SNOMED, "787481004", "medicines", "none", ""], [SNOMED, "160245001", "problems", "none", ""],
@@ -347,6 +348,7 @@ const absence = (c) => absences.get(c.system + "|" + c.code);
 const sections = new Map(Object.entries({
   "48765-2": ["allergies", ""], "10160-0": ["medicines", ""], "11450-4": ["problems", ""], "11348-0": ["problems", "past illness"],
   "11369-6": ["immunizations", ""], "30954-2": ["results", ""], "8716-3": ["results", "vital signs"], "47519-4": ["procedures", ""],
+  "46264-8": ["devices", ""],
 }));
 
 // Words for codes of interpretation: http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation.
@@ -399,7 +401,7 @@ class File {
     this.patients = this.all.filter((r) => r.type === "Patient").map((r) => this.patient("entry " + r.entry, r));
     for (const r of this.all) {
       this.resource(r);
-      for (const c of objs(r.tree, "contained")) if (readers.has(str(c, "resourceType"))) this.resource(contained(r, c));
+      for (const c of objs(r.tree, "contained")) { const inner = contained(r, c); if (readerOf(inner)) this.resource(inner); }
     }
   }
 
@@ -452,7 +454,7 @@ class File {
     if (!found) return str(obj(ref, "identifier"), "value");
     switch (found.type) {
       case "Organization": case "Location": return str(found.tree, "name");
-      case "Device": { const n = objs(found.tree, "deviceName"); return n.length ? str(n[0], "name") : ""; }
+      case "Device": return deviceName(found.tree) || concept(found.tree, "type").name;
       case "PractitionerRole":
         if (!further) return "";
         return this.refName(found, obj(found.tree, "practitioner"), false) || this.refName(found, obj(found.tree, "organization"), false);
@@ -536,7 +538,7 @@ class File {
       value: "", original: "", unit: "", range: "", flag: "", dose: [], details: [], notes: [], current: false, copies: [{ entry: r.entry, status: "", by: "" }],
       number: 0, key: "", past: false, odd: false, compared: "", gone: false, holds: false, may: r.may, place: "", at: "", ids: [], keys: [], section: "", who: null };
     const subject = subjectOf(r);
-    const read = readers.get(r.type);
+    const read = readerOf(r);
     if (!read && !subject) { this.others.push({ who: null, type: r.type }); return; }
     it.who = this.whoOf(r, subject);
     if (!read || it.who.other) { this.others.push({ who: it.who, type: r.type }); return; }
@@ -629,6 +631,16 @@ class Reading {
     }
     if (str(this.t, "taken") === "n") { it.gone = true; this.detail("not taken, says the source"); }
     if (it.gone) this.detail(concept(this.t, "statusReason").name);
+  }
+
+  // because says what a medicine or a device is for, where it is here.
+  because() {
+    const t = this.t, reasons = [...namesOf(concepts(t, "reasonCode")), ...namesOf(concepts(t, "reason"))];
+    for (const r of [...objs(t, "reasonReference"), ...objs(t, "reason").map((r5) => obj(r5, "reference"))]) {
+      const found = this.find(str(r, "reference")), name = found && concept(found.tree, "code").name || str(r, "display");
+      if (name !== "") reasons.push(name);
+    }
+    if (reasons.length > 0) this.detail("because of " + reasons.join(", "));
   }
 
   statement(section, what, says, scope, who, when) {
@@ -923,12 +935,7 @@ function medicine(v) {
     const s = doseText(d);
     if (s !== "") it.dose.push(s);
   }
-  const reasons = [...namesOf(concepts(t, "reasonCode")), ...namesOf(concepts(t, "reason"))];
-  for (const r of [...objs(t, "reasonReference"), ...objs(t, "reason").map((r5) => obj(r5, "reference"))]) {
-    const found = v.find(str(r, "reference")), name = found && concept(found.tree, "code").name || str(r, "display");
-    if (name !== "") reasons.push(name);
-  }
-  if (reasons.length > 0) v.detail("because of " + reasons.join(", "));
+  v.because();
   v.by("informationSource", "requester", "performer");
 }
 
@@ -1002,6 +1009,37 @@ function result(v) {
   v.by("performer");
 }
 
+function device(v) {
+  const t = v.t, it = v.item, kind = concept(t, "type"), called = deviceName(t);
+  if (v.absent(kind, "devices", "")) return;
+  it.section = "devices";
+  v.of(kind);
+  it.name = it.name || called;
+  v.status("entered-in-error");
+  if (called !== it.name) v.detail(called);
+  v.detail(prefixed("made by ", str(t, "manufacturer")));
+  v.detail(prefixed("model ", str(t, "modelNumber") || str(t, "model")));
+  v.by("owner");
+}
+
+function deviceUse(v) {
+  const t = v.t, it = v.item, ref = obj(t, "device"), found = v.find(str(ref, "reference"));
+  if (!found) it.name = v.file.refName(v.r, ref) || "a device that is not here";
+  else {
+    const kind = concept(found.tree, "type");
+    if (owned(found) && kind.codes.some(absence)) return; // the device says so itself
+    if (v.absent(kind, "devices", "", "source")) return;
+    v.of(kind);
+    it.name = it.name || v.file.refName(v.r, ref);
+  }
+  it.section = "devices";
+  v.span("timing");
+  it.recorded = date(t, "recordedOn");
+  v.status("entered-in-error");
+  v.because();
+  v.by("source");
+}
+
 function report(v) {
   const t = v.t, it = v.item;
   it.section = "reports";
@@ -1019,29 +1057,30 @@ function report(v) {
   v.by("performer", "resultsInterpreter");
 }
 
-function documents(v) {
+// titled reads what a document has that stands in a file and one that the file is.
+function titled(v, title) {
   const t = v.t, it = v.item;
   it.section = "documents";
   v.of(concept(t, "type"));
-  it.name = str(t, "description") || it.name;
+  it.name = str(t, title) || it.name;
   it.when = date(t, "date");
   v.status("entered-in-error");
+  v.by("author", "custodian");
+}
+
+function documents(v) {
+  const t = v.t, it = v.item;
+  titled(v, "description");
   it.gone = it.gone || str(t, "docStatus") === "entered-in-error";
   for (const c of objs(t, "content")) {
     const a = obj(c, "attachment");
     v.detail([str(a, "title"), str(a, "contentType"), "not shown"].filter((s) => s !== "").join(", "));
   }
-  v.by("author", "custodian");
 }
 
 function composition(v) {
   const t = v.t, it = v.item;
-  it.section = "documents";
-  v.of(concept(t, "type"));
-  it.name = str(t, "title") || it.name;
-  it.when = date(t, "date");
-  v.status("entered-in-error");
-  v.by("author", "custodian");
+  titled(v, "title");
   if (it.gone || it.may.length > 0) return;
   const who = it.copies[0].by;
   const walk = (all, depth) => {
@@ -1060,7 +1099,13 @@ function composition(v) {
 const readers = new Map(Object.entries({
   AllergyIntolerance: allergy, Condition: problem, MedicationStatement: medicine, MedicationRequest: medicine, MedicationOrder: medicine, MedicationDispense: medicine, MedicationAdministration: medicine,
   Immunization: immunization, Observation: result, Procedure: procedure, DiagnosticReport: report, DocumentReference: documents, Composition: composition,
+  Device: device, DeviceUseStatement: deviceUse,
 }));
+
+// A device that is nobody's is what measured or wrote something, and none that the person has.
+const owned = (r) => isObject(r.tree.patient) || isObject(r.tree.subject);
+const readerOf = (r) => r.type === "Device" && !owned(r) ? undefined : readers.get(r.type);
+const deviceName = (t) => { const n = objs(t, "deviceName"); return n.length ? str(n[0], "name") : ""; };
 
 // Which persons are one: those who share an identifier, with nothing that speaks against it.
 
@@ -1301,7 +1346,7 @@ function itemOf(m) {
   return out;
 }
 
-const sectionNames = ["allergies", "medicines", "problems", "immunizations", "results", "procedures", "reports", "documents"];
+const sectionNames = ["allergies", "medicines", "problems", "immunizations", "results", "procedures", "devices", "reports", "documents"];
 
 function person(g, file, today) {
   const p = { number: g.number, known: g.whos.some((w) => w.known), names: [], born: [], gender: [], details: [], withdrawn: [], part: file.part };
@@ -1354,7 +1399,7 @@ function sortItems(p) {
   const holds = (a, b) => rankOf(first(a.status)) - rankOf(first(b.status));
   p.allergies.items.sort((a, b) => holds(a, b) || rankOf(first(a.criticality)) - rankOf(first(b.criticality)) || last(a, b));
   p.problems.items.sort((a, b) => holds(a, b) || newest(a, b) || last(a, b));
-  for (const s of [p.immunizations, p.procedures, p.reports, p.documents]) s.items.sort((a, b) => newest(a, b) || last(a, b));
+  for (const s of [p.immunizations, p.procedures, p.devices, p.reports, p.documents]) s.items.sort((a, b) => newest(a, b) || last(a, b));
   p.withdrawn.sort((a, b) => cmp(a.type, b.type) || newest(a, b) || last(a, b));
   const rank = new Map(), name = new Map();
   for (const it of p.medicines.items) {
@@ -1570,6 +1615,7 @@ function personLines(p, of, line, note) {
   section("Immunizations", p.immunizations, plain);
   section("Results", p.results, (items) => { for (const g of groupsOf(items)) resultLines(g, line); });
   section("Procedures", p.procedures, plain);
+  section("Devices", p.devices, plain);
   section("Reports", p.reports, plain);
   section("Documents", p.documents, plain);
   if (p.withdrawn.length > 0) {
