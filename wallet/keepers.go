@@ -115,44 +115,13 @@ type held struct {
 func (cs Consents) shares(ctx context.Context, ts []*view.Thread, k []int) ([]held, error) {
 	out := make([]held, len(ts))
 	desks := cs.desks(ts)
-	sign := make([]func(*ledgerclient.Inquiry) error, len(ts))
-	for i, t := range ts {
-		if allNear(desks) {
-			break // nobody is to sign
-		}
-		if t.Role != view.Received {
-			_, key, err := cs.w.view.Key(t)
-			if err != nil {
-				return nil, err
-			}
-			sign[i] = func(q *ledgerclient.Inquiry) error { q.SignState(key); return nil }
-			continue
-		}
-		keys, err := cs.w.Inbox().oneTimeKeys(t)
-		if err != nil {
-			return nil, err
-		}
-		sign[i] = func(q *ledgerclient.Inquiry) error {
-			by := signer{Counterparty: keys}
-			q.SignState(&by)
-			return by.err
-		}
+	questions, err := cs.stateQuestions(desks, ts)
+	if err != nil {
+		return nil, err
 	}
-	questions := map[*desk][]ledgerclient.Inquiry{}
 	states := map[*desk][]ledgerclient.KeeperState{}
 	for _, d := range desks {
 		states[d] = make([]ledgerclient.KeeperState, len(d.of))
-		if _, near := d.near(); near {
-			continue
-		}
-		qs := make([]ledgerclient.Inquiry, len(d.of))
-		for n, a := range d.of {
-			qs[n] = cs.inquiry(d.key, ts[a.i])
-			if err := sign[a.i](&qs[n]); err != nil {
-				return nil, err
-			}
-		}
-		questions[d] = qs
 	}
 	type over struct {
 		d   *desk
@@ -165,28 +134,7 @@ func (cs Consents) shares(ctx context.Context, ts []*view.Thread, k []int) ([]he
 		rest = ledgerclient.Patience
 	}
 	cs.askAll(ctx, desks, rest, func(ctx context.Context, d *desk) []error {
-		errs, mine := make([]error, len(d.of)), states[d]
-		if d.mute != nil {
-			for n := range errs {
-				errs[n] = d.mute
-			}
-			return errs
-		}
-		near, ok := d.near()
-		if !ok {
-			ledgerclient.States(ctx, d.Keeper, questions[d], func(n int, s ledgerclient.KeeperState, err error) error {
-				mine[n], errs[n] = s, err
-				return nil
-			})
-			return errs
-		}
-		some, whys, err := near.StateAll(ctx, idsOf(d.threadsOf(ts)))
-		for n := range d.of {
-			if errs[n] = err; err == nil {
-				mine[n], errs[n] = some[n], whys[n]
-			}
-		}
-		return errs
+		return d.states(ctx, ts, questions[d], states[d])
 	}, func(d *desk, n int, err error) error {
 		h := &out[d.of[n].i]
 		e, refused := errors.AsType[*ledgerclient.KeeperError](err)
@@ -227,6 +175,76 @@ func (cs Consents) shares(ctx context.Context, ts []*view.Thread, k []int) ([]he
 		}
 	}
 	return out, nil
+}
+
+// stateQuestions asks each keeper that is not near about its shares, signed with the key that
+// one has of each grant.
+func (cs Consents) stateQuestions(desks []*desk, ts []*view.Thread) (map[*desk][]ledgerclient.Inquiry, error) {
+	questions := map[*desk][]ledgerclient.Inquiry{}
+	if allNear(desks) {
+		return questions, nil // nobody is to sign
+	}
+	sign := make([]func(*ledgerclient.Inquiry) error, len(ts))
+	for i, t := range ts {
+		if t.Role != view.Received {
+			_, key, err := cs.w.view.Key(t)
+			if err != nil {
+				return nil, err
+			}
+			sign[i] = func(q *ledgerclient.Inquiry) error { q.SignState(key); return nil }
+			continue
+		}
+		keys, err := cs.w.Inbox().oneTimeKeys(t)
+		if err != nil {
+			return nil, err
+		}
+		sign[i] = func(q *ledgerclient.Inquiry) error {
+			by := signer{Counterparty: keys}
+			q.SignState(&by)
+			return by.err
+		}
+	}
+	for _, d := range desks {
+		if _, near := d.near(); near {
+			continue
+		}
+		qs := make([]ledgerclient.Inquiry, len(d.of))
+		for n, a := range d.of {
+			qs[n] = cs.inquiry(d.key, ts[a.i])
+			if err := sign[a.i](&qs[n]); err != nil {
+				return nil, err
+			}
+		}
+		questions[d] = qs
+	}
+	return questions, nil
+}
+
+// states asks a keeper, and sets what it says of each grant of its desk; the errors are why it
+// does not.
+func (d *desk) states(ctx context.Context, ts []*view.Thread, questions []ledgerclient.Inquiry, says []ledgerclient.KeeperState) []error {
+	errs := make([]error, len(d.of))
+	if d.mute != nil {
+		for n := range errs {
+			errs[n] = d.mute
+		}
+		return errs
+	}
+	near, ok := d.near()
+	if !ok {
+		ledgerclient.States(ctx, d.Keeper, questions, func(n int, s ledgerclient.KeeperState, err error) error {
+			says[n], errs[n] = s, err
+			return nil
+		})
+		return errs
+	}
+	some, whys, err := near.StateAll(ctx, idsOf(d.threadsOf(ts)))
+	for n := range d.of {
+		if errs[n] = err; err == nil {
+			says[n], errs[n] = some[n], whys[n]
+		}
+	}
+	return errs
 }
 
 // tellLost notes which keepers of consents say that they have no share, who had acknowledged it:

@@ -194,11 +194,10 @@ func (o *Outbox) tell(ctx context.Context, revocations []*Change, least func(*co
 // the Owner is told of those that do not yet. Of a grant that is revoked, or will be, nobody
 // is given a share: who was not told of the revocation would take it.
 func (o *Outbox) Deposit(ctx context.Context, grants []*Change) error {
-	type place struct{ desk, item int }
 	var ds desks
 	var waits []error
 	counts := make([]count, len(grants))
-	places := make([][]place, len(grants))
+	places := make([][]deskPlace, len(grants))
 	before := make([]uint16, len(grants))
 	for i, c := range grants {
 		config, open, err := o.Log.Grant(c.ID)
@@ -221,43 +220,10 @@ func (o *Outbox) Deposit(ctx context.Context, grants []*Change) error {
 				continue
 			}
 			k := ds.take(o.Client, i, config, line)
-			places[i] = append(places[i], place{k, len(ds.all[k].items) - 1})
+			places[i] = append(places[i], deskPlace{k, len(ds.all[k].items) - 1})
 		}
 	}
-	for _, k := range ds.all {
-		k.deposits = make([]ledgerclient.Deposit, len(k.items))
-	}
-	errs := make([]error, len(grants))
-	ledgerclient.Parallel(len(grants), func(i int) {
-		if len(places[i]) == 0 {
-			return
-		}
-		errs[i] = func() error {
-			c := grants[i]
-			pkg, err := contract.ParseGrantPackage(c.Package)
-			if err != nil {
-				return err
-			}
-			seed, err := o.Owner.Seed(c.Entry.SelfTag)
-			if err != nil {
-				return fmt.Errorf("grant %s: %w", c.ID, err)
-			}
-			shares, err := seed.Shares(int(pkg.K), int(pkg.N))
-			if err != nil {
-				return err
-			}
-			key := seed.Key()
-			for _, at := range places[i] {
-				k := ds.all[at.desk]
-				line := k.items[at.item].line // undo has seen to it that there are as many shares
-				d := &k.deposits[at.item]
-				*d = ledgerclient.Deposit{Ledger: o.Client.ID(), Grant: c.ID, Keeper: k.key, Share: shares[line], Package: c.Package}
-				ledgerclient.Sign(d, key)
-			}
-			return nil
-		}()
-	})
-	if err := worst(errs); err != nil {
+	if err := o.signDeposits(&ds, grants, places); err != nil {
 		return err
 	}
 	o.ask(ctx, &ds, func(ctx context.Context, k *desk) error {
@@ -307,6 +273,47 @@ func (o *Outbox) Deposit(ctx context.Context, grants []*Change) error {
 		}
 	}
 	return worst(append(waits, ds.missing(counts)))
+}
+
+// deskPlace is an item of a desk.
+type deskPlace struct{ desk, item int }
+
+// signDeposits makes the deposits of grants at their places.
+func (o *Outbox) signDeposits(ds *desks, grants []*Change, places [][]deskPlace) error {
+	for _, k := range ds.all {
+		k.deposits = make([]ledgerclient.Deposit, len(k.items))
+	}
+	errs := make([]error, len(grants))
+	ledgerclient.Parallel(len(grants), func(i int) {
+		if len(places[i]) > 0 {
+			errs[i] = o.signDeposit(ds, grants[i], places[i])
+		}
+	})
+	return worst(errs)
+}
+
+func (o *Outbox) signDeposit(ds *desks, c *Change, places []deskPlace) error {
+	pkg, err := contract.ParseGrantPackage(c.Package)
+	if err != nil {
+		return err
+	}
+	seed, err := o.Owner.Seed(c.Entry.SelfTag)
+	if err != nil {
+		return fmt.Errorf("grant %s: %w", c.ID, err)
+	}
+	shares, err := seed.Shares(int(pkg.K), int(pkg.N))
+	if err != nil {
+		return err
+	}
+	key := seed.Key()
+	for _, at := range places {
+		k := ds.all[at.desk]
+		line := k.items[at.item].line // undo has seen to it that there are as many shares
+		d := &k.deposits[at.item]
+		*d = ledgerclient.Deposit{Ledger: o.Client.ID(), Grant: c.ID, Keeper: k.key, Share: shares[line], Package: c.Package}
+		ledgerclient.Sign(d, key)
+	}
+	return nil
 }
 
 // over reports whether a keeper refuses a share because the grant is over.
