@@ -11,8 +11,10 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -379,6 +381,61 @@ the draft begins the ledger there, and the others find it.`,
 	return c
 }
 
+// signedUnknown is what holds of a node whose folder is made anew while its ledger goes on.
+const signedUnknown = "The ledger goes on already: this node may have signed in a folder that is lost. It signs nothing\nbefore the others have shown it what they signed; and payloads and shares that were in\nsuch a folder are not in this one."
+
+// goesOn reports whether the ledger of a folder that was just made goes on already, so that its
+// node may have signed something before, in a folder that is lost: another node shows a head
+// with more than entry 0 that enough have signed; or the order has more, and none of the others
+// answers.
+func (a *app) goesOn(ctx context.Context, f *folder.Folder, cfg *config) (bool, error) {
+	doc, err := f.Genesis(ctx)
+	if err != nil {
+		return false, err
+	}
+	c, err := contract.ParseConfig(doc)
+	if err != nil {
+		return false, err
+	}
+	heads := make([]ledgerclient.Head, len(cfg.Peers))
+	answer := make([]bool, len(cfg.Peers))
+	var asked sync.WaitGroup
+	for i, p := range cfg.Peers {
+		asked.Go(func() {
+			defer crash.Report()
+			peer := p.peer()
+			defer peer.Close()
+			note, err := peer.Checkpoint(ctx)
+			if err != nil {
+				return
+			}
+			s, err := ledgerclient.OpenNote(f.ID(), c.Nodes, note)
+			answer[i] = err == nil
+			if err == nil {
+				heads[i], _ = s.Under(c)
+			}
+		})
+	}
+	asked.Wait()
+	if slices.ContainsFunc(heads, func(h ledgerclient.Head) bool { return h.Size > 1 }) {
+		return true, nil
+	}
+	if slices.Contains(answer, true) {
+		return false, ctx.Err()
+	}
+	b, err := a.openOrder(ctx, cfg.Order)
+	if err != nil {
+		return false, err
+	}
+	defer b.Close()
+	head, err := b.Head(ctx)
+	if err != nil {
+		return false, err
+	}
+	at, _, err := f.Consumed(ctx)
+	return head > at, err
+}
+
 // founding makes a node of the ledger in a draft.
 type founding struct {
 	*app
@@ -440,7 +497,13 @@ func (a *founding) make(ctx context.Context, dir, draft string) error {
 	}
 	defer f.Close()
 	if len(d.Members) > 1 {
-		if err := server.Founded(ctx, f, a.now()); err != nil {
+		before, err := a.goesOn(ctx, f, cfg)
+		if err != nil {
+			return err
+		}
+		if before {
+			a.say(signedUnknown)
+		} else if err := server.Founded(ctx, f, a.now()); err != nil {
 			return err
 		}
 	}

@@ -33,6 +33,11 @@ func (p *Peer) Signed(ctx context.Context) ([]byte, error) {
 	return p.wire.ask(ctx, question{service: ofLedger, path: PathCosign, reads: true, urgent: true, limit: MaxNote})
 }
 
+// Checkpoint returns the note that the peer shows to wallets. Nothing of it is verified.
+func (p *Peer) Checkpoint(ctx context.Context) ([]byte, error) {
+	return p.wire.ask(ctx, question{service: ofLedger, path: PathCheckpoint, reads: true, urgent: true, limit: MaxNote})
+}
+
 // Withdrawn returns the lists of withdrawn tokens that the peer knows. Nothing of them is
 // verified.
 func (p *Peer) Withdrawn(ctx context.Context) ([]Withdrawn, error) {
