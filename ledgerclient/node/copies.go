@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carekey/carekey/crypto"
@@ -28,7 +29,9 @@ const Copies = 2
 func everywhere[T any](ctx context.Context, nw *Network, do func(context.Context, *Node) (T, error)) ([]T, error) {
 	nodes := nw.asked()
 	done := make([]T, min(Copies, len(nodes)))
-	errs := make([]error, len(done))
+	errs := make([]error, len(done)) // of the last node that one asked; nil: it is done, or there was none left
+	var left atomic.Int32            // copies that are wanting
+	left.Store(int32(len(done)))
 	next := make(chan *Node, len(nodes))
 	for _, n := range nodes {
 		next <- n
@@ -39,11 +42,11 @@ func everywhere[T any](ctx context.Context, nw *Network, do func(context.Context
 	for i := range done {
 		wg.Go(func() {
 			defer crash.Report()
-			errs[i] = &ledgerclient.UnreachableError{Service: ofStore, Err: errNoNode}
 			for n := range next {
 				v, err := do(ctx, n)
 				if err == nil {
 					done[i], errs[i] = v, nil
+					left.Add(-1)
 					return
 				}
 				if ctx.Err() != nil {
@@ -63,13 +66,23 @@ func everywhere[T any](ctx context.Context, nw *Network, do func(context.Context
 			worst = worse(worst, err)
 		}
 	}
+	if worst == nil && left.Load() > 0 { // there was none left to ask
+		worst = wanting.worst()
+	}
 	return done, wanting.instead(ledgerclient.Liars(nw.config()), ofStore, worst)
 }
 
-var errNoNode = errors.New("too few nodes give an answer")
-
+// PutBlobs is content with one copy where all the others say that the locators lead to something
+// else there: who was asked first knows them, and may have put it there to keep this from being
+// stored at all. It could as well keep its copy back when it has taken it.
 func (s stores) PutBlobs(ctx context.Context, puts []ledgerclient.Put) error {
-	_, err := everywhere(ctx, s.nw, func(ctx context.Context, n *Node) (struct{}, error) { return struct{}{}, store{n}.PutBlobs(ctx, puts) })
+	took, err := everywhere(ctx, s.nw, func(ctx context.Context, n *Node) (bool, error) {
+		err := store{n}.PutBlobs(ctx, puts)
+		return err == nil, err
+	})
+	if refused, ok := errors.AsType[*ledgerclient.StoreError](err); ok && refused.Reason == ledgerclient.BadLocators && slices.Contains(took, true) {
+		return nil
+	}
 	return err
 }
 

@@ -381,6 +381,16 @@ func (w *wanting) hear(err error) {
 	}
 }
 
+// worst is what says most of what was heard; nil: nothing was.
+func (w *wanting) worst() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.token == nil {
+		return w.other
+	}
+	return worse(w.other, w.token)
+}
+
 // instead is what is to be said in the place of err, which none of them did: where one of those
 // who want a token cannot be a liar, that it is wanting, whatever fewer say, otherwise what the
 // others say. It is as of a node out of reach where one did not refuse, which may have done it.

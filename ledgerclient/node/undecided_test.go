@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
@@ -144,6 +145,53 @@ func TestNoLiarHidesAToken(t *testing.T) {
 			if !errors.As(err, &said) || said.Kind != x.want || what == "entries" && (ledgerclient.Unreachable(err) != nil) != x.may {
 				t.Errorf("%q: %s: %v", x.say, what, err)
 			}
+		}
+	}
+}
+
+// Threat: the node that is asked first does not take a payload, and puts something else at its
+// locators at all nodes that have not got it yet. It is stored where it came first. With locators
+// that lead to something else everywhere it is not.
+func TestOccupiedLocators(t *testing.T) {
+	p := newPlaces(t)
+	var say [4]*ledgerclient.StoreError
+	p.sites = nil
+	for i, m := range p.Members {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != node.PathBlobs || say[i] == nil {
+				p.serve(i, w, r)
+				return
+			}
+			problem := node.ProblemOf(say[i])
+			raw, _ := json.Marshal(problem)
+			w.Header().Set("Content-Type", node.TypeProblem)
+			w.WriteHeader(problem.Status)
+			w.Write(raw)
+		}))
+		t.Cleanup(s.Close)
+		p.members[i].URLs = []string{s.URL}
+		p.sites = append(p.sites, node.NewSite(p.ID(), p.members[i], 8, m.Key.Sign, p.keepers[i].Key.Sign))
+	}
+	put := ledgerclient.Put{Entry: p.Shown[0].Entry, Part: ledgerclient.PartMetadata, Blob: []byte("sealed"), Locators: []crypto.Locator{{1}}}
+	no := func(why ledgerclient.StoreReason) *ledgerclient.StoreError {
+		return &ledgerclient.StoreError{Entry: put.Entry.ID(p.ID()), Part: put.Part, Reason: why}
+	}
+	occupied := no(ledgerclient.BadLocators)
+	for _, x := range []struct {
+		what string
+		say  [4]*ledgerclient.StoreError
+		want ledgerclient.StoreReason
+	}{
+		{"at all but one", [4]*ledgerclient.StoreError{occupied, nil, occupied, occupied}, ""},
+		{"everywhere", [4]*ledgerclient.StoreError{occupied, occupied, occupied, occupied}, ledgerclient.BadLocators},
+		{"withdrawn", [4]*ledgerclient.StoreError{no(ledgerclient.Withdrawn), nil, no(ledgerclient.Withdrawn), no(ledgerclient.Withdrawn)}, ledgerclient.Withdrawn},
+	} {
+		say = x.say
+		nw := p.reach(0, node.Options{})
+		err := nw.Services().Store.PutBlobs(ctx, []ledgerclient.Put{put})
+		nw.Close()
+		if said, _ := errors.AsType[*ledgerclient.StoreError](err); (err == nil) != (x.want == "") || err != nil && (said == nil || said.Reason != x.want) {
+			t.Errorf("%s: %v", x.what, err)
 		}
 	}
 }
