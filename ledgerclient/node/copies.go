@@ -302,7 +302,7 @@ func (s stores) Upload(ctx context.Context) (ledgerclient.Upload, error) {
 		}
 		return &uploadAt{u, n}, nil
 	})
-	u := &uploads{ctx: ctx, nw: s.nw, all: slices.DeleteFunc(all, func(u *uploadAt) bool { return u == nil })}
+	u := &uploads{ctx: ctx, nw: s.nw, want: len(all), all: slices.DeleteFunc(all, func(u *uploadAt) bool { return u == nil })}
 	if err != nil {
 		u.Abort()
 		return nil, err
@@ -317,11 +317,14 @@ type uploadAt struct {
 }
 
 // uploads are one content on its way to several nodes. One that fails is passed over as long as
-// another does what it should: it could keep a copy back, too, when it has taken it.
+// another does what it should: it could keep a copy back, too, when it has taken it. In its place
+// the next one is given what that other one has.
 type uploads struct {
-	ctx context.Context
-	nw  *Network
-	all []*uploadAt // that have not failed
+	ctx    context.Context
+	nw     *Network
+	want   int         // how many are to have it
+	all    []*uploadAt // that have not failed
+	failed []*Node
 }
 
 // together does something with all of them at the same time.
@@ -350,6 +353,7 @@ func (us *uploads) each(do func(u ledgerclient.Upload) error) error {
 			left = append(left, u)
 		} else {
 			us.nw.failed(u.n, errs[i], false) // it drops by itself what it has
+			us.failed = append(us.failed, u.n)
 		}
 	}
 	us.all = left
@@ -371,8 +375,76 @@ func (us *uploads) Sum() (size int64, head crypto.Hash, err error) {
 	return us.all[0].Sum()
 }
 
+// Commit ends it. That there are fewer copies than there should be is no error: what is there
+// is durable.
 func (us *uploads) Commit(put ledgerclient.Put) error {
-	return us.each(func(u ledgerclient.Upload) error { return u.Commit(put) })
+	size, head, err := us.Sum()
+	if err == nil {
+		err = us.each(func(u ledgerclient.Upload) error { return u.Commit(put) })
+	}
+	if err != nil {
+		return err
+	}
+	has := us.all[0].n
+	for _, n := range us.nw.asked() {
+		if len(us.all) == us.want || us.ctx.Err() != nil {
+			break
+		}
+		if slices.Contains(us.failed, n) || slices.ContainsFunc(us.all, func(u *uploadAt) bool { return u.n == n }) {
+			continue
+		}
+		u, by, err := us.hand(has, n, put, size, head)
+		if err == nil {
+			us.all = append(us.all, &uploadAt{u, n})
+		} else if us.ctx.Err() == nil {
+			if us.nw.failed(by, err, by == has); by == has {
+				break
+			}
+		}
+	}
+	return nil
 }
+
+// hand gives a node the content that another one has taken, if that is what was sent. by is who
+// has failed.
+func (us *uploads) hand(has, to *Node, put ledgerclient.Put, size int64, head crypto.Hash) (_ ledgerclient.Upload, by *Node, err error) {
+	b, err := store{has}.blob(us.ctx, put.Locators[0], 0)
+	if err == nil && b.Size() != size {
+		err = &ledgerclient.TamperedError{What: "content"}
+	}
+	if err != nil {
+		return nil, has, err
+	}
+	defer b.Close()
+	u, err := store{to}.Upload(us.ctx)
+	if err != nil {
+		return nil, to, err
+	}
+	defer u.Abort()
+	var reads error
+	_, err = io.Copy(u, io.NewSectionReader(readerAt(func(p []byte, off int64) (n int, err error) {
+		if n, err = b.ReadAt(p, off); err != io.EOF {
+			reads = err
+		}
+		return n, err
+	}), 0, size))
+	if reads != nil {
+		return nil, has, reads
+	}
+	if err != nil {
+		return nil, to, err
+	}
+	if _, of, err := u.Sum(); err != nil {
+		return nil, to, err
+	} else if of != head {
+		return nil, has, &ledgerclient.TamperedError{What: "content"}
+	}
+	return u, to, u.Commit(put)
+}
+
+// readerAt is an io.ReaderAt.
+type readerAt func(p []byte, off int64) (int, error)
+
+func (f readerAt) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
 
 func (us *uploads) Abort() error { return cmp.Or(us.together(ledgerclient.Upload.Abort)...) }

@@ -47,7 +47,8 @@ type places struct {
 	broke   func()                      // what becomes of node 2 when it does, under mu; nil: it has none from then on
 	drops   int                         // so many bulk requests to node 3 are not answered
 	breaks  [4]string                   // the question that each does not answer; "": it answers all
-	uploads [4]int                      // bytes of contents at each; negative: they are not committed
+	uploads [4][]byte                   // of contents that are not committed, at each
+	alters  [4]bool                     // who has another content than it was given
 	parts   []string                    // of payloads that were asked for: the node and the range
 	ends    chan struct{}
 }
@@ -185,12 +186,25 @@ func (p *places) serve(i int, w http.ResponseWriter, r *http.Request) {
 			p.t.Error(err)
 		}
 		p.mu.Lock()
-		p.uploads[i] -= len(part.Data)
+		p.uploads[i] = append(p.uploads[i], part.Data...)
+		p.mu.Unlock()
+		w.WriteHeader(http.StatusNoContent)
+	case node.PathUploadAbort:
+		p.mu.Lock()
+		p.uploads[i] = nil
 		p.mu.Unlock()
 		w.WriteHeader(http.StatusNoContent)
 	case node.PathUploadCommit:
+		commit, err := node.UploadCommitForm.Parse(body)
+		if err != nil {
+			p.t.Error(err)
+		}
 		p.mu.Lock()
-		p.uploads[i] *= -1
+		content := p.uploads[i]
+		if p.alters[i] {
+			content[len(content)/2] ^= 1
+		}
+		p.blobs[i][commit.Put.Locators[0]], p.uploads[i] = content, nil
 		p.mu.Unlock()
 		w.WriteHeader(http.StatusNoContent)
 	default:
@@ -775,39 +789,58 @@ func TestReadOnAtTheSame(t *testing.T) {
 }
 
 // Threat: the node that is asked first breaks off each upload. It is passed over: the other one
-// takes the content. Where that one does not either, nothing was stored.
+// takes the content, and the next one has it from there. Where nobody else takes it there is one
+// copy; where none of the two does, nothing was stored. What is not what was sent is not handed on.
 func TestUploadThatOneBreaksOff(t *testing.T) {
-	for _, breaks := range []string{"uploads/part", "uploads/commit"} {
-		for _, both := range []bool{false, true} {
-			p := newPlaces(t)
-			p.breaks[2] = breaks
-			if both {
-				p.breaks[3] = breaks
+	loc := crypto.Locator{1}
+	content := make([]byte, node.MaxPart+contract.PieceSize)
+	for i := range content {
+		content[i] = byte(i * i >> 9)
+	}
+	for what, c := range map[string]struct {
+		breaks [4]string
+		alters bool // node 3
+		at     []int
+		named  []int
+	}{
+		"a part":             {[4]string{2: "uploads/part"}, false, []int{0, 3}, []int{2}},
+		"the end":            {[4]string{2: "uploads/commit"}, false, []int{0, 3}, []int{2}},
+		"the next one, too":  {[4]string{0: "uploads/part", 2: "uploads/part"}, false, []int{1, 3}, []int{0, 2}},
+		"all but one":        {[4]string{0: "uploads/part", 1: "uploads/commit", 2: "uploads/part"}, false, []int{3}, []int{0, 1, 2}},
+		"both":               {[4]string{2: "uploads/part", 3: "uploads/commit"}, false, nil, nil},
+		"who has it changed": {[4]string{2: "uploads/part"}, true, nil, []int{2, 3}},
+	} {
+		p := newPlaces(t)
+		p.breaks, p.alters[3] = c.breaks, c.alters
+		nw := p.reach(2, node.Options{})
+		err := func() error {
+			u, err := nw.Services().Store.Upload(ctx)
+			if err != nil {
+				return err
 			}
-			nw := p.reach(2, node.Options{})
-			content := make([]byte, node.MaxPart+contract.PieceSize)
-			err := func() error {
-				u, err := nw.Services().Store.Upload(ctx)
-				if err != nil {
-					return err
-				}
-				if _, err := u.Write(content); err != nil {
-					return err
-				}
-				if size, _, err := u.Sum(); err != nil || size != int64(len(content)) {
-					return fmt.Errorf("%d bytes: %w", size, err)
-				}
-				return u.Commit(ledgerclient.Put{Part: ledgerclient.PartContent, Package: []byte("package"), Locators: []crypto.Locator{{1}}})
-			}()
-			if both {
-				if ledgerclient.Unreachable(err) == nil {
-					t.Errorf("%s of both: %v", breaks, err)
-				}
-			} else if at := names(nw); err != nil || p.uploads[3] != len(content) || p.uploads[2] > 0 || !slices.Equal(at, []int{2}) {
-				t.Errorf("%s: stored %v, passed over %v, %v", breaks, p.uploads, at, err)
+			if _, err := u.Write(content); err != nil {
+				return err
 			}
-			nw.Close()
+			if size, _, err := u.Sum(); err != nil || size != int64(len(content)) {
+				return fmt.Errorf("%d bytes: %w", size, err)
+			}
+			return u.Commit(ledgerclient.Put{Part: ledgerclient.PartContent, Package: []byte("package"), Locators: []crypto.Locator{loc}})
+		}()
+		var at []int
+		for i := range p.blobs {
+			if bytes.Equal(p.blobs[i][loc], content) {
+				at = append(at, i)
+			}
 		}
+		switch named := names(nw); {
+		case what == "both":
+			if ledgerclient.Unreachable(err) == nil || at != nil {
+				t.Errorf("%s: at %v, %v", what, at, err)
+			}
+		case err != nil || !slices.Equal(at, c.at) || !slices.Equal(named, c.named):
+			t.Errorf("%s: at %v, passed over %v, %v", what, at, named, err)
+		}
+		nw.Close()
 	}
 }
 
