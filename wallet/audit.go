@@ -50,7 +50,9 @@ type Event struct {
 	Damaged   bool              `json:"damaged,omitempty"` // the store holds another reason than the one that was committed to
 	Code      ledgerclient.Code `json:"-"`                 // why a keeper refused
 	// More makes this many refused attempts of one event, of which the keeper has
-	// nothing but their number: they came at Hour or later. 0 is the rule.
+	// nothing but their number: they came at Hour or later. 0 is the rule. Of several keepers it
+	// is the highest number, and who counted so far is Keeper: others may have filed some of
+	// these, or counted others.
 	More   int    `json:"more,omitempty"`
 	Keeper Keeper `json:"-"` // of Refused, Stopped and Destroyed
 	// Keepers are all that refused one opening for one reason, by their lines; the first of
@@ -248,7 +250,7 @@ func (a Audit) events(t *view.Thread, told *inquired, with map[contract.ID]said)
 		if n := int(told.More); n > 0 && more < 0 {
 			more = len(out)
 			add(at, Refused, told.Keeper).More = n
-		} else if n > 0 && n > out[more].More { // each has counted the same
+		} else if n > 0 && n > out[more].More { // each may have counted the same
 			out[more].More, out[more].Keeper = n, told.Keeper
 		}
 		for _, ack := range told.Acks {

@@ -306,6 +306,15 @@ func looked(e wallet.Event) string {
 	return name
 }
 
+// moreText says how often a keeper refused and only counted it. Of several each counts what it
+// was asked itself: another may have filed some of that, or counted others.
+func moreText(e wallet.Event) string {
+	if e.Keeper.Of > 1 {
+		return fmt.Sprintf("%d times more at %s, which only counted them", e.More, keeperName(e.Keeper))
+	}
+	return fmt.Sprintf("%d more times, which the keeper only counted", e.More)
+}
+
 func (a events) table(es []wallet.Event) error {
 	t := a.onLedgers(ui.Word("time"), ui.Word("what"), ui.Text("who"), ui.Text("records"), ui.Word("for"), ui.Text("reason"), ui.Key("consent"))
 	t.Of, t.ID = "consent", func(i int) string { return es[i].Consent.String() }
@@ -325,7 +334,7 @@ func (a events) table(es []wallet.Event) error {
 				reason += fmt.Sprintf(" (%d of %d keepers)", len(e.Keepers), e.Keepers[0].Of)
 			}
 			if e.More > 0 {
-				reason = fmt.Sprintf("%d more times, which the keeper only counted", e.More)
+				reason = moreText(e)
 			}
 		case wallet.Stopped:
 			what, name = "stopped", keeperName(e.Keeper)

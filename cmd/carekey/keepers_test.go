@@ -54,6 +54,11 @@ func TestWordsOfKeepers(t *testing.T) {
 	if s := statusText(c, dates{}); s != "active, 2 of 4 keepers hold shares" {
 		t.Error(s)
 	}
+	for want, k := range map[string]wallet.Keeper{"17 times more at keeper 2 (0211abcd), which only counted them": ks[1], "17 more times, which the keeper only counted": {Number: 1, Of: 1}} {
+		if s := moreText(wallet.Event{More: 17, Keeper: k}); s != want {
+			t.Errorf("%q, not %q", s, want)
+		}
+	}
 	c.Pending, c.Unheld = wallet.Granting, ks[1:]
 	if s := statusText(c, dates{}); s != "active, 1 of 4 keepers holds a share, 2 are needed" {
 		t.Error(s)
