@@ -137,7 +137,7 @@ func (s stores) Blobs(ctx context.Context, locs []crypto.Locator, take func(int,
 		left = rest
 		return again, err
 	}
-	turn := Turn
+	turn := s.nw.turn
 	if len(nodes) == 1 {
 		turn = 0
 	}
@@ -194,7 +194,7 @@ func (s stores) copied(ctx context.Context, at *Node, b *blob, loc crypto.Locato
 	c := &copied{nw: s.nw, ctx: ctx, loc: loc, now: b, at: at, size: b.size}
 	c.left = slices.DeleteFunc(slices.Clone(nodes), func(n *Node) bool { return n == at })
 	if len(c.left) > 0 {
-		b.turn, b.others = Turn, true
+		b.turn, b.others = s.nw.turn, true
 	}
 	return c
 }
@@ -249,7 +249,7 @@ func (c *copied) failed(n *Node, why error, last bool) {
 // goOn takes the next node that has it; false: there is none.
 func (c *copied) goOn() bool {
 	for len(c.left)+len(c.again) > 0 && c.ctx.Err() == nil {
-		from, turn, last := &c.left, Turn, false
+		from, turn, last := &c.left, c.nw.turn, false
 		if len(c.left) == 0 {
 			from, turn, last = &c.again, 0, true
 		}

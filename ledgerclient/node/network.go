@@ -31,6 +31,7 @@ type Network struct {
 	inv   Invitation
 	first *Node // of the invitation
 	opt   Options
+	turn  time.Duration // Turn, but in tests
 	// configs are those that are known, the newest last: its nodes are asked. Keepers of
 	// consents are in any.
 	configs []*contract.Config
@@ -81,7 +82,7 @@ func Reach(ctx context.Context, inv Invitation, opt Options) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	nw := &Network{inv: inv, first: first, opt: opt, order: []*Node{first}, met: map[crypto.Signature]*Node{}, configs: []*contract.Config{first.config}}
+	nw := &Network{inv: inv, first: first, opt: opt, turn: Turn, order: []*Node{first}, met: map[crypto.Signature]*Node{}, configs: []*contract.Config{first.config}}
 	if len(opt.Later) > 0 {
 		all, err := ledgerclient.ReadConfigs(slices.Concat([][]byte{first.genesis}, opt.Later))
 		if err != nil {
@@ -310,7 +311,7 @@ func gather[T any](ctx context.Context, nw *Network, nodes []*Node, want int, as
 	for range want {
 		begin()
 	}
-	turn := time.NewTicker(Turn)
+	turn := time.NewTicker(nw.turn)
 	defer turn.Stop()
 	var worst error
 	for last := 0; have < want && len(open) > 0; {
@@ -337,7 +338,7 @@ func gather[T any](ctx context.Context, nw *Network, nodes []*Node, want int, as
 			nw.failed(nodes[a.at], a.err, came)
 			worst = worse(worst, a.err)
 			begin()
-			turn.Reset(Turn)
+			turn.Reset(nw.turn)
 		}
 		if have == want {
 			for at := range open {

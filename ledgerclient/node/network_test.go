@@ -712,22 +712,23 @@ func TestReadOnByteByByte(t *testing.T) {
 	first, then, rest := fmt.Sprintf("2 %d-%d", ledgerclient.FirstBytes, len(right)-1), fmt.Sprintf("3 0-%d", ledgerclient.FirstBytes-1), fmt.Sprintf("3 %d-%d", ledgerclient.FirstBytes, len(right)-1)
 	begin := fmt.Sprintf("2 0-%d", ledgerclient.FirstBytes-1)
 	for i, c := range []struct {
-		mute int // until node 2 broke off for the second time
+		away string // what node 3 does not answer, until node 2 broke off for the second time
 		want []string
-	}{{-1, []string{first, then, rest}}, {3, []string{first, begin, first, then, rest}}} {
+	}{{"", []string{first, then, rest}}, {"blobs", []string{first, begin, first, then, rest}}} {
 		loc := crypto.Locator{byte(i)}
 		p.blobs[2][loc], p.blobs[3][loc] = changed, right
 		nw := p.reach(2, node.Options{})
+		nw.SetTurn(time.Hour)
 		b, err := nw.Services().Store.Blob(ctx, loc)
 		if err != nil {
 			t.Fatal(err)
 		}
 		breaks := 0
 		p.mu.Lock()
-		p.cut, p.mute, p.parts = ledgerclient.FirstBytes+1, c.mute, nil // it begins well each time
+		p.cut, p.breaks[3], p.parts = ledgerclient.FirstBytes+1, c.away, nil // it begins well each time
 		p.broke = func() {
 			if breaks++; breaks == 2 {
-				p.mute = -1
+				p.breaks[3] = ""
 			}
 		}
 		p.mu.Unlock()
@@ -759,6 +760,7 @@ func TestReadOnAtTheSame(t *testing.T) {
 	rand.Read(right)
 	p.blobs[2][loc], p.blobs[3][loc] = right, make([]byte, len(right))
 	nw := p.reach(2, node.Options{})
+	nw.SetTurn(time.Hour)
 	defer nw.Close()
 	b, err := nw.Services().Store.Blob(ctx, loc)
 	if err != nil {
@@ -813,6 +815,7 @@ func TestUploadThatOneBreaksOff(t *testing.T) {
 		p := newPlaces(t)
 		p.breaks, p.alters[3] = c.breaks, c.alters
 		nw := p.reach(2, node.Options{})
+		nw.SetTurn(time.Hour)
 		err := func() error {
 			u, err := nw.Services().Store.Upload(ctx)
 			if err != nil {
