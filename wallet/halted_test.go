@@ -15,7 +15,8 @@ import (
 // halted is a ledger at which nothing is ordered any more: its newest head is of that time.
 type halted struct {
 	*folder.Folder
-	at *time.Time
+	at   *time.Time
+	told *int // how often it was told of entries, of which it then decides nothing; nil: it orders them
 }
 
 func (h halted) Properties() ledgerclient.Properties {
@@ -26,16 +27,25 @@ func (h halted) Checkpoint(ctx context.Context) ([]byte, error) {
 	return h.CheckpointAt(ctx, *h.at)
 }
 
+func (h halted) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
+	if h.told == nil {
+		return h.Folder.Append(ctx, es)
+	}
+	*h.told++
+	return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: errCut, Answered: true, Undecided: true}
+}
+
 // Where nothing is ordered any more, who looks is shown all that was, as of when that was
 // signed, and is told so; nothing is given or opened on it, and what is to end ends.
 func TestLookingAtAnOldHead(t *testing.T) {
 	ctx := context.Background()
 	tn := newTown(t)
 	signed := tn.now
+	var told *int
 	over := func(w wallet.Options) wallet.Options {
 		f := must(folder.Open(tn.ledgerDir(), folder.Options{Clock: tn.clock}))(t)
 		t.Cleanup(func() { f.Close() })
-		w.Services.Ledger = halted{f, &signed}
+		w.Services.Ledger = halted{f, &signed, told}
 		return w
 	}
 	open := func(name string) *wallet.Wallet { return must(wallet.Open(ctx, over(tn.options(name))))(t) }
@@ -98,9 +108,31 @@ func TestLookingAtAnOldHead(t *testing.T) {
 		}
 	}
 
-	o := over(tn.options("Maria"))
-	o.Revoking = true
-	rs, err := must(wallet.Open(ctx, o))(t).Consents().Revoke(ctx, []contract.ID{c.ID})
+	revoke := func() ([]wallet.Revocation, error) {
+		o := over(tn.options("Maria"))
+		o.Revoking = true
+		return must(wallet.Open(ctx, o))(t).Consents().Revoke(ctx, []contract.ID{c.ID})
+	}
+	told = new(int)
+	if _, err := revoke(); !errors.Is(err, wallet.ErrPending) || *told != 1 {
+		t.Errorf("revoke: %v, told %d times", err, *told)
+	}
+	for _, want := range []int{0, 1, 1} { // who looks waits for it once in ten minutes
+		*told = 0
+		for range 3 {
+			maria = open("Maria")
+			cs, err := maria.Consents().List(ctx)
+			if halts("consent list", maria, err); len(cs) != 1 || cs[0].Pending != wallet.Revoking {
+				t.Errorf("consent list: %+v", cs)
+			}
+		}
+		if *told != want {
+			t.Errorf("told %d times, not %d", *told, want)
+		}
+		tn.now = tn.now.Add(11 * time.Minute)
+	}
+	told = nil
+	rs, err := revoke()
 	if err != nil || len(rs) != 1 || rs[0].Consent.Status != wallet.StatusRevoked {
 		t.Errorf("revoke: %+v, %v", rs, err)
 	}

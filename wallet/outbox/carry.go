@@ -87,8 +87,8 @@ func (o *Outbox) Finish(ctx context.Context, noLock, rest error) {
 			b.left = noLock
 		default:
 			wait := o.wait(b)
-			if wait == nil && !o.shown(b) {
-				wait = rest
+			if (wait == nil || errors.Is(wait, ledgerclient.ErrStale)) && !o.shown(b) {
+				wait = cmp.Or(rest, wait)
 			}
 			b.left = o.try(ctx, b, wait)
 		}
@@ -155,7 +155,10 @@ func (o *Outbox) try(ctx context.Context, b *Batch, wait error) error {
 		// The ledger is there, and what it shows cannot be believed, or it shows nothing
 		// now. It is told all the same: a revocation harms nobody. Its answer would prove
 		// nothing.
-		o.Client.Submit(ctx, entries(b.Changes))
+		_, err := o.Client.Submit(ctx, entries(b.Changes))
+		if u := ledgerclient.Unreachable(err); u != nil && u.Undecided && errors.Is(wait, ledgerclient.ErrStale) {
+			return err // who only looks is not to wait for that each time
+		}
 	}
 	return wait
 }
