@@ -34,10 +34,10 @@ your records; ID is one of them, FILE and DIR are files, such as those that care
 wrote: looking at files needs no wallet, asks nobody, and leaves no entry.
 
 What several sources say alike stands once; what they say apart is shown apart. Two
-persons are two headings and never merged: an identifier in common makes one, a name does
-not. "None" is never said: either a source states it, or had no information, or there is
-no information in what you have. Read are FHIR files in JSON that carekey can cut into
-parts; others are named.
+persons are two headings and never merged: an identifier in common makes one, or the same
+place in one record that was given in parts; a name does not. "None" is never said:
+either a source states it, or had no information, or there is no information in what you
+have. Read are FHIR files in JSON that carekey can cut into parts; others are named.
 
 Interactions: the 15 pairs of classes of Phansalkar et al., JAMIA 2012;19:735, and no
 others. What could not be checked is named. The view gives no advice.
@@ -283,7 +283,7 @@ func (v *viewing) file(ctx context.Context, path string, m manifests, seen *heal
 	if err != nil {
 		return err
 	}
-	src.From, src.Part = m.of(path, b)
+	m.of(&src, path, b)
 	seen.Add(src, b)
 	return nil
 }
@@ -305,25 +305,26 @@ func (m manifests) is(path string) bool {
 	return filepath.Base(path) == "manifest.json" && m.in(filepath.Dir(path)) != nil
 }
 
-// of says who gave a file, and whether it is part of a record. A manifest that speaks of
-// other bytes says nothing of these.
-func (m manifests) of(path string, file []byte) (from string, part bool) {
+// of says who gave a file, of which record it is and whether it is part of that. A manifest
+// that speaks of other bytes says nothing of these.
+func (m manifests) of(src *health.Source, path string, file []byte) {
 	sum := crypto.Hash(sha256.Sum256(file))
 	for folder := filepath.Dir(path); ; folder = filepath.Dir(folder) {
 		got := m.in(folder)
 		rel, err := filepath.Rel(folder, path)
 		if got == nil || err != nil {
 			if strings.Count(filepath.ToSlash(rel), "/") > 1 || folder == filepath.Dir(folder) || err != nil {
-				return "", false
+				return
 			}
 			continue
 		}
 		for _, f := range got.Files {
 			if f.File == filepath.ToSlash(rel) && f.SHA256 == sum {
-				return cmp.Or(got.Sender.Name, "unknown "+got.Sender.Address[:min(16, len(got.Sender.Address))]), f.Part
+				src.From, src.Part = cmp.Or(got.Sender.Name, "unknown "+got.Sender.Address[:min(16, len(got.Sender.Address))]), f.Part
+				src.Record = fmt.Sprint(got.Sender.Address, f.Ledger, f.Record, f.Version)
 			}
 		}
-		return "", false
+		return
 	}
 }
 

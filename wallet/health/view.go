@@ -169,6 +169,10 @@ type Source struct {
 	Name string // what people call it
 	From string // who gave it; "" if it is one's own
 	Part bool   // of a record, says what came with it
+
+	// Record is a name that all files from one version of a record have, and no others; ""
+	// if that is not known. Its files may hold different parts of it.
+	Record string
 }
 
 // Viewing takes files, one after the other, and makes a View of them. It keeps nothing of
@@ -183,6 +187,7 @@ type viewRead struct {
 	sum    string // SHA-256 of the file; "" if it was not looked into
 	names  map[string]bool
 	froms  map[string]bool
+	of     map[string]bool // Source.Record
 	part   bool
 	fhir   bool
 	why    string // why it was not read; "" if it was
@@ -230,12 +235,15 @@ func (v *Viewing) AddUnread(s Source, why string) {
 func (v *Viewing) source(key string, s Source) (r *viewRead, again bool) {
 	r, again = v.read[key]
 	if !again {
-		r = &viewRead{names: map[string]bool{}, froms: map[string]bool{}}
+		r = &viewRead{names: map[string]bool{}, froms: map[string]bool{}, of: map[string]bool{}}
 		v.read[key] = r
 	}
 	r.names[s.Name] = true
 	if s.From != "" {
 		r.froms[s.From] = true
+	}
+	if s.Record != "" {
+		r.of[s.Record] = true
 	}
 	return r, again
 }

@@ -243,8 +243,8 @@ func contradictions(ws []*viewWho) (against string) {
 	return against
 }
 
-// joinPersons says which of the files' persons are one: those who share an identifier, with
-// nothing that speaks against it between any two of them. An identifier of two who are not
+// joinPersons says which of the files' persons are one: those who share an identifier, or the
+// place in one record, with nothing that speaks against it between any two of them. An identifier of two who are not
 // one, such as a family's, is nobody's. Name and birth date propose, and no more.
 func joinPersons(reads []*viewRead) ([]*viewGroup, []ViewPerhaps) {
 	groups, apart := groupsOf(reads)
@@ -285,17 +285,50 @@ type viewApart struct {
 	against string
 }
 
+// sharedID is what makes one of several: an identifier, or where one version of a record has
+// them, whatever parts of it each file holds.
+type sharedID struct {
+	record string // as in Source; "" of an identifier
+	Identifier
+}
+
+// place is where a file has somebody; "" if it does not say.
+func (w *viewWho) place() string {
+	if len(w.urls) > 0 {
+		return w.urls[0]
+	}
+	return w.local
+}
+
+// twiceInOne reports whether two of these are of one file, which tells them apart.
+func twiceInOne(ws []*viewWho) bool {
+	in := map[*viewRead]bool{}
+	for _, w := range ws {
+		if in[w.from] {
+			return true
+		}
+		in[w.from] = true
+	}
+	return false
+}
+
 // groupsOf puts together those who are one.
 func groupsOf(reads []*viewRead) (groups []*viewGroup, apart []viewApart) {
 	var all []*viewWho
-	byID := map[Identifier][]int{}
+	byID := map[sharedID][]int{}
 	for _, r := range reads {
 		for _, w := range r.people {
 			if w.other || !w.known && w.entries == 0 {
 				continue
 			}
 			for _, id := range w.ids {
-				byID[id] = append(byID[id], len(all))
+				byID[sharedID{Identifier: id}] = append(byID[sharedID{Identifier: id}], len(all))
+			}
+			if at := w.place(); at != "" {
+				for record := range r.of {
+					id := sharedID{record, Identifier{Value: at}}
+					byID[id] = append(byID[id], len(all))
+				}
 			}
 			all = append(all, w)
 		}
@@ -311,12 +344,16 @@ func groupsOf(reads []*viewRead) (groups []*viewGroup, apart []viewApart) {
 		}
 		return i
 	}
-	for _, same := range byID {
+	for id, same := range byID {
 		var ws []*viewWho
 		for _, i := range same {
 			ws = append(ws, all[i])
 		}
-		if against := contradictions(ws); against != "" { // it names no person
+		against := contradictions(ws)
+		if id.record != "" && (against != "" || twiceInOne(ws)) {
+			continue
+		}
+		if against != "" { // it names no person
 			apart = append(apart, viewApart{ws, against})
 			continue
 		}

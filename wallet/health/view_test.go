@@ -597,3 +597,42 @@ func TestOneIDInSeveralFiles(t *testing.T) {
 		}
 	}
 }
+
+// Two consents give different parts of one record, whose Patient has no identifier: she is one
+// person, and nobody else is her.
+func TestPartsOfOneRecordAreOfOnePerson(t *testing.T) {
+	part := func(record, patient, subject, finding string) viewFile {
+		entries := `{"fullUrl":"urn:uuid:o","resource":{"resourceType":"Observation","status":"final","subject":{"reference":"` + subject + `"},"code":{"text":"` + finding + `"}}}`
+		if patient != "" {
+			entries += `,{"fullUrl":"urn:uuid:p","resource":{"resourceType":"Patient","id":"p",` + patient + `}}`
+		}
+		return viewFile{Source{Name: record + finding + ".json", Part: true, Record: record}, []byte(`{"resourceType":"Bundle","type":"collection","entry":[` + entries + `]}`)}
+	}
+	const ada, born, ben = `"name":[{"text":"Ada Example"}]`, `"birthDate":"1950-04-01"`, `"name":[{"text":"Ben Other"}]`
+	sodium := part("a", ada, "urn:uuid:p", "Sodium")
+	for name, c := range map[string]struct {
+		others  []viewFile
+		persons int
+	}{
+		"other parts":             {[]viewFile{part("a", ada+","+born, "urn:uuid:p", "Potassium")}, 1},
+		"demographics withheld":   {[]viewFile{part("a", "", "urn:uuid:p", "Potassium")}, 1},
+		"about somebody else":     {[]viewFile{part("a", "", "urn:uuid:q", "Potassium")}, 2},
+		"another record":          {[]viewFile{part("b", ada, "urn:uuid:p", "Potassium")}, 2},
+		"nobody knows of which":   {[]viewFile{part("", ada, "urn:uuid:p", "Potassium")}, 2},
+		"another name":            {[]viewFile{part("a", ben, "urn:uuid:p", "Potassium")}, 2},
+		"a third tells two apart": {[]viewFile{part("a", ben, "urn:uuid:p", "Potassium"), part("a", "", "urn:uuid:p", "Calcium")}, 3},
+		"two of one place":        {[]viewFile{part("a", ada+`}},{"fullUrl":"urn:uuid:p","resource":{"resourceType":"Patient","id":"r","gender":"female"`, "urn:uuid:r", "Potassium")}, 4},
+		"all of it":               {[]viewFile{part("a", ada, "urn:uuid:p", "Potassium"), part("a", "", "urn:uuid:p", "Calcium"), part("b", "", "urn:uuid:p", "Iron"), part("b", ben, "urn:uuid:p", "Zinc")}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := viewOf(append(slices.Clone(c.others), sodium)...)
+			if len(v.Persons) != c.persons {
+				t.Errorf("%d persons, want %d: %s", len(v.Persons), c.persons, viewJSON(t, v))
+			}
+			again := append([]viewFile{sodium, sodium}, c.others...)
+			if a, b := viewJSON(t, v), viewJSON(t, viewOf(again...)); a != b {
+				t.Error(firstDifference(a, b))
+			}
+		})
+	}
+}
