@@ -520,11 +520,19 @@ func (a *grants) chooseEnd(ctx context.Context) (contract.Hour, error) {
 		}
 		items = append(items, ui.Item{Label: l.words, Detail: "until " + both(end)})
 	}
+	items = append(items, ui.Item{Label: "until another day"})
 	at, err := a.choose(ctx, "For how long?", items, false, "for how long", "--for 30d or --until DATE")
 	if err != nil {
 		return 0, err
 	}
-	return wallet.EndAfter(lengths[at[0]].flag, a.now())
+	if at[0] < len(lengths) {
+		return wallet.EndAfter(lengths[at[0]].flag, a.now())
+	}
+	day, err := asks(&a.console).Line(ctx, "The last day, as "+a.now().AddDate(0, 6, 0).Format("2006-01-02")+":")
+	if err != nil {
+		return 0, err
+	}
+	return wallet.EndOfDay(day, a.now())
 }
 
 func (a *grants) show(plan *wallet.GrantPlan, c wallet.Consent, code crypto.FetchCode) error {

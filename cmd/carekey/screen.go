@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -211,7 +212,7 @@ func (x *glance) screen(ctx context.Context) (*ui.Screen, error) {
 			}
 			return nil
 		},
-		Keys:   append(x.viewLeads(), x.consentLeads()...),
+		Keys:   slices.Concat(x.viewLeads(), x.grantLeads(), x.consentLeads()),
 		Idle:   screenIdle,
 		Now:    x.now,
 		Forget: x.forget,

@@ -26,7 +26,7 @@ func (x *glance) consent(id string) *ui.View {
 // consentLeads are the keys for consents that were given.
 func (x *glance) consentLeads() []ui.Lead {
 	return []ui.Lead{
-		{Key: "x", Word: "revoke", Does: "end consents: what would end is shown, and asked", Of: "consent", Many: true, View: func(ids []string) *ui.View {
+		{Key: "x", Word: "revoke", Does: "end consents", Of: "consent", Many: true, View: func(ids []string) *ui.View {
 			return x.act("Revoke "+plural(len(ids), "consent", "consents"), ends, everywhere, func(ctx context.Context, s *session) error {
 				return revoking{s}.revoke(ctx, wallet.RevokeRequest{Consents: ids})
 			})

@@ -15,7 +15,9 @@ func (x *glance) contactList() *ui.View {
 
 // contact is one of them, and what there is between the two.
 func (x *glance) contact(name string) *ui.View {
-	return x.view("Contact "+name, everywhere, func(ctx context.Context, s *session, _ bool) error {
+	v := x.view("Contact "+name, everywhere, func(ctx context.Context, s *session, _ bool) error {
 		return acquaintance{s}.show(ctx, []string{name})
 	})
+	v.Of, v.ID = "contact", name
+	return v
 }

@@ -270,12 +270,12 @@ func (p *spoken) answer(ctx context.Context, line string) (end bool, err error) 
 			meant = append(meant, said)
 		}
 	}
-	switch len(meant) {
+	switch meant = slices.Compact(meant); len(meant) {
 	case 0:
 		return false, p.reply("That is nothing that can be done here: ? lists what can.")
 	case 1:
-		if n := slices.IndexFunc(p.Keys, func(k Lead) bool { return k.Word == meant[0] }); n >= 0 {
-			return false, p.lead(ctx, &p.Keys[n], numbers)
+		if keys := p.called(meant[0]); len(keys) > 0 {
+			return false, p.lead(ctx, keys, numbers)
 		}
 		if numbers == "" {
 			return p.do(ctx, meant[0])
@@ -294,27 +294,42 @@ func (p *spoken) push(ctx context.Context, v *View) error {
 	return p.load(ctx)
 }
 
+// called are the keys that have this word: it may be for several things.
+func (p *spoken) called(word string) (keys []Lead) {
+	for _, k := range p.Keys {
+		if k.Word == word {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
 // lead goes where a word leads to, with the rows of some numbers, or with what the page is
 // about.
-func (p *spoken) lead(ctx context.Context, k *Lead, numbers string) error {
-	which := "Say it with the number of a row that it is for, as in " + k.Word + " 1."
-	if k.Many {
-		which = "Say it with the numbers of rows that it is for, as in " + k.Word + " 1 3-5."
+func (p *spoken) lead(ctx context.Context, keys []Lead, numbers string) error {
+	which := "Say it with the number of a row that it is for, as in " + keys[0].Word + " 1."
+	if slices.ContainsFunc(keys, func(k Lead) bool { return k.Many }) {
+		which = "Say it with the numbers of rows that it is for, as in " + keys[0].Word + " 1 3-5."
 	}
-	var ids []string
-	for _, n := range parseNumbers(numbers, len(p.rows)) {
-		if p.rows[n].of != k.Of {
-			return p.reply(which)
+	rows := list(parseNumbers(numbers, len(p.rows)), func(n int) named { return p.rows[n] })
+	if v := p.stack[len(p.stack)-1]; numbers == "" && v.ID != "" {
+		rows = []named{{v.Of, v.ID}}
+	}
+	for _, k := range keys {
+		other := slices.ContainsFunc(rows, func(r named) bool { return r.of != k.Of })
+		if len(rows) > 0 && !other && (len(rows) == 1 || k.Many) {
+			return p.push(ctx, k.View(list(rows, func(r named) string { return r.id })))
 		}
-		ids = append(ids, p.rows[n].id)
 	}
-	if v := p.stack[len(p.stack)-1]; numbers == "" && v.Of == k.Of && v.ID != "" {
-		ids = []string{v.ID}
+	return p.reply(which)
+}
+
+func list[T, U any](of []T, f func(T) U) []U {
+	out := make([]U, len(of))
+	for i, x := range of {
+		out[i] = f(x)
 	}
-	if len(ids) == 0 || len(ids) > 1 && !k.Many {
-		return p.reply(which)
-	}
-	return p.push(ctx, k.View(ids))
+	return out
 }
 
 // do does what a word says.
