@@ -212,7 +212,7 @@ func (x *glance) screen(ctx context.Context) (*ui.Screen, error) {
 			}
 			return nil
 		},
-		Keys:   slices.Concat(x.viewLeads(), x.grantLeads(), x.consentLeads()),
+		Keys:   slices.Concat(x.viewLeads(), x.grantLeads(), x.consentLeads(), x.fetchLeads()),
 		Idle:   screenIdle,
 		Now:    x.now,
 		Forget: x.forget,

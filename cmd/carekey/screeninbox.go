@@ -18,9 +18,11 @@ func (x *glance) inboxList() *ui.View {
 
 // received is one of these consents: its terms, which are read without an entry.
 func (x *glance) received(id string) *ui.View {
-	return x.view("Granted to you, "+id[:8], everywhere, func(ctx context.Context, s *session, _ bool) error {
+	v := x.view("Granted to you, "+id[:8], everywhere, func(ctx context.Context, s *session, _ bool) error {
 		return inbox{s}.show(ctx, id)
 	})
+	v.Of, v.ID = "received", id
+	return v
 }
 
 // show shows a consent that was granted, of which nothing is opened.
