@@ -157,7 +157,11 @@ func (c *Client) shown(ctx context.Context) (head Head, msg []byte, others []Hea
 		return nil
 	}
 	if several, ok := c.Ledger.(Several); ok {
-		err = several.Checkpoints(ctx, take)
+		want := 2
+		if config := c.Config(); c.AnyAge { // no time says of one that others have no more: of so many one does not lie
+			want = max(want, Liars(&config)+1)
+		}
+		err = several.Checkpoints(ctx, want, take)
 	} else if note, nerr := c.Ledger.Checkpoint(ctx); nerr != nil {
 		err = nerr
 	} else {

@@ -457,12 +457,12 @@ type shows struct {
 	notes [][]byte
 }
 
-func (s shows) Checkpoints(_ context.Context, take func([]byte) error) (err error) {
+func (s shows) Checkpoints(_ context.Context, want int, take func([]byte) error) (err error) {
 	have := 0
 	for _, note := range s.notes {
 		if terr := take(note); terr != nil {
 			err = terr
-		} else if have++; have == 2 {
+		} else if have++; have == want {
 			break
 		}
 	}
@@ -532,6 +532,22 @@ func TestHeadsOfSeveralNodes(t *testing.T) {
 			if err == nil && (head.Size != 6 || shown.Size != 6 || next.Size != 6) {
 				t.Errorf("%s, from %d: %d, %d entries", name, from, head.Size, shown.Size)
 			}
+		}
+	}
+}
+
+// Threat: of heads of any time no node shows that it keeps newer entries back. So many are asked
+// that one of them does not lie.
+func TestOldHeadsOfSeveralNodes(t *testing.T) {
+	nodes := ledgertest.Institutions("old", 7)
+	n := ledgertest.NewNetwork(5, nodes...)
+	n.Grow(5)
+	old, all := n.Note(4, nodes...), n.Note(6, nodes...)
+	for _, anyAge := range []bool{true, false} {
+		c := connect(t, n)
+		c.Ledger, c.AnyAge = shows{n, [][]byte{old, old, all}}, anyAge
+		if head, err := c.Head(t.Context()); err != nil || (head.Size == 6) != anyAge {
+			t.Errorf("of any time: %v: %d entries, %v", anyAge, head.Size, err)
 		}
 	}
 }

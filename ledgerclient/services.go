@@ -82,10 +82,10 @@ type Follower interface {
 // Several is a Ledger at several nodes, so that one of them alone cannot show an old head, or
 // one that is none.
 type Several interface {
-	// Checkpoints gives take the newest signed checkpoints of two nodes, or of one where no
-	// other answers. Where take returns an error it is that node's fault, and another one is
+	// Checkpoints gives take the newest signed checkpoints of so many nodes, or of fewer where
+	// no other answers. Where take returns an error it is that node's fault, and another one is
 	// asked; the error is why none was taken.
-	Checkpoints(ctx context.Context, take func(note []byte) error) error
+	Checkpoints(ctx context.Context, nodes int, take func(note []byte) error) error
 	// Unlike says that the leaves which came since the last checkpoints are not those under
 	// them, and why: another node gives them from then on. false: there is none that did not.
 	Unlike(why error) bool

@@ -444,7 +444,7 @@ type keptBack struct {
 	why            []error
 }
 
-func (k *keptBack) Checkpoints(ctx context.Context, take func([]byte) error) error {
+func (k *keptBack) Checkpoints(ctx context.Context, _ int, take func([]byte) error) error {
 	note, err := k.Checkpoint(ctx)
 	if err == nil {
 		err = take(note)

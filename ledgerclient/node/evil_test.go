@@ -253,7 +253,7 @@ func TestWhoGaveLeaves(t *testing.T) {
 	several := l.(ledgerclient.Several)
 	heads := func() {
 		t.Helper()
-		if err := several.Checkpoints(ctx, func([]byte) error { return nil }); err != nil {
+		if err := several.Checkpoints(ctx, 2, func([]byte) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

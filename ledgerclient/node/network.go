@@ -467,9 +467,9 @@ func (l logs) Checkpoint(ctx context.Context) (note []byte, err error) {
 	return some(ctx, l.nw, l.nw.asked(), func(ctx context.Context, n *Node) ([]byte, error) { return ledger{n}.Checkpoint(ctx) })
 }
 
-// Checkpoints asks two nodes at the same time, first the one that took the last entries: it
+// Checkpoints asks them at the same time, first the one that took the last entries: it
 // knows why they stand where they do. Leaves come along from one of them.
-func (l logs) Checkpoints(ctx context.Context, take func(note []byte) error) error {
+func (l logs) Checkpoints(ctx context.Context, want int, take func(note []byte) error) error {
 	nw := l.nw
 	nodes := nw.asked()
 	nw.mu.Lock()
@@ -482,7 +482,7 @@ func (l logs) Checkpoints(ctx context.Context, take func(note []byte) error) err
 		n    *Node
 		note []byte
 	}
-	return gather(ctx, nw, nodes, 2, func(ctx context.Context, n *Node, before int) (answer, error) {
+	return gather(ctx, nw, nodes, want, func(ctx context.Context, n *Node, before int) (answer, error) {
 		note, err := ledger{n}.checkpoint(ctx, before == 0)
 		return answer{n, note}, err
 	}, func(a answer) error {

@@ -529,7 +529,7 @@ func TestDoubt(t *testing.T) {
 		if asked := p.were(); asked != want {
 			t.Errorf("asked %q", asked)
 		}
-		if err := l.Checkpoints(ctx, func([]byte) error { return nil }); err != nil {
+		if err := l.Checkpoints(ctx, 2, func([]byte) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if asked := p.were(); asked[(2+i)%4] != "checkpoint" {
@@ -593,7 +593,7 @@ func TestDoubt(t *testing.T) {
 		if _, err := late.Services().Ledger.Append(ctx, []contract.Entry{entry}); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Checkpoints(ctx, func([]byte) error { return nil }); err != nil {
+		if err := l.Checkpoints(ctx, 2, func([]byte) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if !l.Doubt(lied) || len(names(late)) != i {
@@ -604,7 +604,7 @@ func TestDoubt(t *testing.T) {
 	if _, err := late.Services().Ledger.Append(ctx, []contract.Entry{entry}); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Checkpoints(ctx, func([]byte) error { return nil }); err != nil {
+	if err := l.Checkpoints(ctx, 2, func([]byte) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := late.Services().Ledger.Append(ctx, []contract.Entry{entry}); err != nil {
@@ -628,7 +628,7 @@ func TestDoubt(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.were()
-		if err := l.Checkpoints(ctx, func([]byte) error { return nil }); err != nil {
+		if err := l.Checkpoints(ctx, 2, func([]byte) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if asked := p.were(); asked != [4]string{0: "checkpoint", 3: "checkpoint"} {

@@ -27,9 +27,7 @@ func (v *View) CatchUp(ctx context.Context) error {
 	err := v.Follow(ctx, nil)
 	stale := !v.Revoking && errors.Is(err, ledgerclient.ErrStale)
 	if stale {
-		v.Client.AnyAge = true
-		older := v.Follow(ctx, nil)
-		v.Client.AnyAge = false
+		older := v.followOld(ctx)
 		if older == nil {
 			v.reach = reach{behind: err, away: err, agreed: v.agreed}
 			return nil
@@ -51,6 +49,13 @@ func (v *View) CatchUp(ctx context.Context) error {
 	v.reach = reach{behind: err, away: err}
 	v.head = ledgerclient.Head{Size: v.state.Pin.Size, Root: v.state.Pin.Root, Note: v.state.Pin.Note}
 	return nil
+}
+
+// followOld is Follow to a head of any time.
+func (v *View) followOld(ctx context.Context) error {
+	v.Client.AnyAge = true
+	defer func() { v.Client.AnyAge = false }()
+	return v.Follow(ctx, nil)
 }
 
 // Behind is why the ledger could not be followed; nil if it was.
