@@ -140,6 +140,7 @@ func (a *adding) step(ctx context.Context, files []File) ([]Added, error) {
 		for _, f := range a.files {
 			if f.sealed != nil {
 				f.upload.Abort()
+				a.rs.dropParts(f.said)
 			}
 		}
 		return nil, failed
@@ -257,6 +258,7 @@ func (a *adding) enter(ctx context.Context) error {
 			if err := f.upload.Abort(); err != nil {
 				return err
 			}
+			a.rs.dropParts(f.said)
 			f.sealed = nil
 			continue
 		case f.joins != nil:
@@ -285,6 +287,8 @@ func (a *adding) enter(ctx context.Context) error {
 		if f.Err = failure(f.change); f.Err == nil {
 			f.Record = a.rs.made(nil, f.change)
 			f.Record.Holds = holds
+		} else {
+			a.rs.dropParts(f.said)
 		}
 	}
 	return waits

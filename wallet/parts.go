@@ -256,6 +256,14 @@ func (rs Records) keepParts(p *recordParts, tables *health.Tables, said *bookFac
 	rs.w.home.WriteDerived(rs.personsFile(p.Metadata.Parts.Root), p.Persons)
 }
 
+// dropParts removes what is kept of the parts of a version that does not come onto the ledger.
+func (rs Records) dropParts(m *payload.Metadata) {
+	if m.Parts != nil {
+		os.Remove(rs.w.home.Path(rs.partsFile(m.Parts.Root)))
+		os.Remove(rs.w.home.Path(rs.personsFile(m.Parts.Root)))
+	}
+}
+
 // forgetParts removes what is kept of the parts of versions that are no record's of now.
 func (rs Records) forgetParts() {
 	known := map[string]bool{}

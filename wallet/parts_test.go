@@ -18,6 +18,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/lane"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
@@ -112,6 +113,39 @@ func checkParts(t testing.TB, w *wallet.Wallet, r wallet.Record, file []byte) cr
 		t.Errorf("the region is %d to %d with %d in it", m.Parts.Start, m.Parts.End, used)
 	}
 	return m.Parts.Root
+}
+
+// Of a version that does not come onto the ledger nothing is kept.
+func TestPartsOfWhatFailed(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	tn.person("Maria")
+	o := tn.options("Maria")
+	full := errors.New("disk full")
+	o.Services.Ledger = failing{o.Services.Ledger, o.Services.Ledger.(ledgerclient.Prover), full}
+	w := must(wallet.Open(ctx, o))(t)
+	file := fixture(t, "parts.json")
+	_, _, err := w.Records().Add(ctx, fileOf("parts.json", file), wallet.Describe{}, nil)
+	if !errors.Is(err, full) {
+		t.Error(err)
+	}
+	kept := func(what string, want int) {
+		t.Helper()
+		if all := must(filepath.Glob(filepath.Join(tn.dir, "home of Maria", "ledgers", "*", "parts", "*")))(t); len(all) != want {
+			t.Errorf("%s: %d files of parts, not %d", what, len(all), want)
+		}
+	}
+	kept("a record", 0)
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(file)), nil }
+	two := []wallet.File{{Name: "a.json", Size: int64(len(file)), Open: open}, {Name: "b.json", Size: int64(len(file)), Open: open}}
+	if _, err := w.Records().AddAll(ctx, two, wallet.Describe{}, nil); !errors.Is(err, full) {
+		t.Error(err)
+	}
+	kept("several", 0)
+	if out, err := tn.again("Maria").Records().AddAll(ctx, two, wallet.Describe{}, nil); err != nil || len(out) != 2 || !out[1].Existing {
+		t.Errorf("%+v, %v", out, err)
+	}
+	kept("the same twice", 2)
 }
 
 // A FHIR file is kept as it is and as parts with a key each, and says what is in it. What

@@ -245,7 +245,7 @@ func (rs Records) Edit(ctx context.Context, id string, d Describe, noDate bool) 
 
 // put encrypts, signs and enters one version; t is the record's thread, or
 // nil for a new record, from is where it is moved from, if it is.
-func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m payload.Metadata, from *origin, progress func(int64)) (Record, bool, error) {
+func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m payload.Metadata, from *origin, progress func(int64)) (rec Record, existing bool, err error) {
 	defer in.spared()()
 	v, err := rs.seal(ctx, t, in, m, from, progress)
 	if err != nil {
@@ -265,7 +265,11 @@ func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m paylo
 		}
 		return rs.keepNew(in, v.plan, v.said)
 	})
-	defer holds()
+	defer func() {
+		if holds(); err != nil && !errors.Is(err, ErrPending) {
+			rs.dropParts(v.said)
+		}
+	}()
 	if err := v.upload.Commit(v.content); err != nil {
 		return Record{}, false, err
 	}
@@ -273,7 +277,7 @@ func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m paylo
 	if waits != nil && !errors.Is(waits, ErrPending) {
 		return Record{}, false, waits
 	}
-	rec := rs.made(t, v.change)
+	rec = rs.made(t, v.change)
 	rec.Holds = holds()
 	return rec, false, waits
 }
