@@ -383,16 +383,17 @@ const askedAtOnce = 256
 
 // turn is at most askedAtOnce of some threads: those that come after a place in the
 // log, then the first ones, so that from one time to the next all have their turn.
-func turn(ts []*view.Thread, after uint64) []*view.Thread {
+func turn(ts []*view.Thread, last uint64) []*view.Thread {
 	if len(ts) <= askedAtOnce {
 		return ts
 	}
-	from := sort.Search(len(ts), func(i int) bool { return ts[i].Index > after })
-	var out []*view.Thread
-	for i := range askedAtOnce {
-		out = append(out, ts[(from+i)%len(ts)])
-	}
-	return out
+	return after(ts, last)[:askedAtOnce]
+}
+
+// after is threads, those that come after a place in the log before the others.
+func after(ts []*view.Thread, last uint64) []*view.Thread {
+	from := sort.Search(len(ts), func(i int) bool { return ts[i].Index > last })
+	return slices.Concat(ts[from:], ts[:from])
 }
 
 // Status returns the summary and remembers that it was looked at. If there are many

@@ -266,26 +266,54 @@ func (ch Changes) complete(ctx context.Context, now bool) {
 			waiting = append(waiting, t)
 		}
 	}
-	ch.give(ctx, waiting)
+	most := len(waiting)
+	if !now {
+		most = lostAtOnce
+	}
+	ch.give(ctx, waiting, most)
 }
 
-// give gives keepers the shares of grants that they have not acknowledged, or lost.
-func (ch Changes) give(ctx context.Context, ts []*view.Thread) {
+// lostAtOnce is how many consents whose shares were lost are read from the store, one after
+// another, by who came for something else: whoever says that it lost them costs no more.
+const lostAtOnce = 16
+
+// give gives keepers the shares of grants that they have not acknowledged, or lost, and returns
+// those that all hold then. Of most lost ones what is deposited is read, others each time, and
+// while there is time to deposit it. What the store does not have any more, or not as it was,
+// nobody can be given: that is not waited for.
+func (ch Changes) give(ctx context.Context, ts []*view.Thread, most int) (given []*view.Thread) {
 	if len(ts) == 0 {
-		return
+		return nil
 	}
 	ch.w.notes.Completed = ch.w.opt.Now().Unix()
 	ctx, cancel := ledgerclient.Hurry(ctx)
 	defer cancel()
-	for some := range slices.Chunk(ts, ledgerclient.MaxBulk) {
+	reading, enough := context.WithTimeout(ctx, ledgerclient.Patience/2)
+	defer enough()
+	for some := range slices.Chunk(after(ts, ch.w.notes.Given), ledgerclient.MaxBulk) {
 		var again []*outbox.Change
+		var whose []*view.Thread
 		for _, t := range some {
-			if c, err := ch.shareAgain(ctx, t); err == nil {
-				again = append(again, c)
+			lost := ch.w.view.Keeping(t).Terms == crypto.Hash{}
+			if lost && (most == 0 || reading.Err() != nil) {
+				continue
+			}
+			c, err := ch.shareAgain(reading, t)
+			if lost {
+				most--
+				ch.w.notes.Given = t.Index
+			}
+			switch {
+			case err == nil:
+				again, whose = append(again, c), append(whose, t)
+			case lost && (isMissing(err) || isTampered(err) || errors.Is(err, ErrOtherKeepers)):
+				ch.forgetUnheld(t)
 			}
 		}
 		ch.w.outbox.Deposit(ctx, again) // enough hold theirs already, and who does not is noted
+		given = append(given, slices.DeleteFunc(whose, func(t *view.Thread) bool { return t.Unheld != 0 })...)
 	}
+	return given
 }
 
 // forgetUnheld gives up that keepers get their shares of a consent that is over, or will be.

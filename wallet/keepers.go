@@ -248,7 +248,8 @@ func (d *desk) states(ctx context.Context, ts []*view.Thread, questions []ledger
 }
 
 // tellLost notes which keepers of consents say that they have no share, who had acknowledged it:
-// they are given it again, see Changes.complete. It returns the consents of which one does.
+// they are given it again ten minutes after keepers were given shares last, or at once by sync;
+// see Changes.complete. It returns the consents of which one does.
 func (cs Consents) tellLost(ts []*view.Thread, said []held) (lost []*view.Thread) {
 	for i, t := range ts {
 		if cs.statusOf(t) != StatusActive || len(said[i].lost) == 0 {

@@ -411,23 +411,25 @@ func (rc Recovery) openGrants() (open []*view.Thread) {
 
 // FinishGrants deposits the shares of open consents that a keeper does not hold, as
 // after its ledger was put back from a backup, when all are gone. If there are many it
-// asks about some, others each time, and only if one of them is not held about all. Where others watch the questions it
-// does nothing: they would see which consents are one person's.
+// asks about some, others each time, and only if one of them is not held about all. Where others
+// watch the questions it asks about those some alone, as Status does, and about none that has
+// one keeper: what that lost its recipient is told.
 func (rc Recovery) FinishGrants(ctx context.Context) (finished []contract.ID, err error) {
 	err = rc.w.with(ctx, func() (err error) {
 		if rc.w.view.Away() != nil {
 			return nil
 		}
 		open := rc.openGrants()
-		if len(open) > 0 && rc.w.client.Ledger.Properties().Remote {
+		if rc.w.client.Ledger.Properties().Remote {
+			open = slices.DeleteFunc(open, func(t *view.Thread) bool { return len(rc.w.keepersOf(t).Keepers) == 1 })
+			if len(open) == 0 {
+				return nil
+			}
 			some := turn(open, rc.w.notes.Held)
 			rc.w.notes.Held = some[len(some)-1].Index
 			lost := rc.w.Audit().lookForShares(ctx, some)
-			rc.w.Changes().give(ctx, lost)
-			for _, t := range lost {
-				if t.Unheld == 0 {
-					finished = append(finished, t.ID)
-				}
+			for _, t := range rc.w.Changes().give(ctx, lost, len(lost)) {
+				finished = append(finished, t.ID)
 			}
 			return nil
 		}

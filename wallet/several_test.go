@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -328,6 +329,37 @@ func TestALostShareIsGivenBack(t *testing.T) {
 	holds("sync")
 	if again := must(h.again("Maria").Recovery().FinishGrants(ctx))(t); again != nil {
 		t.Errorf("sync once more: %v", again)
+	}
+}
+
+// Threat: a keeper says of many consents that it lost its shares. Who comes for something else
+// reads few of them from the store, others each time, and waits for none whose payloads are gone.
+func TestManyLostShares(t *testing.T) {
+	ctx := context.Background()
+	h := newHall(t, 4, 3, 2)
+	h.people()
+	before := maps.Clone(h.blobs)
+	gone := h.given()
+	maps.DeleteFunc(h.blobs, func(l crypto.Locator, _ []byte) bool { return before[l] == nil })
+	for range 17 {
+		h.given()
+	}
+	kept := h.desk(1).vault.shares
+	clear(kept)
+	must(h.again("Maria").Audit().Status(ctx))(t)
+	for _, want := range []int{15, 17} {
+		h.clock = h.clock.Add(11 * time.Minute)
+		if must(h.again("Maria").Consents().List(ctx))(t); len(kept) != want {
+			t.Errorf("%d shares are there again, not %d", len(kept), want)
+		}
+	}
+	if unheld := h.shown(gone.ID).Unheld; unheld != nil {
+		t.Errorf("what nobody can give is waited for: %v", unheld)
+	}
+
+	clear(kept)
+	if again := must(h.again("Maria").Recovery().FinishGrants(ctx))(t); len(again) != 17 || len(kept) != 17 {
+		t.Errorf("sync: %d of them, %d shares", len(again), len(kept))
 	}
 }
 

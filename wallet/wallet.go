@@ -393,6 +393,7 @@ type notes struct {
 	Refused     map[string]int `json:"refused,omitempty"`     // refused attempts that `status` has shown, by consent
 	Asked       uint64         `json:"asked,omitempty"`       // log index of the consent that `status` asked the keepers about last
 	Held        uint64         `json:"held,omitempty"`        // the same of the shares that `sync` asked about
+	Given       uint64         `json:"given,omitempty"`       // the same of the one whose lost shares were looked for in the store last
 	Completed   int64          `json:"completed,omitempty"`   // when keepers were last tried that lack shares, seconds since 1970
 	Book        crypto.Hash    `json:"book"`                  // what of the book stands on this ledger, see book.worth
 	BookRead    uint64         `json:"bookRead"`              // log size up to which the book's versions were merged

@@ -65,7 +65,7 @@ func (e *exam) examineStore(ctx context.Context) {
 		e.failed("store", err)
 		return
 	case !asked:
-		e.good("store", "not asked: who runs it would see which payloads are one person's; nor are the keepers")
+		e.good("store", "not asked: who runs it would see which payloads are one person's; several keepers are asked about shares by carekey status and carekey sync")
 		return
 	case len(lost) > 0:
 		e.advise("store", "store-lost", fmt.Sprintf("%s missing; the first: %s", plural(len(lost), "payload is", "payloads are"), lostText(lost[0])),
