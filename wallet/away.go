@@ -30,16 +30,20 @@ type Log struct{ w *Wallet }
 func (w *Wallet) Log() Log { return Log{w} }
 
 // OutOfReach returns why something that was last looked at is not as new, or not as
-// complete, as it could be, with an *ledgerclient.UnreachableError in its chain; and
-// when the ledger itself was followed last, to ten minutes, zero if never. Is it a
-// [ledgerclient.ErrStale], what was looked at is as of when the newest head was signed that
-// the ledger shows. It returns nil if all services answered.
+// complete, as it could be, with an *ledgerclient.UnreachableError in its chain, or a
+// [ledgerclient.ErrStale]; and when the ledger itself was followed last, to ten minutes, zero
+// if never, or of when what was looked at is if Stale says that this is known. It returns nil
+// if all services answered.
 func (lg Log) OutOfReach() (since time.Time, err error) {
 	if lg.w.view.Behind() == nil {
 		return lg.w.opt.Now(), lg.w.view.Away()
 	}
 	return lg.w.view.AsOf(), lg.w.view.Behind()
 }
+
+// Stale tells whether the newest head that the ledger shows is of another time than now, which
+// is no matter for who ends consents; and whether OutOfReach's since is when it was signed.
+func (lg Log) Stale() (stale, dated bool) { return lg.w.view.Stale(), lg.w.view.Dated() }
 
 // Behind tells whether the ledger itself is out of reach, or shows what is old, so that what
 // the wallet shows is of then; since is OutOfReach's.

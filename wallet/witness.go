@@ -102,7 +102,7 @@ func (ws Witnesses) Set(ctx context.Context, vkeys []string, need int) error {
 type Witnessed struct {
 	Need      int       `json:"need"`              // how many of them are enough; 0: she wants none
 	Have      int       `json:"have"`              // whose cosignature counts
-	Unknown   bool      `json:"unknown,omitempty"` // the ledger is out of reach: nobody could be asked
+	Unknown   bool      `json:"unknown,omitempty"` // the ledger was not followed to now: nobody was asked
 	Witnesses []Witness `json:"witnesses"`
 }
 

@@ -18,9 +18,10 @@ import (
 // ground is what is said of a ledger stands on.
 type ground struct {
 	ledgerclient.Properties
-	since time.Time // out of reach: when it was followed last; zero if it answered
-	away  bool
-	part  bool // another ledger of the wallet could not be read
+	since time.Time // when it was followed last, or its head is of; zero if it answered
+	away  bool      // it is out of reach, or stale
+	stale bool      // it shows a head of another time than now
+	part  bool      // another ledger of the wallet could not be read
 }
 
 // groundOf is what is said of the wallet's ledger stands on.
@@ -29,6 +30,7 @@ func groundOf(w *wallet.Wallet) ground {
 	g := ground{Properties: p}
 	if since, behind := w.Log().Behind(); behind {
 		g.away, g.since = true, since
+		g.stale, _ = w.Log().Stale()
 	}
 	return g
 }
@@ -103,7 +105,7 @@ func (g ground) gate() (long, short string) {
 		"enforced: its operator can let open without an entry, or hide one"
 }
 
-// when is when a ledger that is out of reach was followed last.
+// when is when a ledger that is out of reach was followed last, or its old head is of.
 func (g ground) when() string {
 	if g.since.IsZero() {
 		return "before it was out of reach"

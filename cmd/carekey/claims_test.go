@@ -36,6 +36,18 @@ func grounds() (out []ground) {
 	return out
 }
 
+// A page of a ledger that answers and shows what is old is not one of a ledger out of reach.
+func TestPageOfAnOldHead(t *testing.T) {
+	at := ground{away: true, since: time.Unix(1e9, 0)}
+	old := at
+	old.stale = true
+	for want, g := range map[string]ground{"": {}, "out of reach, as it was " + at.when(): at, "as it was " + at.when(): old} {
+		if got := asOf([]ground{g}); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
 func TestClaimsRestOnTheirGround(t *testing.T) {
 	for _, g := range grounds() {
 		s := plain(g.says(eachOpening))

@@ -142,9 +142,13 @@ func failed(c *console, err error) string {
 	return text
 }
 
-// asOf is when what is shown was so, if that is not now: a ledger is out of reach.
+// asOf is when what is shown was so, if that is not now: a ledger is out of reach, or shows an
+// old head.
 func asOf(grounds []ground) string {
 	for _, g := range grounds {
+		if g.stale {
+			return "as it was " + g.when()
+		}
 		if g.away {
 			return "out of reach, as it was " + g.when()
 		}

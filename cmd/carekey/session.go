@@ -375,8 +375,9 @@ func (s *session) end(o *opened, err error) error {
 		s.say("Your clock says %s, and the ledger's last entry is of %s: what is open is judged by the ledger's time.", clock.Local().Format(dayLayout), day(last))
 	}
 	if away != nil && shown {
-		s.tellAway(s.titles[o.id()], since, away)
-		if errors.Is(away, ledgerclient.ErrStale) {
+		stale, dated := w.Log().Stale()
+		s.tellAway(s.titles[o.id()], since, away, dated)
+		if stale {
 			s.closed = worse(s.closed, s.onLedger(o.id(), away))
 		}
 	}
@@ -425,13 +426,17 @@ func (s *session) tellUnwritten(w *wallet.Wallet, failed error) {
 	}
 }
 
-// tellAway says that what is shown may not be the newest.
-func (s *session) tellAway(title string, since time.Time, away error) {
+// tellAway says that what is shown may not be the newest. dated says that all is shown that the
+// ledger had, up to a head that was signed then.
+func (s *session) tellAway(title string, since time.Time, away error, dated bool) {
 	said := sentence(explain(away).Message)
 	if title != "" {
 		said = title + ": " + explain(away).Message
 	}
-	if errors.Is(away, ledgerclient.ErrStale) && !since.IsZero() { // why is told at the end
+	if stale, ok := fault.As(away, ledgerclient.ErrStale); ok && dated { // why is told at the end
+		if age, _ := stale.Value("age").(time.Duration); age < 0 {
+			return // signed at a time that is yet to come: all that there is is shown
+		}
 		said = strings.TrimPrefix(title+": showing", ": ")
 		s.say("%s what the ledger had at %s; it has shown nothing newer since.", sentence(said), since.Local().Format(dayLayout))
 		return

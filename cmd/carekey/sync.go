@@ -36,7 +36,7 @@ type syncJSON struct {
 	Finished []pendingJSON   `json:"finished"` // or given up, with why
 	Shares   []contract.ID   `json:"shares"`   // consents whose shares the keepers had lost, and have again
 	Pending  []pendingJSON   `json:"pending"`
-	AsOf     string          `json:"asOf,omitempty"`  // out of reach: when it was followed last
+	AsOf     string          `json:"asOf,omitempty"`  // not followed to now: of when what is known is
 	Error    *failure        `json:"error,omitempty"` // why it could not be followed, or why something waits
 }
 

@@ -63,7 +63,7 @@ func (a ledgers) witnesses(ctx context.Context, w *wallet.Wallet) error {
 		for _, one := range s.Witnesses {
 			words := cosignedWords(one)
 			if s.Unknown {
-				words = "not known: the ledger is out of reach"
+				words = "not known: the ledger cannot be followed"
 			}
 			t.Add(one.Name, words)
 		}
@@ -96,7 +96,7 @@ func witnessWords(s wallet.Witnessed) string {
 		return "You want no witness for this ledger: its nodes alone vouch for its history."
 	}
 	if s.Unknown {
-		return plural(len(s.Witnesses), "witness", "witnesses") + fmt.Sprintf(", of which %d are enough; the ledger is out of reach, and they cannot be looked at.", s.Need)
+		return plural(len(s.Witnesses), "witness", "witnesses") + fmt.Sprintf(", of which %d are enough; the ledger cannot be followed, and they cannot be looked at.", s.Need)
 	}
 	text := fmt.Sprintf("%d of %s cosigned what this wallet sees", s.Have, plural(len(s.Witnesses), "witness", "witnesses"))
 	var missing []string

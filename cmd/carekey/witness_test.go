@@ -21,7 +21,7 @@ func TestWitnessWords(t *testing.T) {
 		{wallet.Witnessed{Need: 1, Have: 1, Witnesses: []wallet.Witness{one("a", true, false), one("b\x1b", false, false)}}, `1 of 2 witnesses cosigned what this wallet sees; missing: b\x1b.`},
 		{wallet.Witnessed{Need: 2, Have: 1, Witnesses: []wallet.Witness{one("a", true, false), one("b", false, false)}}, "1 of 2 witnesses cosigned what this wallet sees, and you want 2; missing: b."},
 		{wallet.Witnessed{Need: 2, Have: 1, Witnesses: []wallet.Witness{one("a", true, false), one("b", false, true)}}, "1 of 2 witnesses cosigned what this wallet sees, and you want 2.\nb cosigned another history of this ledger, which too few of its nodes signed: ask who runs that witness."},
-		{wallet.Witnessed{Need: 1, Unknown: true, Witnesses: []wallet.Witness{one("a", false, false), one("b", false, false)}}, "2 witnesses, of which 1 are enough; the ledger is out of reach, and they cannot be looked at."},
+		{wallet.Witnessed{Need: 1, Unknown: true, Witnesses: []wallet.Witness{one("a", false, false), one("b", false, false)}}, "2 witnesses, of which 1 are enough; the ledger cannot be followed, and they cannot be looked at."},
 	} {
 		if got := witnessWords(c.s); got != c.want {
 			t.Errorf("%q, not %q", got, c.want)

@@ -65,6 +65,10 @@ func (v *View) Behind() error { return v.behind }
 // All up to it is there, as it was then: newer ones may be kept back, or nothing is ordered.
 func (v *View) Stale() bool { return !v.Revoking && errors.Is(v.behind, ledgerclient.ErrStale) }
 
+// Dated reports whether it is known of when a head is that is Stale: of an order that somebody
+// follows late it is not, and what was verified last is shown.
+func (v *View) Dated() bool { return v.Stale() && !v.head.Time.IsZero() }
+
 // Away is Behind, or why another service could not be asked since.
 func (v *View) Away() error { return v.away }
 
@@ -148,9 +152,12 @@ func (v *View) Faults() map[crypto.PubKey]error {
 }
 
 // AsOf is when the ledger was followed last, if it is out of reach; of when the newest head
-// is, if that is Stale; otherwise zero.
+// is, if that is Dated, now at the latest; otherwise zero.
 func (v *View) AsOf() time.Time {
-	if v.Stale() && !v.head.Time.IsZero() {
+	if v.Dated() {
+		if now := v.Now(); v.head.Time.After(now) { // nothing is known of a time that is yet to come
+			return now.UTC()
+		}
 		return v.head.Time.UTC()
 	}
 	if v.behind == nil {
