@@ -306,7 +306,7 @@ func TestBatchPeople(t *testing.T) {
 // replaced and what is new is found for each, and only once.
 func TestBatchManyWindows(t *testing.T) {
 	tn, w := batchTown(t)
-	const n = 300
+	n := lane.Pick(300, 300, 60)
 	rows := func(from, to int) string {
 		b := strings.Builder{}
 		b.WriteString("to,categories,until\n")
@@ -755,7 +755,7 @@ func (k talkingKeeper) Revoke(ctx context.Context, es []contract.Entry) ([]ledge
 // has said a random number of things; the next one goes on. However it went, the
 // consents at the end are the same, and every item has ended once.
 func TestBatchKilled(t *testing.T) {
-	kills := lane.Pick(200, 12, 5)
+	kills := lane.Pick(200, 12, 3)
 	defer chunks(2)()
 	base := newDistrict(t, filepath.Join(t.TempDir(), "base"))
 	ctx := context.Background()

@@ -590,7 +590,7 @@ func TestManyAndKilled(t *testing.T) {
 	const n, most = 3, 14
 	tn := newFarTown(t, n*2*most)
 	must(tn.clinic.Inbox().List(context.Background()))(t)
-	step := lane.Pick(1, 3, 5) // odd: before and after take turns
+	step := lane.Pick(1, 3, 9) // odd: before and after take turns
 	for at := 0; at < 2*most; at += step {
 		ids := tn.consents[at*n : (at+1)*n]
 		arg := tn.inv.String()

@@ -419,7 +419,7 @@ func TestLockedAtEveryLook(t *testing.T) {
 					t.Fatal(err)
 				}
 				uses := 0
-				for n := int64(1); ; n++ {
+				for n := int64(1); ; n += lane.Pick[int64](1, 1, 5) { // one goroutine asks
 					x := &mishap{n: n, err: errors.New("its time is over")}
 					is, err := run(fresh, x)
 					if x.hit.Load() == nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/payload"
 )
@@ -23,6 +24,7 @@ func someAddress() crypto.Address {
 // Threat: what somebody is called makes a folder elsewhere, one that a system takes for a
 // device, or one that is another's.
 func TestFetchFoldersAreSafe(t *testing.T) {
+	lane.OneGoroutine(t)
 	a := someAddress()
 	sum := sha256.Sum256([]byte(a.String()))
 	fp := hex.EncodeToString(sum[:4])

@@ -431,7 +431,7 @@ func (y *tally) count(step, outcome string) {
 // Promise 8: a process that is killed at any instant leaves nothing half done.
 func TestKilledAtAnyInstant(t *testing.T) {
 	const perDistrict = 25
-	kills := lane.Pick(500, 30, 8)
+	kills := lane.Pick(500, 30, 4)
 	first := newDistrict(t, t.TempDir())
 	open, span := spans(t, first)
 	t.Logf("measured: opening and looking %v, steps %v", open.Round(time.Millisecond), span)

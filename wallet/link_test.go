@@ -16,6 +16,7 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -241,6 +242,7 @@ func noise(size int) []byte {
 // What a node is handed is no more than it said it takes, padding and all: what is too large
 // is refused before anything is signed.
 func TestLinkBound(t *testing.T) {
+	lane.OneGoroutine(t)
 	ctx := t.Context()
 	tn := newTown(t)
 	tn.person("Maria")

@@ -112,7 +112,7 @@ func storyOf(t *testing.T, w *wallet.Wallet) story {
 // seed had written at the same time, batches were killed at every stage, and one
 // machine is lost with what waited in its journal.
 func TestRestore(t *testing.T) {
-	records, consents, contacts := lane.Pick(200, 24, 24), lane.Pick(500, 60, 60), 20
+	records, consents, contacts := lane.Pick(200, 24, 8), lane.Pick(500, 60, 20), lane.Pick(20, 20, 8)
 	ctx := context.Background()
 	tn := newTown(t)
 	seed := crypto.NewEntropy()
