@@ -42,6 +42,9 @@ func (s *Screen) say(ctx context.Context, in io.Reader, out *os.File, at int) (i
 }
 
 func (p *spoken) run(ctx context.Context) error {
+	if err := p.reply("Page by page, line by line: what is said stays in this terminal. Asking ..."); err != nil {
+		return err
+	}
 	if err := p.load(ctx); err != nil {
 		return err
 	}
@@ -218,8 +221,12 @@ func (p *spoken) tellTable(b *strings.Builder, piece *piece) {
 		numbered.Below[len(numbered.Rows)] = t.Below[row]
 		numbered.Add(append([]string{number}, t.Rows[row]...)...)
 	}
-	if len(numbered.Rows) == 0 {
-		b.WriteString("None.\n")
+	if len(numbered.Rows) == 0 { // a table without rows is on no page
+		says := "None with these words.\n"
+		if len(piece.shown) > 0 {
+			says = "No more of these.\n"
+		}
+		b.WriteString(says)
 		return
 	}
 	numbered.Write(b, cli.Width(p.out)) // a builder takes all

@@ -59,7 +59,7 @@ func TestPlainlyAnswers(t *testing.T) {
 		{"more\n", "There are no more.", 0, nil},
 		{"consents\nback\n", "Maria", 0, nil},
 		{"e\n", "Empty", 2, nil},
-		{"/nobody\n", "None.", 0, nil},
+		{"/nobody\n", "None with these words.", 0, nil},
 	} {
 		said, at, err := spokenTo(t, newSample(3).Screen, c.answers)
 		parts := strings.Split(said, "What next (? lists it): ")
@@ -116,5 +116,22 @@ func TestPlainlyLocks(t *testing.T) {
 	person.Write([]byte("consents\n"))
 	if err := <-done; err != ErrLock || s.loads["Consents"] != 1 {
 		t.Errorf("%v; %d loads", err, s.loads["Consents"])
+	}
+}
+
+// What has ended before the portion that is said is not said to be nothing.
+func TestPlainlyOfTwoListsOneIsLonger(t *testing.T) {
+	said, _, err := spokenTo(t, newSample(120).Screen, "more\n")
+	parts := strings.Split(said, "What next (? lists it): ")
+	if err != nil || strings.Contains(said, "None") || !strings.Contains(parts[1], "Since you last looked:\nNo more of these.") {
+		t.Error(err, parts[1])
+	}
+}
+
+// What is said stays there, and who hears it is told so once, and that it takes a while.
+func TestPlainlySaysThatItStays(t *testing.T) {
+	said, _, _ := spokenTo(t, newSample(3).Screen, "consents\nback\n")
+	if !strings.HasPrefix(said, "Page by page, line by line: what is said stays in this terminal. Asking ...\n\nMaria\n") || strings.Count(said, "Asking") != 1 {
+		t.Error(said)
 	}
 }
