@@ -24,8 +24,9 @@ type frame struct {
 	stack  []*level
 	typing bool // what is searched
 	note   string
-	keyed  time.Time  // when the last key came
-	err    error      // how it ended
+	keyed  time.Time // when the last key came
+	ended  bool
+	err    error      // how
 	serial int        // of loads
 	acting sync.Mutex // is held by what is done
 }
@@ -41,6 +42,7 @@ type level struct {
 	stop   func() // ends what loads; nil if nothing does
 	serial int    // of that
 	ended  bool   // it was at its end, if it begins there
+	moved  bool   // the cursor was gone to
 	marked []named
 	asks   chan asked // of its Act
 	asked  *asked     // the question that stands below the page; nil if none does
@@ -133,7 +135,7 @@ func (m *frame) end(err error) tea.Cmd {
 	for _, sh := range m.stack {
 		sh.leave()
 	}
-	m.err = err
+	m.ended, m.err = true, err
 	return tea.Quit
 }
 
@@ -170,9 +172,27 @@ func (m *frame) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.mouse(msg)
 	case tea.KeyMsg:
 		m.keyed = m.now()
-		return m, m.key(msg)
+		return m, m.keysOf(msg)
 	}
 	return m, nil
+}
+
+// keysOf are keys that arrived together, which come as one: each is taken as if it had come
+// alone. A question takes them as they are, so that none of a text says yes to it, and none
+// that stands behind the key that led to a question answers that.
+func (m *frame) keysOf(msg tea.KeyMsg) tea.Cmd {
+	asks := func() bool { return m.seen().busy() || m.seen().asked != nil }
+	if msg.Type != tea.KeyRunes || msg.Paste || msg.Alt || asks() {
+		return m.key(msg)
+	}
+	var cmds []tea.Cmd
+	for _, r := range msg.Runes {
+		cmds = append(cmds, m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}}))
+		if m.ended || asks() {
+			break
+		}
+	}
+	return tea.Batch(cmds...)
 }
 
 // loaded takes a page that came, if it is still wanted.
@@ -263,7 +283,7 @@ func (m *frame) follow(sh *level) {
 	}
 	height, _ := m.room()
 	sh.cursor = max(0, min(sh.cursor, b.rows-1))
-	if b.rows > 0 {
+	if b.rows > 0 && !m.heads(sh) {
 		switch line := b.line(sh.cursor); {
 		case line < sh.top:
 			sh.top = line
@@ -275,6 +295,13 @@ func (m *frame) follow(sh *level) {
 		}
 	}
 	sh.top = max(0, min(sh.top, b.height-height))
+}
+
+// heads reports whether a page is seen from its first line on and nobody has gone to its rows
+// yet, of which the first has no room below what stands above it.
+func (m *frame) heads(sh *level) bool {
+	height, _ := m.room()
+	return !sh.moved && sh.cursor == 0 && sh.body != nil && sh.body.rows > 0 && sh.body.line(0) >= height
 }
 
 // move moves the cursor by so many rows, or a page without rows by lines.
@@ -289,6 +316,7 @@ func (m *frame) move(sh *level, by int) {
 		return
 	}
 	was := sh.cursor
+	sh.moved = true
 	sh.cursor = max(0, min(sh.cursor+by, sh.body.rows-1))
 	if sh.cursor == was { // beyond the first and the last row there may be text
 		sh.top = max(0, min(sh.top+by, last))
@@ -332,6 +360,9 @@ func (m *frame) key(key tea.KeyMsg) tea.Cmd {
 	case sh.asked != nil:
 		return m.answer(sh, key)
 	}
+	if m.heads(sh) && m.moves(sh, key.String()) {
+		return nil
+	}
 	switch key.String() {
 	case "q":
 		return m.end(nil)
@@ -351,7 +382,7 @@ func (m *frame) key(key tea.KeyMsg) tea.Cmd {
 		}
 	case "home":
 		m.move(sh, -1<<30)
-		sh.top = 0
+		sh.top, sh.moved = 0, false
 	case "end":
 		m.move(sh, 1<<30)
 		m.move(sh, 1<<30)
@@ -380,6 +411,31 @@ func (m *frame) key(key tea.KeyMsg) tea.Cmd {
 	return nil
 }
 
+// moves takes a key where the row under the cursor is further down than what is seen: it goes
+// there, and no key does anything with a row that nobody sees.
+func (m *frame) moves(sh *level, key string) bool {
+	height, _ := m.room()
+	switch key {
+	case "down", "j":
+		sh.top++
+	case "pgdown", " ":
+		sh.top += max(1, height-1)
+	case "up", "k", "pgup", "home":
+		sh.top = 0
+	case "enter", "right":
+		sh.top = sh.body.line(0)
+	default:
+		of, _ := sh.body.called(0)
+		if !slices.ContainsFunc(m.can(sh), func(k *Lead) bool { return k.Key == key && k.Of == of }) {
+			return false
+		}
+		sh.top = sh.body.line(0)
+	}
+	sh.top = max(0, min(sh.top, sh.body.height-height))
+	sh.moved = sh.body.line(0) < sh.top+height
+	return true
+}
+
 // search takes a key while what is searched is typed.
 func (m *frame) search(sh *level, key tea.KeyMsg) tea.Cmd {
 	if sh.body == nil {
@@ -390,6 +446,8 @@ func (m *frame) search(sh *level, key tea.KeyMsg) tea.Cmd {
 	switch key.Type {
 	case tea.KeyCtrlC:
 		return m.end(ErrCanceled)
+	case tea.KeyCtrlZ:
+		return tea.Suspend
 	case tea.KeyEsc:
 		m.typing, search = false, ""
 	case tea.KeyEnter:
@@ -590,6 +648,9 @@ func (m *frame) titleLine(sh *level) string {
 		when = strings.TrimPrefix(when+", asking ...", ", ")
 	}
 	title := cli.Clean(sh.page.Title)
+	if note := m.noted(sh); note != "" && m.window.height < 10 { // which has no line of its own
+		title, when = note, ""
+	}
 	if room := m.window.width - cli.Columns(when) - len(gap); room > 8 && when != "" {
 		title = pad(fit(title, room), room)
 		return m.style.bold(title) + gap + m.style.faint(when)
@@ -599,17 +660,7 @@ func (m *frame) titleLine(sh *level) string {
 
 // noteLine is what is searched, what there is to say, and how far down the page one is.
 func (m *frame) noteLine(sh *level) string {
-	left, right := m.note, ""
-	if b := sh.body; b.search != "" || m.typing {
-		left = "search: " + b.search
-		if m.typing {
-			left += "_"
-		}
-		left += fmt.Sprintf("    %d found", b.found())
-	}
-	if n := len(sh.marked); n > 0 {
-		left = strings.TrimPrefix(left+fmt.Sprintf("    %d marked", n), "    ")
-	}
+	left, right := m.noted(sh), ""
 	if height, _ := m.room(); sh.body.height > height {
 		right = fmt.Sprintf("line %d-%d of %d", sh.top+1, min(sh.top+height, sh.body.height), sh.body.height)
 	}
@@ -623,17 +674,42 @@ func (m *frame) noteLine(sh *level) string {
 	return pad(fit(left, max(0, room-1)), room) + m.style.faint(right)
 }
 
+// noted is what is searched, what there is to say, and how much is marked.
+func (m *frame) noted(sh *level) string {
+	left, apart := m.note, "    "
+	if m.window.width < 40 {
+		apart = "  "
+	}
+	if b := sh.body; b.search != "" || m.typing {
+		search := b.search
+		if m.typing {
+			search += "_"
+		}
+		left = fmt.Sprintf("search: %s%s%d found", search, apart, b.found())
+		if m.window.width < 40 {
+			left = fmt.Sprintf("%d found: %s", b.found(), search)
+		}
+	}
+	if n := len(sh.marked); n > 0 {
+		left = strings.TrimPrefix(left+fmt.Sprintf("%s%d marked", apart, n), apart)
+	}
+	return left
+}
+
 // keyLine is what can be done now, as far as there is room.
 func (m *frame) keyLine(sh *level) string {
 	if m.typing {
 		return m.style.keysLine(m.window.width, "enter: keep    esc: all of them    up, down: move", "enter  esc")
 	}
-	var keys []string
+	var keys, spare []string // spare: what goes first where there is no room: ? tells it
 	if sh.body.rows > 0 {
 		keys = append(keys, "enter: open")
 	}
-	for _, k := range m.can(sh) {
+	for i, k := range m.can(sh) {
 		keys = append(keys, k.Key+": "+k.Word)
+		if i > 0 {
+			spare = append([]string{k.Key + ": " + k.Word}, spare...)
+		}
 	}
 	if m.marks(sh) != "" {
 		keys = append(keys, "space: mark")
@@ -648,13 +724,20 @@ func (m *frame) keyLine(sh *level) string {
 		keys = append(keys, "esc: back")
 	}
 	keys = append(keys, "?: keys", "q: end")
+	spare = append(append([]string{"r: again"}, spare...), "/: search", "space: mark")
 	long := strings.Join(keys, "    ")
 	if cli.Columns(long) > m.window.width {
 		long = strings.Join(keys, "  ")
 	}
-	for len(keys) > 2 && cli.Columns(long) > m.window.width { // ? tells the rest
-		keys = slices.Delete(keys, len(keys)-3, len(keys)-2)
-		long = strings.Join(keys, "  ")
+	for len(keys) > 2 && cli.Columns(long) > m.window.width {
+		at := len(keys) - 3
+		if len(spare) > 0 {
+			at, spare = slices.Index(keys, spare[0]), spare[1:]
+		}
+		if at >= 0 {
+			keys = slices.Delete(keys, at, at+1)
+			long = strings.Join(keys, "  ")
+		}
 	}
 	return m.style.keysLine(m.window.width, long, "?: keys  q: end")
 }
@@ -670,39 +753,32 @@ func (b *body) found() (n int) {
 // helpView is all keys.
 func (m *frame) helpView() *View {
 	rows := cli.Rows{
-		{fmt.Sprintf("1 to %d", len(m.Places)), "go to " + m.placeList()},
-		{"up, down, k, j", "move by a line"},
-		{"page up, page down, space", "move by a page"},
-		{"home, end", "go to the first and the last line"},
-		{"enter, right", "open what is under the cursor"},
-		{"esc, left, backspace", "go back"},
-	}
-	for _, k := range m.Keys {
-		rows.Add(k.Key, k.Does)
+		{fmt.Sprintf("1 to %d", len(m.Places)), "go to a place of the first line"},
+		{"up, down, k, j", "move by a line; page up, page down, home, end: further"},
+		{"enter, esc", "open what is under the cursor; go back (also right, left)"},
 	}
 	if slices.ContainsFunc(m.Keys, func(k Lead) bool { return k.Many }) {
-		rows.Add("space", "mark a row, or take its mark away, for a key that can do with several; elsewhere a page down")
+		rows.Add("space", "mark a row, for a key that takes several; or a page down")
+	} else {
+		rows.Add("space", "a page down")
+	}
+	for i, k := range m.Keys {
+		if i > 0 && m.Keys[i-1].Key == k.Key { // the same for another noun
+			rows[len(rows)-1][1] += "; " + k.Does
+		} else {
+			rows.Add(k.Key, k.Does)
+		}
 	}
 	rows = append(rows, cli.Rows{
-		{"/", "search the lists on this page: words that are all in a row"},
+		{"/", "search lists: words that are all in a row"},
 		{"r", "look again"},
-		{"L", "lock: the key leaves memory, and is asked for again"},
-		{"ctrl-Z", "stop for a while; fg goes on"},
-		{"q", "end"},
-		{"mouse", "the wheel moves, a click takes a row, another one opens it"},
+		{"L", fmt.Sprintf("lock; after %s without a key by itself", inMinutes(m.Idle))},
+		{"q, ctrl-Z", "end; stop for a while, and fg goes on"},
+		{"mouse", "wheel: move; click: take a row, again: open it"},
 	}...)
 	p := &Page{Title: "Keys"}
 	p.Say(strings.TrimSuffix(rows.Text(""), "\n"))
-	p.Say(fmt.Sprintf("\nWithout a key for %s the screen locks by itself.", inMinutes(m.Idle)))
 	return &View{Title: p.Title, Known: func() *Page { return p }}
-}
-
-func (m *frame) placeList() string {
-	var words []string
-	for _, p := range m.Places {
-		words = append(words, p.Word)
-	}
-	return strings.Join(words, ", ")
 }
 
 func inMinutes(d time.Duration) string {

@@ -306,3 +306,20 @@ func TestActPlainly(t *testing.T) {
 		}
 	}
 }
+
+// Threat: what is typed ahead behind the key that leads to a question says yes to it.
+func TestActIsNotAnsweredByWhatCameWithItsKey(t *testing.T) {
+	a := newActed(t, 80, 24, func(ctx context.Context, on *Page, with Person) error {
+		_, err := with.Confirm(ctx, "End it.", "", "Revoke it?", "")
+		return err
+	})
+	a.press("xy")
+	a.asks("Revoke it?")
+	for _, together := range []string{"yy", "jy", "yn"} {
+		if a.press(together); a.seen().asked == nil {
+			t.Fatalf("%q answered", together)
+		}
+	}
+	a.press("n")
+	a.idle()
+}

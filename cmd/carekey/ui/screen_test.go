@@ -507,3 +507,100 @@ func BenchmarkBudgetScreen(b *testing.B) {
 		})
 	}
 }
+
+// Keys that arrive together are keys one by one, and what stands behind one that asks a
+// question answers nothing.
+func TestScreenKeysTogether(t *testing.T) {
+	m := loadedHome(newSample(12).frame(false, 80, 24))
+	if m = pressed(m, "jjk"); m.seen().cursor != 1 {
+		t.Errorf("cursor %d", m.seen().cursor)
+	}
+	if m = pressed(m, "/smith", "enter"); m.seen().body.search != "smith" || len(m.stack) != 1 {
+		t.Errorf("%q is searched, %d pages", m.seen().body.search, len(m.stack))
+	}
+	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("jj"), Paste: true})
+	if m.seen().cursor != 0 {
+		t.Error("a paste moves")
+	}
+	if _, quit := step(m, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("Lq2")}); !quit && m.err != ErrLock || len(m.stack) != 1 {
+		t.Errorf("behind the lock: %v, %d pages", m.err, len(m.stack))
+	}
+}
+
+func TestScreenStopsWhileSearching(t *testing.T) {
+	m := pressed(loadedHome(newSample(3).frame(false, 80, 24)), "/", "a")
+	_, cmd := m.Update(tea.KeyMsg{Type: tea.KeyCtrlZ})
+	if cmd == nil {
+		t.Fatal("ctrl-Z does nothing")
+	}
+	if _, ok := cmd().(tea.SuspendMsg); !ok || m.seen().body.search != "a" {
+		t.Errorf("%q is searched", m.seen().body.search)
+	}
+}
+
+// Where the keys have no room, the way back stays.
+func TestScreenKeyLineKeepsTheWayBack(t *testing.T) {
+	s, _ := leading(12)
+	m := pressed(loadedHome(s.frame(false, 80, 24)), "2")
+	for _, width := range []int{80, 70, 60, 54} {
+		last := strings.Split(size(m, width, 24).View(), "\n")[23]
+		if !strings.Contains(last, "esc: back") || !strings.HasPrefix(last, "enter: open  x: revoke") || strings.Contains(last, "again") {
+			t.Errorf("%d: %q", width, last)
+		}
+	}
+}
+
+// Without a line of its own, what is searched and what there is to say stands in the title's.
+func TestScreenOfFiveLinesSaysWhatIsSearched(t *testing.T) {
+	s, _ := leading(12)
+	m := pressed(loadedHome(s.frame(false, 20, 5)), "2")
+	for _, c := range []struct{ keys, want string }{
+		{"down down space space", "2 marked"}, {"/ s m", "1 found: sm_  2 m..."}, {"esc / z", "0 found: z_  2 ma..."},
+	} {
+		m = pressed(m, strings.Fields(c.keys)...)
+		if got := strings.Split(m.View(), "\n")[0]; got != c.want {
+			t.Errorf("%s: %q", c.keys, got)
+		}
+	}
+	m = pressed(loadedHome(newSample(3).frame(false, 20, 5)), "esc")
+	if got := strings.Split(m.View(), "\n")[0]; got != "q ends" {
+		t.Errorf("%q", got)
+	}
+}
+
+// A page begins with its first line, and no key does anything with a row that is not seen.
+func TestScreenBeginsWithItsFirstLine(t *testing.T) {
+	for _, key := range []string{"enter", "x", "down", "pgdown"} {
+		s, got := leading(12)
+		m := loadedHome(s.frame(false, 20, 5))
+		if !strings.Contains(m.View(), "12 records") || strings.Contains(m.View(), ">") {
+			t.Fatal(m.View())
+		}
+		for range 20 {
+			if m = pressed(m, key); strings.Contains(m.View(), "> Dr") {
+				break
+			}
+		}
+		if len(m.stack) != 1 || *got != nil || m.seen().cursor != 0 || !strings.Contains(m.View(), "> Dr Smith") {
+			t.Errorf("%s: %d pages, for %q:\n%s", key, len(m.stack), *got, m.View())
+		}
+		if m = pressed(m, "home"); !strings.Contains(m.View(), "12 records") {
+			t.Errorf("home:\n%s", m.View())
+		}
+		if m = pressed(m, "end", "home", "enter", "enter"); len(m.stack) != 2 {
+			t.Errorf("%d pages", len(m.stack))
+		}
+	}
+}
+
+// All keys are seen at once.
+func TestScreenHelpFits(t *testing.T) {
+	s, _ := leading(12)
+	for _, key := range "abcdefg" { // as many as there are elsewhere
+		s.Keys = append(s.Keys, Lead{Key: string(key), Word: "do", Does: strings.Repeat("does ", 12), Of: "consent"})
+	}
+	m := pressed(loadedHome(s.frame(false, 80, 24)), "?")
+	if got := m.View(); strings.Contains(got, "line 1-") || strings.Count(got, "\nspace") != 1 || !strings.Contains(got, "5 minutes") {
+		t.Errorf("it does not fit:\n%s", got)
+	}
+}
