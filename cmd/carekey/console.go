@@ -46,7 +46,7 @@ func (c *console) talks() bool { return !c.flags.quiet && !c.flags.json }
 
 // say talks on stderr.
 func (c *console) say(format string, args ...any) {
-	if !c.talks() {
+	if c.page == nil && !c.talks() { // a page has all of what it is about
 		return
 	}
 	text := fmt.Sprintf(c.oursFormat(format), args...)

@@ -53,6 +53,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	},
 	cli.ExitInterrupted: {
 		cli.ErrInterrupted: "stopped" + cli.NothingChanged,
+		errScreen:          "stopped",
 		errEntered:         "stopped, after something was entered on the ledger; no file was left half-written | see what holds: carekey status, carekey record list, carekey consent list, carekey inbox",
 		errUnwritten:       "stopped. " + unwritten + " | fetch again" + anew,
 	},

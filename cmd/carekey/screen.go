@@ -30,9 +30,9 @@ type glance struct {
 	*app
 
 	mu       sync.Mutex
-	key      keyring.Store  // the wallet's, which was read; nil while it is locked, or if who holds it unlocked is asked
-	accesses []wallet.Event // that were new when a person looked, since the screen was unlocked
-	last     map[*ui.View]*ui.Page
+	key      keyring.Store         // the wallet's, which was read; nil while it is locked, or if who holds it unlocked is asked
+	accesses []wallet.Event        // that were new when a person looked, since the screen was unlocked
+	last     map[*ui.View]*ui.Page // which say of when they are
 }
 
 // unlock reads the key as any command does, on the terminal as it is. until is set if another
@@ -89,8 +89,9 @@ func (x *glance) view(title string, which func(place) []place, verb func(ctx con
 		return x.last[v]
 	}
 	v.Load = func(ctx context.Context, asked bool) (*ui.Page, error) {
-		a := x.paged(title)
+		a, ran := x.paged(title), false
 		err := a.within(ctx, looks, which, func(ctx context.Context, s *session) error {
+			ran = true
 			err := verb(ctx, s, asked)
 			a.page.AsOf = asOf(groundsOf(s.all))
 			return err
@@ -100,17 +101,33 @@ func (x *glance) view(title string, which func(place) []place, verb func(ctx con
 			return nil, nil
 		case errors.Is(err, crypto.ErrKeyLocked):
 			return nil, ui.ErrLock
+		case err != nil && !ran: // what is known stays, with its time
+			if known := v.Known(); known != nil {
+				a.page.AsOf = known.AsOf
+				a.page.Sections = append(a.page.Sections, known.Sections...)
+			}
+			a.page.Fail(failed(&a.console, err))
+			return a.page, nil
 		case err != nil:
 			a.page.Fail(failed(&a.console, err))
 		}
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		if x.last != nil {
-			x.last[v] = a.page
-		}
+		x.keeps(v, a.page)
 		return a.page, nil
 	}
 	return v
+}
+
+// keeps keeps what is known of a page now, until the screen is locked.
+func (x *glance) keeps(v *ui.View, p *ui.Page) {
+	kept := *p
+	if kept.AsOf == "" {
+		kept.AsOf = "as of " + x.now().Local().Format("15:04")
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.last != nil {
+		x.last[v] = &kept
+	}
 }
 
 // act is what a key does on ledgers: a person is asked within the screen.

@@ -22,7 +22,10 @@ func (x *glance) show(ctx context.Context) error {
 			at, err = s.Show(ctx, x.in, x.out, at)
 		}
 		x.forget()
-		if !errors.Is(err, ui.ErrLock) {
+		switch {
+		case errors.Is(err, ui.ErrCanceled):
+			return errScreen.Of(err)
+		case !errors.Is(err, ui.ErrLock):
 			return err
 		}
 		text := "The screen is locked. What was not confirmed was not done."

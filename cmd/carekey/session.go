@@ -28,6 +28,7 @@ const (
 	errOtherLedger fault.Code = "another-ledger"      // the ledger named on the command line is not the wallet's. want, got
 	errKept        fault.Code = "kept"                // something was signed before: it waits in the journal
 	errEntered     fault.Code = "interrupted/entered" // after an interruption the ledger was longer than before
+	errScreen      fault.Code = "interrupted/screen"  // a screen was taken away: what was done is said on its pages
 	errOnLedger    fault.Code = "on-ledger"           // of one of several ledgers that a command looked at. title, id
 )
 
