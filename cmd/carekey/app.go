@@ -50,6 +50,7 @@ const (
 	envKeyringTimeout = "CAREKEY_KEYRING_TIMEOUT" // how long the system's keyring may take to answer
 	envPromptTimeout  = "CAREKEY_PROMPT_TIMEOUT"  // how long a person may take to answer its prompt
 	envBy             = "CAREKEY_BY"              // who looks, as fetch --by
+	envLocked         = "CAREKEY_LOCKED"          // from the program to itself: its screen locked at that place
 	envXDGData        = "XDG_DATA_HOME"
 	envXDGRuntime     = "XDG_RUNTIME_DIR"
 )

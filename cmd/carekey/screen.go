@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -27,10 +26,9 @@ const (
 
 // glance is carekey alone: how a wallet stands, and what leads on from there.
 type glance struct {
-	*app
+	*app // its key has been read, unless who holds it unlocked is asked
 
 	mu       sync.Mutex
-	key      keyring.Store         // the wallet's, which was read; nil while it is locked, or if who holds it unlocked is asked
 	accesses []wallet.Event        // that were new when a person looked, since the screen was unlocked
 	last     map[*ui.View]*ui.Page // which say of when they are
 }
@@ -53,27 +51,13 @@ func (x *glance) unlock(ctx context.Context) (until time.Time, err error) {
 	if _, err := key.Get(ctx, p.settings.Item); err != nil { // nothing asks while the screen is there
 		return until, err
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	x.key = key
 	return until, nil
-}
-
-// forget lets go of the key and of all that was shown. What the collector finds goes back to
-// the system, which hands nothing of it on.
-func (x *glance) forget() {
-	x.mu.Lock()
-	x.key, x.accesses, x.last = nil, nil, nil
-	x.mu.Unlock()
-	debug.FreeOSMemory()
 }
 
 // paged is the program as one page has it: it speaks onto that, and asks nobody.
 func (x *glance) paged(title string) *app {
 	a := *x.app
-	x.mu.Lock()
-	a.key = x.key
-	x.mu.Unlock()
 	a.page = &ui.Page{Title: title}
 	a.flags.noInput, a.flags.yes = true, false
 	a.ask = func(string) ([]byte, error) { return nil, crypto.ErrKeyLocked }

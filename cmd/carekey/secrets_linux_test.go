@@ -26,10 +26,13 @@ func pause() {
 	if os.Getenv(testPause) == "" {
 		return
 	}
-	unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
+	letSee()
 	os.NewFile(3, "ready").Close()
 	os.NewFile(4, "go").Read(make([]byte, 1))
 }
+
+// letSee lets whoever tests look into the process.
+func letSee() { unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) }
 
 // trace is one form of one secret.
 type trace struct {
@@ -261,5 +264,59 @@ func TestSecretsStayInside(t *testing.T) {
 			line += fmt.Sprintf(" %18s", cell)
 		}
 		t.Log(line)
+	}
+}
+
+// Promise 1: a screen that is locked has in its memory nothing of the key, of the passphrase
+// and of what it showed, and opens again where it was. A wrong passphrase does not end it, and
+// what is typed too early is not to be seen.
+func TestLockedScreenHoldsNothing(t *testing.T) {
+	s := newScreens(t)
+	const title, passphrase = "Quetiapine since the winter", "a horse of Maria's own"
+	s.file("new.passphrase", passphrase+"\n")
+	s.file("p", "p\n")
+	s.env = append(s.env, envPassphrase+"="+filepath.Join(s.work, "p"))
+	s.run("patient", "keyring", "passwd", "--new-passphrase-file", filepath.Join(s.work, "new.passphrase"))
+	s.env = append(s.env, envPassphrase+"="+filepath.Join(s.work, "new.passphrase"))
+	s.run("patient", "record", "add", "--title", title, s.file("letter.txt", "Since November, 50 mg"))
+	ts := append(traces(t, filepath.Join(s.work, "w"), passphrase), trace{"title", []byte(title)}, trace{"key, most of its text", nil})
+	ts[len(ts)-1].needle = ts[1].needle[:40]
+
+	s.env = append(s.env, envPassphrase+"=", "TERM=xterm-256color", testSeen+"=1")
+	p := sit(t, s.env, true, "patient")
+	p.until("Passphrase of your carekey wallet: ")
+	p.press(passphrase + "\r")
+	p.until("Home")
+	p.press("2")
+	p.until(title)
+	open := copies(t, ts, p.cmd.Process.Pid)
+	if open["title"] == 0 || open["key, most of its text"] == 0 {
+		t.Errorf("while it is open: %v", open)
+	}
+	p.press("L")
+	p.until("Enter asks for the passphrase")
+	p.until("Enter goes on, q and enter ends: ")
+	for name, n := range copies(t, ts, p.cmd.Process.Pid) {
+		if n > 0 {
+			t.Errorf("locked, the process has %d times: %s", n, name)
+		}
+	}
+	p.press("\r")
+	p.until("Passphrase of your carekey wallet: ")
+	p.press("marlin\r")
+	p.until("error: the passphrase does not open")
+	p.until("Enter tries again, q and enter ends: ")
+	from := len(p.screen)
+	p.press(passphrase + "\r")
+	p.until("Passphrase of your carekey wallet: ")
+	p.press(passphrase + "\r")
+	p.until(`\[2 Records\]`)
+	p.until(title)
+	if bytes.Contains(p.screen[from:], []byte(passphrase)) {
+		t.Error("a passphrase that was typed too early is shown")
+	}
+	p.press("q")
+	if code := p.end(); code != 0 {
+		t.Errorf("exit %d: %s", code, p.screen)
 	}
 }

@@ -28,7 +28,10 @@ type frame struct {
 	ended  bool
 	err    error      // how
 	serial int        // of loads
+	away   bool       // stopped: nothing is drawn before it is known whether it locks
 	acting sync.Mutex // is held by what is done
+
+	loading sync.RWMutex // is read-locked by what loads
 }
 
 // level is a page on the stack.
@@ -59,7 +62,7 @@ type loaded struct {
 type tick struct{}
 
 func newFrame(ctx context.Context, s *Screen, at int, style style) *frame {
-	m := &frame{Screen: s, ctx: ctx, style: style, keyed: s.now()}
+	m := &frame{Screen: s, ctx: ctx, style: style, keyed: s.Now()}
 	m.stack = []*level{m.level(s.Places[0].View)}
 	if at > 0 {
 		m.at = at
@@ -70,6 +73,13 @@ func newFrame(ctx context.Context, s *Screen, at int, style style) *frame {
 
 // now is the clock on the wall: it goes on while a computer sleeps.
 func (s *Screen) now() time.Time { return s.Now().Round(0) }
+
+// idle reports whether nobody has been there since that time of Now. What goes on while a
+// computer sleeps is the clock on the wall, and what nobody can set back is the other.
+func (s *Screen) idle(since time.Time) bool {
+	now := s.Now()
+	return max(now.Sub(since), now.Round(0).Sub(since.Round(0))) >= s.Idle
+}
 
 // command is what Bubble Tea does in a goroutine of its own.
 func command(f func() tea.Msg) tea.Cmd {
@@ -114,6 +124,8 @@ func (m *frame) load(sh *level, asked bool) tea.Cmd {
 		return m.act(sh, ctx, serial)
 	}
 	return command(func() tea.Msg {
+		m.loading.RLock()
+		defer m.loading.RUnlock()
 		p, err := sh.view.Load(ctx, asked)
 		if p != nil {
 			p.prepare()
@@ -141,9 +153,9 @@ func (m *frame) end(err error) tea.Cmd {
 
 func (m *frame) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	if m.seen().busy() { // nobody is asked anything meanwhile, and what comes of it is to be seen
-		m.keyed = m.now()
+		m.keyed = m.Now()
 	}
-	if m.now().Sub(m.keyed) >= m.Idle { // whatever comes: a key may be somebody else's
+	if m.idle(m.keyed) { // whatever comes: a key may be somebody else's
 		return m, m.end(ErrLock)
 	}
 	switch msg := msg.(type) {
@@ -167,11 +179,13 @@ func (m *frame) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		for _, sh := range m.stack {
 			sh.armed = sh.armed || sh.asked != nil && sh.asked.answer == msg.answer
 		}
+	case tea.ResumeMsg:
+		m.away = false
 	case tea.MouseMsg:
-		m.keyed = m.now()
+		m.keyed = m.Now()
 		return m, m.mouse(msg)
 	case tea.KeyMsg:
-		m.keyed = m.now()
+		m.keyed = m.Now()
 		return m, m.keysOf(msg)
 	}
 	return m, nil
@@ -352,7 +366,8 @@ func (m *frame) key(key tea.KeyMsg) tea.Cmd {
 	switch name := key.String(); {
 	case name == "ctrl+c":
 		return m.end(ErrCanceled)
-	case name == "ctrl+z":
+	case name == "ctrl+z" && !sh.busy(): // nor does it lock meanwhile
+		m.away = true
 		return tea.Suspend
 	case sh.busy():
 		m.note = "wait until it is done; ctrl-C ends it where it is"
@@ -592,7 +607,7 @@ func (m *frame) placeAt(x int) int {
 
 func (m *frame) View() string {
 	w := m.window
-	if w.width <= 0 || m.err != nil { // nothing is drawn before the size is known, and nothing after the end
+	if w.width <= 0 || m.err != nil || m.away { // nothing is drawn before the size is known, and nothing after the end
 		return ""
 	}
 	sh := m.seen()
@@ -772,12 +787,15 @@ func (m *frame) helpView() *View {
 	rows = append(rows, cli.Rows{
 		{"/", "search lists: words that are all in a row"},
 		{"r", "look again"},
-		{"L", fmt.Sprintf("lock; after %s without a key by itself", inMinutes(m.Idle))},
-		{"q, ctrl-Z", "end; stop for a while, and fg goes on"},
+		{"L", fmt.Sprintf("lock: the program begins anew without the key; after %s by itself", inMinutes(m.Idle))},
+		{"q, ctrl-Z", "end; stop: the key stays in memory until fg, which locks after that time"},
 		{"mouse", "wheel: move; click: take a row, again: open it"},
 	}...)
 	p := &Page{Title: "Keys"}
 	p.Say(strings.TrimSuffix(rows.Text(""), "\n"))
+	if m.Locked != "" {
+		p.Say("\n" + m.Locked)
+	}
 	return &View{Title: p.Title, Known: func() *Page { return p }}
 }
 

@@ -9,10 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
-	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/text"
 )
 
@@ -66,7 +64,7 @@ func (p *spoken) ask(ctx context.Context) (string, error) {
 		return "", err
 	}
 	line := ""
-	err := p.waits(func() (err error) {
+	err := p.waits(ctx, func(ctx context.Context) (err error) {
 		line, err = readLine(ctx, p.in)
 		if ctx.Err() == nil && errors.Is(err, ErrCanceled) { // the input has ended
 			line, err = "quit", nil
@@ -76,17 +74,13 @@ func (p *spoken) ask(ctx context.Context) (string, error) {
 	return line, err
 }
 
-// waits waits for a person, who is not who was there after a time without a word.
-func (p *spoken) waits(answer func() error) error {
-	asked := p.now()
-	if p.Forget != nil {
-		defer time.AfterFunc(p.Idle, func() {
-			defer crash.Report()
-			p.Forget()
-		}).Stop()
-	}
-	err := answer()
-	if p.now().Sub(asked) >= p.Idle {
+// waits waits for a person, but not for longer than it takes to lock.
+func (p *spoken) waits(ctx context.Context, answer func(context.Context) error) error {
+	asked := p.Now()
+	ctx, stop := context.WithTimeoutCause(ctx, p.Idle, ErrLock)
+	defer stop()
+	err := answer(ctx)
+	if p.idle(asked) || context.Cause(ctx) == ErrLock {
 		return ErrLock
 	}
 	return err
@@ -99,7 +93,7 @@ type teller struct {
 }
 
 // ask puts a question below what was said.
-func (t *teller) ask(above string, question func() error) error {
+func (t *teller) ask(ctx context.Context, above string, question func(context.Context) error) error {
 	page := &Page{Title: t.on.Title, Sections: t.on.Sections}
 	t.on.Sections = nil
 	if above = strings.TrimRight(above, "\n"); above != "" {
@@ -115,14 +109,14 @@ func (t *teller) ask(above string, question func() error) error {
 	if f, ok := t.in.(*os.File); ok {
 		dropTypedAhead(f)
 	}
-	return t.waits(question)
+	return t.waits(ctx, question)
 }
 
 func (t *teller) Choose(ctx context.Context, title string, items []Item, multi bool) (at []int, err error) {
 	if len(items) == 0 {
 		return nil, ErrNoItems
 	}
-	err = t.ask("", func() (err error) {
+	err = t.ask(ctx, "", func(ctx context.Context) (err error) {
 		at, err = chooseLine(ctx, t.in, t.out, title, items, multi)
 		return err
 	})
@@ -132,7 +126,7 @@ func (t *teller) Choose(ctx context.Context, title string, items []Item, multi b
 func (t *teller) Confirm(ctx context.Context, preview, rest, question, word string) (bool, error) {
 	for text := preview; ; text = rest {
 		var end confirmModel
-		err := t.ask(text, func() (err error) {
+		err := t.ask(ctx, text, func(ctx context.Context) (err error) {
 			end, err = confirmLine(ctx, t.in, t.out, question, word, rest != "")
 			return err
 		})
@@ -143,7 +137,7 @@ func (t *teller) Confirm(ctx context.Context, preview, rest, question, word stri
 }
 
 func (t *teller) Line(ctx context.Context, question string) (line string, err error) {
-	err = t.ask("", func() (err error) {
+	err = t.ask(ctx, "", func(ctx context.Context) (err error) {
 		if _, err := io.WriteString(t.out, cli.Wrap(cli.CleanText(question), cli.Prose(t.out))+" "); err != nil {
 			return err
 		}
@@ -237,7 +231,7 @@ var verbs = []struct{ word, does string }{
 	{"back", "to the page before"},
 	{"again", "look again"},
 	{"more", "the next rows"},
-	{"lock", "the key leaves memory, and is asked for again"},
+	{"lock", "the program begins anew, without the key and what was said"},
 	{"quit", "end"},
 }
 
@@ -382,7 +376,7 @@ func (p *spoken) help() string {
 	for _, v := range verbs {
 		rows.Add(v.word, v.does)
 	}
-	return rows.Text("  ") + "Of a word its beginning will do. " + fmt.Sprintf("After %s without one the screen locks.", inMinutes(p.Idle))
+	return rows.Text("  ") + "Of a word its beginning will do. " + strings.TrimSpace(fmt.Sprintf("After %s without one the screen locks. %s", inMinutes(p.Idle), p.Locked))
 }
 
 func (p *spoken) reply(text string) error {

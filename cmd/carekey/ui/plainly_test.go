@@ -90,31 +90,38 @@ func TestPlainlyInPortions(t *testing.T) {
 	}
 }
 
-// Who answers after a time without a word is not taken for who was there; what opens the
-// wallet is forgotten before, while nobody answers.
+// late is what somebody types an hour after the question.
+type late struct {
+	*sample
+	io.Reader
+}
+
+func (l *late) Read(b []byte) (int, error) {
+	l.now = l.now.Add(time.Hour)
+	return l.Reader.Read(b)
+}
+
+// A screen of lines locks while nobody answers, and who answers later is not taken for who was
+// there.
 func TestPlainlyLocks(t *testing.T) {
 	s := newSample(3)
 	said, _, err := spokenTo(t, s.Screen, "consents\n")
 	if err != nil || strings.Count(said, "What next") != 2 {
 		t.Fatal(said, err)
 	}
-	s.Idle = time.Millisecond
-	forgotten := make(chan struct{})
-	s.Forget = func() { close(forgotten) }
 	in, person := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-		if err == nil {
-			_, err = s.say(context.Background(), in, null, 0)
-			null.Close()
-		}
-		done <- err
-	}()
-	<-forgotten
-	s.now = s.now.Add(time.Millisecond)
-	person.Write([]byte("consents\n"))
-	if err := <-done; err != ErrLock || s.loads["Consents"] != 1 {
+	s.Idle = time.Millisecond
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if _, err := s.say(context.Background(), in, null, 0); err != ErrLock { // while nobody answers
+		t.Error(err)
+	}
+	person.Close()
+	s.Idle = time.Hour
+	if _, err := s.say(context.Background(), &late{s, strings.NewReader("consents\n")}, null, 0); err != ErrLock || s.loads["Consents"] != 1 { // a computer slept meanwhile
 		t.Errorf("%v; %d loads", err, s.loads["Consents"])
 	}
 }

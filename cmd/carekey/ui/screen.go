@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/carekey/carekey/crypto/crash"
 	tea "github.com/charmbracelet/bubbletea"
 )
 
@@ -17,10 +18,7 @@ type Screen struct {
 	Keys   []Lead                    // what else can be done with rows, and with what a page is about
 	Idle   time.Duration             // after so long without a key it locks
 	Now    func() time.Time          // the clock
-
-	// Forget, if it is set, is called in a goroutine of its own as soon as a screen locks that
-	// still waits for a line and cannot end: whatever opens the wallet is to leave memory.
-	Forget func()
+	Locked string                    // what opens it again after it locked, for the help
 }
 
 // Lead is a key that leads on from rows, or from what the page is about if the cursor is on no such row.
@@ -64,9 +62,13 @@ var ErrLock = errors.New("locked")
 // beat is how often a screen looks at the clock.
 const beat = 5 * time.Second
 
+// parting is how long the end waits for what still loads.
+const parting = 5 * time.Second
+
 // Show shows the screen until the person ends it: nil, or takes it away, an ErrCanceled. It
 // begins at the place at, and returns the one at which it ended. An ErrLock says that nobody
-// was there for as long as Idle, or that the person wants it; any other error is of a Load.
+// was there for as long as Idle, or that the person wants it: what was shown is in memory still,
+// and a read of the terminal may be, so that the program is to end. Any other error is of a Load.
 //
 // Everything that was shown is wiped before the alternate screen is left. A terminal without
 // escape sequences gets each page line by line, where it stays.
@@ -80,6 +82,7 @@ func (s *Screen) Show(ctx context.Context, in, out *os.File, at int) (int, error
 		return s.say(ctx, in, out, at)
 	}
 	m := newFrame(ctx, s, at, styled())
+	dropTypedAhead(in) // whoever typed it saw no screen
 	_, err := drive(ctx, in, &wipingScreen{out}, m, tea.WithAltScreen(), tea.WithMouseCellMotion())
 	if err == nil {
 		err = m.err
@@ -87,5 +90,15 @@ func (s *Screen) Show(ctx context.Context, in, out *os.File, at int) (int, error
 	stop()
 	m.acting.Lock() // what was being done ends first, however that is
 	defer m.acting.Unlock()
+	loads := make(chan struct{})
+	go func() {
+		defer crash.Report()
+		m.loading.Lock() // none begins any more
+		close(loads)
+	}()
+	select {
+	case <-loads:
+	case <-time.After(parting): // what only looks may be cut
+	}
 	return m.at, err
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/carekey/carekey/cmd/cli"
 	tea "github.com/charmbracelet/bubbletea"
@@ -331,6 +332,37 @@ func TestScreenLocks(t *testing.T) {
 		if !quit || m.err != ErrLock || strings.Contains(m.View(), "Dr Smith") {
 			t.Errorf("%s: ended %v, %v:\n%s", name, quit, m.err, m.View())
 		}
+	}
+}
+
+// A clock on the wall that is set back does not keep it open.
+func TestScreenLocksByEitherClock(t *testing.T) {
+	s := newSample(3)
+	s.now = time.Now()
+	m := loadedHome(s.frame(false, 80, 24))
+	ran := (*struct {
+		wall uint64
+		ext  int64 // the clock that nobody sets
+		loc  *time.Location
+	})(unsafe.Pointer(&s.now))
+	ran.ext += int64(5 * time.Minute)
+	if !s.now.Round(0).Equal(m.keyed.Round(0)) {
+		t.Fatal("both clocks went on")
+	}
+	if m, quit := step(m, tick{}); !quit || m.err != ErrLock {
+		t.Errorf("ended %v, %v", quit, m.err)
+	}
+}
+
+// Stopped, it has drawn nothing, so that nothing is there before it is known whether it locks.
+func TestScreenStopped(t *testing.T) {
+	s := newSample(3)
+	m := loadedHome(s.frame(false, 80, 24))
+	if m.Update(tea.KeyMsg{Type: tea.KeyCtrlZ}); m.View() != "" {
+		t.Error(m.View())
+	}
+	if m.Update(tea.ResumeMsg{}); !strings.Contains(m.View(), "Dr Smith") {
+		t.Error(m.View())
 	}
 }
 

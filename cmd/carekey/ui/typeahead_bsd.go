@@ -14,3 +14,5 @@ func dropTypedAhead(in *os.File) {
 	const reading = 1 // FREAD of sys/fcntl.h
 	unix.IoctlSetPointerInt(int(in.Fd()), unix.TIOCFLUSH, reading)
 }
+
+const getTermios, setTermios = unix.TIOCGETA, unix.TIOCSETA

@@ -9,3 +9,5 @@ import (
 // dropTypedAhead forgets what was typed before now. Where that cannot be done a
 // question is asked all the same.
 func dropTypedAhead(in *os.File) { unix.IoctlSetInt(int(in.Fd()), unix.TCFLSH, unix.TCIFLUSH) }
+
+const getTermios, setTermios = unix.TCGETS, unix.TCSETS

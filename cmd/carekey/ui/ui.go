@@ -213,6 +213,9 @@ func PutRight() {
 	if p := running.Swap(nil); p != nil {
 		p.ReleaseTerminal()
 	}
+	if restore := hushed.Swap(nil); restore != nil {
+		(*restore)()
+	}
 }
 
 func canceled(ctx context.Context) error {

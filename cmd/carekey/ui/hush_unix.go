@@ -1,0 +1,23 @@
+//go:build linux || darwin || dragonfly || freebsd || netbsd || openbsd
+
+package ui
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// echoOff turns the echo of the terminal off; nil if that cannot be done.
+func echoOff(in *os.File) (restore func()) {
+	was, err := unix.IoctlGetTermios(int(in.Fd()), getTermios)
+	if err != nil {
+		return nil
+	}
+	off := *was
+	off.Lflag &^= unix.ECHO
+	if unix.IoctlSetTermios(int(in.Fd()), setTermios, &off) != nil {
+		return nil
+	}
+	return func() { unix.IoctlSetTermios(int(in.Fd()), setTermios, was) }
+}
