@@ -787,8 +787,8 @@ func (m *frame) helpView() *View {
 	rows = append(rows, cli.Rows{
 		{"/", "search lists: words that are all in a row"},
 		{"r", "look again"},
-		{"L", fmt.Sprintf("lock: the program begins anew without the key; after %s by itself", inMinutes(m.Idle))},
-		{"q, ctrl-Z", "end; stop: the key stays in memory until fg, which locks after that time"},
+		{"L", fmt.Sprintf("lock: begin anew without the key; after %s by itself", inMinutes(m.Idle))},
+		{"q, ctrl-Z", "end; stop with the key in memory: fg locks if it is late"},
 		{"mouse", "wheel: move; click: take a row, again: open it"},
 	}...)
 	p := &Page{Title: "Keys"}
