@@ -22,7 +22,7 @@ func TestHeadsOfOtherTimes(t *testing.T) {
 		o := tn.options("Maria")
 		f := must(folder.Open(tn.ledgerDir(), folder.Options{Clock: tn.clock}))(t)
 		t.Cleanup(func() { f.Close() })
-		o.Services.Ledger, o.Revoking = halted{f, &signed}, revoking
+		o.Services.Ledger, o.Revoking = halted{f, &signed, nil}, revoking
 		return must(wallet.Open(ctx, o))(t)
 	}
 	tn.person("Maria")

@@ -739,7 +739,7 @@ func (m *frame) keyLine(sh *level) string {
 		keys = append(keys, "esc: back")
 	}
 	keys = append(keys, "?: keys", "q: end")
-	spare = append(append([]string{"r: again"}, spare...), "/: search", "space: mark")
+	spare = append(append([]string{"r: again", "space: mark"}, spare...), "/: search")
 	long := strings.Join(keys, "    ")
 	if cli.Columns(long) > m.window.width {
 		long = strings.Join(keys, "  ")
