@@ -379,7 +379,7 @@ func TestScreenLooksAgain(t *testing.T) {
 		t.Error("it does not load again")
 	}
 	m.seen().leave()
-	m = done(m, m.load(m.seen(), false))
+	done(m, m.load(m.seen(), false))
 	if s.loads["Maria"] != 2 || s.asked["Maria"] {
 		t.Errorf("%d loads, asked %v", s.loads["Maria"], s.asked["Maria"])
 	}
