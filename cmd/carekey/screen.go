@@ -31,6 +31,7 @@ type glance struct {
 	mu       sync.Mutex
 	accesses []wallet.Event        // that were new when a person looked, since the screen was unlocked
 	last     map[*ui.View]*ui.Page // which say of when they are
+	cut      error                 // what an act ended with that was cut short: no page is left to say it
 }
 
 // unlock reads the key as any command does, on the terminal as it is. until is set if another
@@ -119,18 +120,40 @@ func (x *glance) act(title string, want access, which func(place) []place, verb 
 	return &ui.View{Title: title, Act: func(ctx context.Context, on *ui.Page, with ui.Person) error {
 		a := x.paged(title)
 		a.page, a.person = on, with
-		err := a.within(ctx, want, which, verb)
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, crypto.ErrKeyLocked), errors.Is(err, ui.ErrLock):
-			return ui.ErrLock
-		case len(on.Sections) == 0 && (errors.Is(err, ui.ErrCanceled) || errors.Is(err, cli.ErrDeclined)):
-			return ui.Back(explain(err).Message)
-		}
-		on.Fail(failed(&a.console, err))
-		return nil
+		return x.acted(ctx, on, a.within(ctx, want, which, verb))
 	}}
+}
+
+// acted is how a page ends on which something was done.
+func (x *glance) acted(ctx context.Context, on *ui.Page, err error) error {
+	if err == nil && ctx.Err() != nil {
+		err = errEntered.Of(ctx.Err()) // it was done just then
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil && !errors.Is(err, ui.ErrCanceled):
+		return x.cutShort(err, err)
+	case errors.Is(err, crypto.ErrKeyLocked):
+		if explain(err).Message == explain(crypto.ErrKeyLocked).Message { // nothing was begun
+			return ui.ErrLock
+		}
+		return x.cutShort(err, ui.ErrLock)
+	case errors.Is(err, ui.ErrLock):
+		return ui.ErrLock
+	case len(on.Sections) == 0 && (errors.Is(err, ui.ErrCanceled) || errors.Is(err, cli.ErrDeclined)):
+		return ui.Back(explain(err).Message)
+	}
+	on.Fail(failed(&x.console, err))
+	return nil
+}
+
+// cutShort keeps what an act ended with for the terminal, and returns how the screen ends.
+func (x *glance) cutShort(err, end error) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.cut = err
+	return end
 }
 
 // failed is an error as the command would end with it.

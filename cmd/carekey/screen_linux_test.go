@@ -244,6 +244,8 @@ func TestScreenStory(t *testing.T) {
 	p.typed("a second look")
 	p.until("The folder for the files", "enter: take it")
 	p.typed(filepath.Join(s.work, "seen"))
+	p.until("The files come into", "Its owner sees that you did", "y: yes")
+	p.press("y")
 	p.until("Verified, and written for you alone", "q: end")
 	p.press("Escape")
 	p.until("Granted to you, [0-9a-f]{8}", now, "fetched +once")

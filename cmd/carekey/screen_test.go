@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/crypto"
 )
 
 // What was seen stays below the error of a look that could not begin, and says of when it is;
@@ -53,5 +55,35 @@ func TestScreenTakenAway(t *testing.T) {
 	f := explain(errScreen.Of(fmt.Errorf("%w: %w", ui.ErrCanceled, context.Canceled)))
 	if f.Message != "stopped" || f.Exit != cli.ExitInterrupted || f.Code != "interrupted" {
 		t.Errorf("%+v", f)
+	}
+}
+
+// What an act had done when it was cut short is said where the screen was: no page is left to.
+func TestActCutShort(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	written := errUnwritten.Of(context.Canceled)
+	locked := errInFile.Of(crypto.ErrKeyLocked, "file", "a.txt")
+	for what, c := range map[string]struct {
+		ctx       context.Context
+		err       error
+		end, said error
+	}{
+		"done":                     {t.Context(), nil, nil, nil},
+		"done as it was ended":     {gone, nil, errEntered, errEntered},
+		"ended in its middle":      {gone, written, errUnwritten, errUnwritten},
+		"ended at a question":      {gone, ui.ErrCanceled, ui.Back(explain(ui.ErrCanceled).Message), nil},
+		"locked before":            {t.Context(), crypto.ErrKeyLocked, ui.ErrLock, nil},
+		"locked in its middle":     {t.Context(), locked, ui.ErrLock, errInFile},
+		"locked at a question":     {t.Context(), ui.ErrLock, ui.ErrLock, nil},
+		"that it failed is a page": {t.Context(), errOtherLedger, nil, nil},
+	} {
+		x := &glance{app: &app{}}
+		if end := x.acted(c.ctx, &ui.Page{}, c.err); !errors.Is(end, c.end) {
+			t.Errorf("%s: it ends with %v", what, end)
+		}
+		if !errors.Is(x.cut, c.said) {
+			t.Errorf("%s: said is %v", what, x.cut)
+		}
 	}
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 )
 
 // fetchLeads are the keys for what was granted to the wallet's owner.
@@ -27,6 +29,12 @@ func (x *glance) fetchLeads() []ui.Lead {
 			}
 			if f.dir == "" {
 				f.dir = at
+			}
+			if f.dir, err = filepath.Abs(f.dir); err != nil {
+				return err
+			}
+			if err := s.confirm(ctx, "The files come into "+cli.Clean(f.dir)+".", "Open it? Its owner sees that you did.", ""); err != nil {
+				return err
 			}
 			fetch := &fetching{session: s, flags: f}
 			return fetch.interrupted(fetch.fetch(ctx, nil, ids[0]))

@@ -30,7 +30,11 @@ func (x *glance) grantLeads() []ui.Lead {
 // giving asks what a grant does not say, and gives it: on the ledger of a record, or that
 // which is meant. after is what follows.
 func (x *glance) giving(record string, begin func(*session, *opened) *grants, after func(context.Context, *session) error) *ui.View {
-	return x.act("Give a consent", writes, everywhere, func(ctx context.Context, s *session) error {
+	which := everywhere
+	if record == "" { // as the command: never on another one because this one could not be opened
+		which = alone
+	}
+	return x.act("Give a consent", writes, which, func(ctx context.Context, s *session) error {
 		on := s.all[0]
 		if record != "" {
 			var err error
@@ -40,6 +44,9 @@ func (x *glance) giving(record string, begin func(*session, *opened) *grants, af
 			}); err != nil {
 				return err
 			}
+		}
+		if title := s.titles[on.id()]; title != "" {
+			s.say("On ledger %s.", title)
 		}
 		g := begin(s, on)
 		if err := g.guide(ctx, on.w); err != nil {
@@ -72,12 +79,18 @@ func (x *glance) anew(id string) *ui.View {
 			return err
 		}
 		if err := g.grant(ctx, on.w, nil); err != nil {
+			if errors.Is(err, wallet.ErrPending) {
+				s.say("Consent %s stays as it was until you end it.", short(c.ID))
+			}
 			return err
 		}
 		err = revoking{s}.revoke(ctx, wallet.RevokeRequest{Consents: []string{id}})
 		if errors.Is(err, cli.ErrDeclined) || errors.Is(err, ui.ErrCanceled) && ctx.Err() == nil {
 			s.say("The new consent is given, and consent %s stays as it was.", short(c.ID))
 			return nil
+		}
+		if err != nil {
+			s.say("The new consent is given. Whether consent %s has ended, the list of consents tells.", short(c.ID))
 		}
 		return err
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,12 +52,16 @@ func (x *glance) show(ctx context.Context) error {
 		at = 0
 	}
 	hushed()
-	at, err = s.Show(ctx, x.in, x.out, at)
+	at, err = s.Show(ctx, x.in, x.out, at) // and what was being done has ended
 	switch {
+	case errors.Is(err, ui.ErrCanceled) && x.cut != nil:
+		return x.cut
 	case errors.Is(err, ui.ErrCanceled):
 		return errScreen.Of(err)
 	case !errors.Is(err, ui.ErrLock):
 		return err
+	case x.cut != nil:
+		x.say("%s", failed(&x.console, x.cut))
 	}
 	x.lock(at, s.Locked)
 	return nil
@@ -97,6 +102,8 @@ func (x *glance) reopens(until time.Time) (string, error) {
 		return "", err
 	case x.flags.passphraseFD >= 0:
 		return "The program ends then: --passphrase-fd can be read only once.", nil
+	case runtime.GOOS == "windows": // where a program cannot replace itself
+		return "The program ends then: start it again.", nil
 	case until.After(x.now()):
 		return "carekey unlock holds your key until " + clockTime(until, x.now()) + ": so long whoever presses Enter is in, without a passphrase. carekey lock ends that.", nil
 	case p.settings.Keyring != keyring.KindFile:

@@ -226,21 +226,25 @@ func (b *body) at(line int) int {
 	return -1
 }
 
-// place is the row of that noun and id, or -1.
-func (b *body) place(of, id string) int {
+// place is the row of that noun and id, or -1; of several, as of accesses to a consent, the
+// nearest one.
+func (b *body) place(of, id string, near int) int {
+	found := -1
 	for i := range b.pieces {
 		p := &b.pieces[i]
 		if p.first < 0 || p.table.Of != of {
 			continue
 		}
 		for n, row := range p.shown {
-			if p.table.ID(row) == id {
-				return p.first + n
+			if at := p.first + n; p.table.ID(row) == id && (found < 0 || distance(at, near) < distance(found, near)) {
+				found = at
 			}
 		}
 	}
-	return -1
+	return found
 }
+
+func distance(x, y int) int { return max(x-y, y-x) }
 
 // draw is so many lines from top on; cursor is the row under it, and some are marked.
 func (b *body) draw(s style, top, height, cursor int, marked []named) (lines []string) {

@@ -182,10 +182,10 @@ func (m *frame) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.ResumeMsg:
 		m.away = false
 	case tea.MouseMsg:
-		m.keyed = m.Now()
+		m.keyed, m.away = m.Now(), false
 		return m, m.mouse(msg)
 	case tea.KeyMsg:
-		m.keyed = m.Now()
+		m.keyed, m.away = m.Now(), false // where nothing can be stopped nobody resumes
 		return m, m.keysOf(msg)
 	}
 	return m, nil
@@ -247,11 +247,12 @@ func (m *frame) loaded(msg loaded) tea.Cmd {
 	sh.page, sh.body = msg.page, nil
 	sh.unmark()
 	m.layOut(sh, was)
-	if sh.body != nil && sh.view.AtEnd && !sh.ended {
+	toEnd := sh.body != nil && sh.view.AtEnd && !sh.ended
+	if toEnd {
 		sh.cursor, sh.top, sh.ended = sh.body.rows-1, sh.body.height, true
 	}
-	if sh.body != nil && id != "" {
-		if n := sh.body.place(of, id); n >= 0 {
+	if sh.body != nil && id != "" && !toEnd {
+		if n := sh.body.place(of, id, sh.cursor); n >= 0 {
 			sh.cursor = n
 		}
 	}
@@ -462,6 +463,7 @@ func (m *frame) search(sh *level, key tea.KeyMsg) tea.Cmd {
 	case tea.KeyCtrlC:
 		return m.end(ErrCanceled)
 	case tea.KeyCtrlZ:
+		m.away = true
 		return tea.Suspend
 	case tea.KeyEsc:
 		m.typing, search = false, ""
@@ -484,7 +486,7 @@ func (m *frame) search(sh *level, key tea.KeyMsg) tea.Cmd {
 func (m *frame) find(sh *level, search string) {
 	of, id := sh.body.called(sh.cursor)
 	sh.body.find(search)
-	sh.cursor, sh.top = max(0, sh.body.place(of, id)), 0
+	sh.cursor, sh.top = max(0, sh.body.place(of, id, sh.cursor)), 0
 	m.follow(sh)
 }
 

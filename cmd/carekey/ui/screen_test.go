@@ -444,6 +444,41 @@ func TestScreenSizes(t *testing.T) {
 	}
 }
 
+// A page that is read from its end begins there each time, and a row that has been reached is
+// kept when it is loaded anew, though others are of the same consent.
+func TestScreenReadFromItsEnd(t *testing.T) {
+	s := newSample(3)
+	rows := 30
+	audit := s.Places[1].View
+	audit.AtEnd = true
+	audit.Load = func(context.Context, bool) (*Page, error) {
+		events := &Table{Columns: []Column{Text("what"), Key("consent")}, Of: "consent", ID: func(int) string { return "01234567" }}
+		for i := range rows {
+			events.Add(fmt.Sprintf("event %d", i), "01234567")
+		}
+		p := &Page{Title: "Audit"}
+		p.Show(events)
+		return p, nil
+	}
+	audit.Known = func() *Page { p, _ := audit.Load(t.Context(), false); return p }
+	m := loadedHome(s.frame(false, 80, 24))
+	at := func(what string, n int) {
+		t.Helper()
+		if m.seen().cursor != n {
+			t.Errorf("%s: the cursor is at %d, not %d", what, m.seen().cursor, n)
+		}
+	}
+	for range 2 {
+		m = pressed(m, "2")
+		at("shown", 29)
+		m = pressed(m, "1")
+	}
+	m = pressed(m, "2", "up", "up")
+	rows++
+	m = done(m, m.load(m.seen(), true))
+	at("loaded anew", 27)
+}
+
 // Threat: a title that acts on the terminal, turns the line round, hides itself, or is so
 // long that it pushes everything else away.
 func FuzzScreen(f *testing.F) {
