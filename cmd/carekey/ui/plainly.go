@@ -152,9 +152,11 @@ func (p *spoken) load(ctx context.Context) error {
 	v := p.stack[len(p.stack)-1]
 	page := &Page{Title: v.Title}
 	if v.Act != nil {
+		was, said, from, rows, more := p.page, p.said, p.from, p.rows, p.more // its questions are pages too
 		err := v.Act(ctx, page, &teller{p, page})
 		p.stack = p.stack[:len(p.stack)-1] // it is not done again
 		if back, ok := errors.AsType[Back](err); ok {
+			p.page, p.said, p.from, p.rows, p.more = was, said, from, rows, more
 			return p.reply(string(back))
 		}
 		if err != nil {

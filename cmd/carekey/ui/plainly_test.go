@@ -142,3 +142,22 @@ func TestPlainlySaysThatItStays(t *testing.T) {
 		t.Error(said)
 	}
 }
+
+// After a no the rows are those that were said before it.
+func TestPlainlyAfterANo(t *testing.T) {
+	s, got := newSample(3), []string(nil)
+	s.Keys = []Lead{{Key: "x", Word: "revoke", Does: "end it", Of: "consent", View: func(ids []string) *View {
+		got = append(got, ids...)
+		return &View{Title: "Revoke", Act: func(ctx context.Context, on *Page, with Person) error {
+			on.Say("This is known to Dr Smith.")
+			if _, err := with.Line(ctx, "Sure?"); err != nil {
+				return err
+			}
+			return Back("you said no")
+		}}
+	}}}
+	said, _, err := spokenTo(t, s.Screen, "consents\nrevoke 1\nno\nrevoke 2\nno\n")
+	if err != nil || strings.Join(got, " ") != "01234567 89abcdef" || strings.Count(said, "you said no") != 2 {
+		t.Errorf("%q, %v\n%s", got, err, said)
+	}
+}
