@@ -11,10 +11,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/carekey/carekey/cmd/cli"
-	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -399,24 +397,17 @@ func (a *app) goesOn(ctx context.Context, f *folder.Folder, cfg *config) (bool, 
 	}
 	heads := make([]ledgerclient.Head, len(cfg.Peers))
 	answer := make([]bool, len(cfg.Peers))
-	var asked sync.WaitGroup
-	for i, p := range cfg.Peers {
-		asked.Go(func() {
-			defer crash.Report()
-			peer := p.peer()
-			defer peer.Close()
-			note, err := peer.Checkpoint(ctx)
-			if err != nil {
-				return
-			}
-			s, err := ledgerclient.OpenNote(f.ID(), c.Nodes, note)
-			answer[i] = err == nil
-			if err == nil {
-				heads[i], _ = s.Under(c)
-			}
-		})
-	}
-	asked.Wait()
+	cfg.ask(func(i int, peer *node.Peer) {
+		note, err := peer.Checkpoint(ctx)
+		if err != nil {
+			return
+		}
+		s, err := ledgerclient.OpenNote(f.ID(), c.Nodes, note)
+		answer[i] = err == nil
+		if err == nil {
+			heads[i], _ = s.Under(c)
+		}
+	})
 	if slices.ContainsFunc(heads, func(h ledgerclient.Head) bool { return h.Size > 1 }) {
 		return true, nil
 	}

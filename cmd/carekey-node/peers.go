@@ -64,23 +64,30 @@ func (p peerState) text() string {
 // askPeers asks the other nodes what they have signed, all at once.
 func (a *app) askPeers(ctx context.Context, f *folder.Folder, cfg *config, c contract.Config) ([]peerState, error) {
 	states := make([]peerState, len(cfg.Peers))
+	cfg.ask(func(i int, peer *node.Peer) {
+		raw, err := peer.Signed(ctx)
+		states[i] = peerState{Name: cfg.Peers[i].shown(), now: a.now()}
+		if err != nil {
+			states[i].Fault, states[i].why = faultMissing, explanations.Explain(err).Message
+			return
+		}
+		states[i].judge(ctx, f, c, raw)
+	})
+	return states, ctx.Err()
+}
+
+// ask calls f with each of the other nodes, all at once, and waits for all.
+func (c *config) ask(f func(i int, peer *node.Peer)) {
 	var asked sync.WaitGroup
-	for i, p := range cfg.Peers {
+	for i, p := range c.Peers {
 		asked.Go(func() {
 			defer crash.Report()
 			peer := p.peer()
 			defer peer.Close()
-			raw, err := peer.Signed(ctx)
-			states[i] = peerState{Name: p.shown(), now: a.now()}
-			if err != nil {
-				states[i].Fault, states[i].why = faultMissing, explanations.Explain(err).Message
-				return
-			}
-			states[i].judge(ctx, f, c, raw)
+			f(i, peer)
 		})
 	}
 	asked.Wait()
-	return states, ctx.Err()
 }
 
 // judge reads what a peer has signed.

@@ -104,11 +104,7 @@ func TestNoLiarHidesAToken(t *testing.T) {
 				w.Write([]byte("rubbish"))
 				return
 			}
-			problem := node.ProblemOf(&node.RefusedError{Kind: node.Kind(say[i])})
-			raw, _ := json.Marshal(problem)
-			w.Header().Set("Content-Type", node.TypeProblem)
-			w.WriteHeader(problem.Status)
-			w.Write(raw)
+			refuse(w, &node.RefusedError{Kind: node.Kind(say[i])})
 		}))
 		t.Cleanup(s.Close)
 		p.members[i].URLs = []string{s.URL}
@@ -162,11 +158,7 @@ func TestOccupiedLocators(t *testing.T) {
 				p.serve(i, w, r)
 				return
 			}
-			problem := node.ProblemOf(say[i])
-			raw, _ := json.Marshal(problem)
-			w.Header().Set("Content-Type", node.TypeProblem)
-			w.WriteHeader(problem.Status)
-			w.Write(raw)
+			refuse(w, say[i])
 		}))
 		t.Cleanup(s.Close)
 		p.members[i].URLs = []string{s.URL}
@@ -194,4 +186,13 @@ func TestOccupiedLocators(t *testing.T) {
 			t.Errorf("%s: %v", x.what, err)
 		}
 	}
+}
+
+// refuse answers as a node does that has this error.
+func refuse(w http.ResponseWriter, err error) {
+	problem := node.ProblemOf(err)
+	raw, _ := json.Marshal(problem)
+	w.Header().Set("Content-Type", node.TypeProblem)
+	w.WriteHeader(problem.Status)
+	w.Write(raw)
 }
