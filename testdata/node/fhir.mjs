@@ -1,8 +1,9 @@
-// FHIR R4 validators that are not ours, over what carekey exports. None of them sees
+// FHIR R4 validators that are not ours, over what carekey writes. None of them sees
 // everything: fhir knows required bindings and targets of references, @medplum/core
 // invariants and formats, @solarahealth/fhir-r4 shapes once more.
 //
 //   validate FILE...      every bundle (one, or one per line) and every resource in it
+//   parts FILE...         the same, of bundles that hold parts of a record
 //   mutants FILE          the bundle spoiled in many ways: each must be caught, so
 //                         that passing means something
 //
@@ -18,12 +19,13 @@ import { secp256k1 } from "@noble/curves/secp256k1.js";
 
 const require = createRequire(join(process.cwd(), "x.js"));
 const { Fhir } = require("fhir");
-const { createAuditEventSchema, createBundleSchema, createConsentSchema, createPatientSchema } = require("@solarahealth/fhir-r4"); // its ESM build is broken
+const solara = require("@solarahealth/fhir-r4"); // its ESM build is broken
 
 indexStructureDefinitionBundle(readJson("fhir/r4/profiles-types.json"));
 indexStructureDefinitionBundle(readJson("fhir/r4/profiles-resources.json"));
 const fhir = new Fhir();
-const shapes = { AuditEvent: createAuditEventSchema(), Bundle: createBundleSchema(), Consent: createConsentSchema(), Patient: createPatientSchema() };
+const shapes = {};
+const shapeOf = (type) => (shapes[type] ??= solara["create" + type + "Schema"]?.());
 
 // problems lists what any validator has against a resource.
 function problems(r) {
@@ -41,7 +43,7 @@ function problems(r) {
   } catch (e) {
     found.push("medplum: " + (e.message || e));
   }
-  const shape = shapes[r.resourceType];
+  const shape = shapeOf(r.resourceType);
   const parsed = shape ? shape.safeParse(r) : { success: false, error: { issues: [{ message: "no such resource here" }] } };
   if (!parsed.success) for (const i of parsed.error.issues) found.push("solara: " + (i.path ?? []).join(".") + ": " + i.message);
   return found;
@@ -136,9 +138,25 @@ function auditProblems(e, bundle) {
 
 const rules = { Consent: consentProblems, AuditEvent: auditProblems };
 
+// partProblems are what a Bundle with parts of a record must say of itself, and what none of
+// the others looks at: of a collection an entry has a resource, and nothing of a request.
+function partProblems(b) {
+  const found = [];
+  const must = (ok, what) => ok || found.push("here: " + what);
+  const marks = b.meta?.security?.filter((c) => c.system === "http://terminology.hl7.org/CodeSystem/v3-ObservationValue" && c.code === "SUBSETTED");
+  must(marks?.length === 1, "not marked as cut short");
+  must(b.type === "collection", "no collection");
+  for (const key of Object.keys(b)) must(["resourceType", "meta", "type", "entry"].includes(key), "says " + key + " of the whole");
+  for (const e of b.entry) {
+    for (const key of Object.keys(e)) must(["fullUrl", "resource"].includes(key), "says " + key + " of an entry");
+    must(e.resource?.resourceType, "an entry without a resource");
+  }
+  return found;
+}
+
 function bundleProblems(b) {
   const found = problems(b);
-  const urls = b.entry.map((e) => e.fullUrl);
+  const urls = b.entry.map((e) => e.fullUrl).filter((u) => u !== undefined); // lines have none
   if (new Set(urls).size !== urls.length) found.push("here: a fullUrl twice");
   for (const { fullUrl, resource } of b.entry) {
     const more = problems(resource).concat(rules[resource.resourceType]?.(resource, b) ?? []);
@@ -219,32 +237,54 @@ const auditMutants = {
   "purpose is no list": (e) => (e.purposeOfEvent = { coding: [] }),
 };
 
+// bundleMutants are for a Bundle with parts of a record.
+const bundleMutants = {
+  "no type": (b) => delete b.type,
+  "another type": (b) => (b.type = "parts"),
+  "a document": (b) => (b.type = "document"),
+  "not marked": (b) => delete b.meta,
+  "a mark that is no coding": (b) => (b.meta.security = ["SUBSETTED"]),
+  "total": (b) => (b.total = 230),
+  "timestamp without zone": (b) => (b.timestamp = "2026-11-21T12:00:00"),
+  "entry is no list": (b) => (b.entry = b.entry[0]),
+  "entry without resource": (b) => delete b.entry[0].resource,
+  "resource without type": (b) => delete b.entry[0].resource.resourceType,
+  "resource of no type": (b) => (b.entry[0].resource.resourceType = "Patiens"),
+  "a fullUrl twice": (b) => (b.entry[1].fullUrl = b.entry[0].fullUrl),
+  "request in an entry": (b) => (b.entry[0].request = { method: "PUT", url: "Patient/1" }),
+  "unknown element": (b) => (b.parts = 14),
+  "unknown element below": (b) => (b.entry[0].part = 1),
+  "narrative without status": (b) => delete b.entry.find((e) => e.resource.text).resource.text.status,
+  "narrative is a word": (b) => (b.entry.find((e) => e.resource.text).resource.text = "Sprained ankle"),
+};
+
 const [mode, ...files] = process.argv.slice(2);
 let bad = 0;
 const say = (text) => {
   bad++;
   if (bad <= 20) console.log(text);
 };
-if (mode === "validate") {
+if (mode === "validate" || mode === "parts") {
   let resources = 0;
   for (const file of files) {
     for (const b of bundlesOf(file)) {
       resources += b.entry.length;
-      for (const p of bundleProblems(b)) say(p);
+      for (const p of bundleProblems(b).concat(mode === "parts" ? partProblems(b) : [])) say(p);
     }
   }
   console.log(`${resources} resources, ${bad} problems`);
 } else if (mode === "mutants") {
-  for (const p of bundleProblems(bundlesOf(files[0])[0])) say("unspoiled: " + p);
-  let others = 0; // caught by a validator that is not written here
   const kind = bundlesOf(files[0])[0].entry[1].resource.resourceType;
-  const all = { Consent: mutants, AuditEvent: auditMutants }[kind];
+  const all = { Consent: mutants, AuditEvent: auditMutants }[kind] ?? bundleMutants;
+  const check = all === bundleMutants ? (b) => bundleProblems(b).concat(partProblems(b)) : bundleProblems;
+  for (const p of check(bundlesOf(files[0])[0])) say("unspoiled: " + p);
+  let others = 0; // caught by a validator that is not written here
   for (const [name, spoil] of Object.entries(all)) {
     const b = bundlesOf(files[0])[0];
-    spoil(b.entry.find((e) => e.resource.resourceType === kind).resource);
+    spoil(all === bundleMutants ? b : b.entry.find((e) => e.resource.resourceType === kind).resource);
     let found;
     try {
-      found = bundleProblems(b);
+      found = check(b);
     } catch (e) {
       found = [String(e)];
     }
