@@ -567,7 +567,7 @@ func (a *grants) showPlan(p *wallet.GrantPlan, called string) error {
 	if kept := keptText(p); kept != "" {
 		a.say("%s", "Kept back: "+kept+".")
 	}
-	for _, w := range cautions(p, called, columnsOf(cli.Width(a.err))) {
+	for _, w := range cautions(p, called, space{columnsOf(cli.Width(a.err)), everything, everything}) {
 		a.say("%s", w)
 	}
 	a.say("Nothing was given: this was a list.")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -125,15 +126,21 @@ func inWords(cs []wallet.Count) string {
 // question below it.
 const fitsPreview = 20
 
+// everything is how much of a plan there is to read where nobody can ask for the rest of it.
+const everything = math.MaxInt
+
 // asked is what a person reads before she signs a plan, and what she can ask for besides.
 // Where a screen does not hold it with the question, what matters most stands once more
-// right above that.
+// right above that. With --yes there is no question, and the preview is all there is to say.
 //
 // l is the plan as that of a link, nil if it is for somebody's wallet.
 func (a *grants) asked(p *wallet.GrantPlan, l *wallet.LinkPlan, role *health.Role, g ground, columns int) (preview, all string) {
+	if a.flags.yes {
+		return space{columns, everything, everything}.preview(p, l, role, g), ""
+	}
 	preview, all = previewGrant(p, l, role, g, columns), sections(p, nil, cli.Prose(a.err))
 	again := "\n\nIn short:\n" + space{columns, 1, 1}.inShort(p, l).Text("  ")
-	if !a.flags.yes && strings.Count(cli.Wrap(a.asProfile(preview), columns), "\n") >= fitsPreview {
+	if strings.Count(cli.Wrap(a.asProfile(preview), columns), "\n") >= fitsPreview {
 		preview += again
 	}
 	return preview, all + again
@@ -218,7 +225,7 @@ func (s space) preview(p *wallet.GrantPlan, l *wallet.LinkPlan, role *health.Rol
 		after = "You can revoke it at any time. " + linkHolds
 	}
 	text := cli.Wrap("You are about to give "+called+" access to "+what+".", s.columns) + "\n\n" + rows.Text("  ") + "\n" + cli.Wrap(after+"\n"+g.gateLine(), s.columns)
-	for _, w := range cautions(p, called, s.columns) {
+	for _, w := range cautions(p, called, s) {
 		text += "\n" + w
 	}
 	return text
@@ -358,22 +365,26 @@ func textsText(p *wallet.GrantPlan, goes bool) string {
 // kept is what keptText says in the lines that there are. That a record stays is said
 // before what each of several entries is.
 func (s space) kept(p *wallet.GrantPlan) string {
-	first, rest := kept(p, 2)
+	ids := 3
+	if s.lines == everything {
+		ids = everything
+	}
+	first, rest := kept(p, 2, ids)
 	for kinds := 1; kinds >= 0 && strings.Count(cli.Wrap(strings.Join(first, "; "), s.beside()), "\n") >= s.lines; kinds-- {
-		first, rest = kept(p, kinds)
+		first, rest = kept(p, kinds, ids)
 	}
 	return s.inLines(strings.Join(append(first, rest...), "; "), s.lines)
 }
 
 // keptText counts what was meant and stays, by why; "" if nothing does.
 func keptText(p *wallet.GrantPlan) string {
-	first, rest := kept(p, 2)
+	first, rest := kept(p, 2, everything)
 	return strings.Join(append(first, rest...), "; ")
 }
 
 // kept is the same in pieces: what a person must know first, and the rest. With kinds of 1
-// it is not said what is not understood, and with 0 not what is sensitive either.
-func kept(p *wallet.GrantPlan, kinds int) (first, rest []string) {
+// it is not said what is not understood, and with 0 not what is sensitive either. Of records that stay for one reason so many are named.
+func kept(p *wallet.GrantPlan, kinds, ids int) (first, rest []string) {
 	var out []string
 	in := func(least int, cs []wallet.Count) string {
 		if kinds < least {
@@ -413,8 +424,8 @@ func kept(p *wallet.GrantPlan, kinds int) (first, rest []string) {
 			}
 		}
 		if len(titles) > 0 {
-			says := plural(len(titles), l.one, l.many) + " (" + strings.Join(titles[:min(len(titles), 3)], ", ")
-			if len(titles) > 3 {
+			says := plural(len(titles), l.one, l.many) + " (" + strings.Join(titles[:min(len(titles), ids)], ", ")
+			if len(titles) > ids {
 				says += " ..."
 			}
 			out = append(out, says+")")
@@ -431,15 +442,14 @@ func kept(p *wallet.GrantPlan, kinds int) (first, rest []string) {
 	return first, out
 }
 
-// cautions are what a person should think of before she signs, each in lines of its own, of
-// so many columns.
-func cautions(p *wallet.GrantPlan, name string, columns int) []string {
+// cautions are what a person should think of before she signs, each in lines of its own.
+func cautions(p *wallet.GrantPlan, name string, s space) []string {
 	var out []string
 	add := func(t string) {
-		out = append(out, cli.Wrap(cli.CleanText(t), columns))
+		out = append(out, cli.Wrap(cli.CleanText(t), s.columns))
 	}
 	if len(p.Missed) > 0 {
-		add("warning: " + missedText(p.Missed) + "; " + name + missedCost(p.Missed))
+		add("warning: " + missedText(p.Missed, s.lines == everything) + "; " + name + missedCost(p.Missed))
 	}
 	if n := p.Naming; n != nil {
 		add("warning: " + namingText(n))
@@ -456,11 +466,12 @@ func cautions(p *wallet.GrantPlan, name string, columns int) []string {
 	return out
 }
 
-// missedText names what stays back and matters, the worst first.
-func missedText(missed []wallet.Missed) string {
+// missedText names what stays back and matters, the worst first; of several only the first
+// ones, unless all are to be named.
+func missedText(missed []wallet.Missed, all bool) string {
 	var names []string
 	for i, m := range missed {
-		if i == 2 && len(missed) > 3 {
+		if !all && i == 2 && len(missed) > 3 {
 			names = append(names, fmt.Sprintf("%d more", len(missed)-i))
 			break
 		}

@@ -226,6 +226,36 @@ func TestPreviewFits(t *testing.T) {
 	}
 }
 
+// Where no key can be pressed for the rest, nothing is left out of a preview.
+func TestPreviewIsWholeWithYes(t *testing.T) {
+	inZone(t, "UTC")
+	p := &wallet.GrantPlan{To: wallet.Contact{Name: "Dr Smith", Address: crypto.NewEntropy().Root().Identity().Address(), Verified: true}, Purpose: wallet.Treatment,
+		Until: hourOf(t, "2026-12-22T00:00:00Z"), NotAfter: hourOf(t, "2026-12-22T00:00:00Z")}
+	var want []string
+	for i := range 30 {
+		title := fmt.Sprintf("Record %02d of the ward", i)
+		p.Records = append(p.Records, judged(title, entry("problems", "Asthma", "")))
+		left := wallet.RecordPlan{Record: wallet.Record{ID: contract.ID{byte(100 + i)}}, Why: wallet.WhyNotSplit}
+		p.Left = append(p.Left, left)
+		p.Missed = append(p.Missed, wallet.Missed{Category: "medications", Says: fmt.Sprintf("medicine%02d", i)})
+		want = append(want, title, short(left.ID), p.Missed[i].Says)
+	}
+	for _, yes := range []bool{true, false} {
+		a := newApp()
+		a.flags = flags{yes: yes, profile: "maria"}
+		g := &grants{app: a}
+		text, _ := g.asked(p, nil, &health.Role{}, ground{}, 80)
+		if fits := strings.Count(text, "\n") < 24; fits == yes {
+			t.Errorf("--yes %v:\n%s", yes, text)
+		}
+		for _, w := range want {
+			if yes && !strings.Contains(text, w) {
+				t.Errorf("no %q in:\n%s", w, text)
+			}
+		}
+	}
+}
+
 // A plan in a few words: what goes, what stays and why, and what it costs.
 func TestPreviewOfParts(t *testing.T) {
 	inZone(t, "UTC")
