@@ -87,7 +87,7 @@ func (a acquaintance) show(ctx context.Context, args []string) error {
 	if s := j.FirstSeen; s != nil {
 		first = both(s.Time) + ", on " + a.ledgerOf(s.Ledger)
 	}
-	compared := "no: carekey contact verify " + cli.Quote(c.Name)
+	compared := a.ours("no: carekey contact verify ") + cli.Quote(c.Name)
 	if c.Verified {
 		compared = "yes"
 	}

@@ -568,7 +568,7 @@ func (a *grants) showPlan(p *wallet.GrantPlan, called string) error {
 		a.say("%s", "Kept back: "+kept+".")
 	}
 	for _, w := range cautions(p, called, space{columnsOf(cli.Width(a.err)), everything, everything}) {
-		a.say("%s", w)
+		a.say("%s", a.ours(w))
 	}
 	a.say("Nothing was given: this was a list.")
 	return a.result(planOf(p))

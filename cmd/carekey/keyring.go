@@ -186,15 +186,15 @@ func (a keyrings) show(c custody) {
 	if c.Kind == keyring.KindFile && c.Problem == nil {
 		locked := "locked: its passphrase is asked for each time"
 		if !c.until.IsZero() {
-			locked = "unlocked until " + clockTime(c.until, a.now()) + ", for every program that runs as you\nto lock it before: carekey lock"
+			locked = "unlocked until " + clockTime(c.until, a.now()) + a.ours(", for every program that runs as you\nto lock it before: carekey lock")
 		}
 		rows.Add("key file", locked)
 		if c.Unusable != nil {
-			rows.Add("unlocked", "it may be, and that cannot be used: "+c.Unusable.Message+"\nto use it: "+c.Unusable.Hint)
+			rows.Add("unlocked", "it may be, and that cannot be used: "+c.Unusable.Message+"\nto use it: "+a.ours(c.Unusable.Hint))
 		}
 	}
 	if c.LeftCopy {
-		rows.Add("also in", keyringWords(otherKind(c.Kind))+", as an interrupted move leaves it\nto remove that copy: carekey keyring move "+c.Kind)
+		rows.Add("also in", keyringWords(otherKind(c.Kind))+a.ours(", as an interrupted move leaves it\nto remove that copy: carekey keyring move ")+c.Kind)
 	}
 	a.rows(rows)
 }

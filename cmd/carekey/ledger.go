@@ -297,7 +297,7 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 	}
 	rows.Add("reach", j.Reach)
 	if j.Unconfirmed {
-		rows.Add("configuration", j.Configuration.String()+" (to be confirmed: carekey ledger confirm)")
+		rows.Add("configuration", j.Configuration.String()+a.ours(" (to be confirmed: carekey ledger confirm)"))
 	} else if len(j.Nodes) > 1 {
 		rows.Add("configuration", j.Configuration.String())
 	}

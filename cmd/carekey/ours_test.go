@@ -1,10 +1,15 @@
 package main
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -46,6 +51,57 @@ func TestCommandsAreFound(t *testing.T) {
 		if !commandNamed().MatchString("Next: carekey "+c.Name()) || commandNamed().MatchString("carekey "+c.Name()+"s") || commandNamed().MatchString("carekey-"+c.Name()) {
 			t.Errorf("carekey %s is not found in a text, or more than it", c.Name())
 		}
+	}
+}
+
+// A command that is named in a value, which is not looked into, is made ours where it is put.
+func TestCommandsInValuesAreOurs(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) < 20 {
+		t.Fatal(files, err)
+	}
+	spoken, found := map[string]bool{"say": true, "print": true, "next": true, "Add": true}, 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		set := token.NewFileSet()
+		f, err := parser.ParseFile(set, file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		called := func(n ast.Node) (string, *ast.CallExpr) {
+			if c, ok := n.(*ast.CallExpr); ok {
+				if s, ok := c.Fun.(*ast.SelectorExpr); ok {
+					return s.Sel.Name, c
+				}
+			}
+			return "", nil
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			name, call := called(n)
+			if !spoken[name] || len(call.Args) < 2 {
+				return true
+			}
+			for _, value := range call.Args[1:] {
+				ast.Inspect(value, func(n ast.Node) bool {
+					if name, _ := called(n); name == "ours" || name == "asProfile" {
+						found++
+						return false
+					}
+					if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
+						if text, err := strconv.Unquote(l.Value); err == nil && commandNamed().MatchString(text) {
+							t.Errorf("%s: %s is not said as ours", set.Position(l.Pos()), l.Value)
+						}
+					}
+					return true
+				})
+			}
+			return true
+		})
+	}
+	if found == 0 {
+		t.Error("no value is looked at")
 	}
 }
 

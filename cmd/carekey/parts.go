@@ -131,7 +131,7 @@ func (a *records) sayHolding(r wallet.Record, ownTitle bool) {
 			if n > 5 {
 				said += " and others"
 			}
-			a.say("%s", "What you said of "+plural(n, "part", "parts")+" holds no more, since this version has other bytes there: "+said+". Say it again: carekey record label.")
+			a.say("What you said of %s holds no more, since this version has other bytes there: %s. Say it again: carekey record label.", plural(n, "part", "parts"), said)
 		}
 		if ownTitle {
 			a.say("The title is the file's own; whoever may open the record as a whole sees it.")

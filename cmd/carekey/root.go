@@ -144,7 +144,7 @@ func (a *glance) bare(ctx context.Context) error {
 				line += " (default)"
 			}
 			if j.Waiting > 0 {
-				line += ": " + waitingText(j) + " waiting, see carekey sync"
+				line += ": " + waitingText(j) + a.ours(" waiting, see carekey sync")
 			}
 			lines = append(lines, line)
 		}
