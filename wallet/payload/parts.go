@@ -89,6 +89,13 @@ func (s *Scope) Words() string {
 	if len(s.Sensitive) > 0 {
 		b.WriteString("; with " + Listed(s.Sensitive))
 	}
+	switch { // of what was meant, not of what there is
+	case len(s.Categories) == 0:
+	case len(s.Sensitive) == 0:
+		b.WriteString("; nothing sensitive, if there is any")
+	case len(s.Sensitive) == 1 && s.Sensitive[0] == "unclassified":
+		b.WriteString("; nothing known to be sensitive, if there is any")
+	}
 	switch {
 	case s.Since != "" && s.Until != "":
 		b.WriteString("; dated " + s.Since + " to " + s.Until)

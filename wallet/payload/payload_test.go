@@ -373,10 +373,11 @@ func TestExactEndInTerms(t *testing.T) {
 // A scope tells people all that it says, the role first.
 func TestScopeWords(t *testing.T) {
 	for want, s := range map[string]Scope{
-		"labs, vitals": {Categories: []Category{"labs", "vitals"}},
-		"nurse: labs; with hiv, unclassified; dated 2024-03-01 to 2025-12-31":  {Role: "nurse", Categories: []Category{"labs"}, Sensitive: []string{"hiv", "unclassified"}, Since: "2024-03-01", Until: "2025-12-31"},
-		"nurse (beyond its days or purposes): labs; dated 2024-03-01 or later": {Role: "nurse", Beyond: true, Categories: []Category{"labs"}, Since: "2024-03-01"},
-		"nothing; dated 2025-12-31 or earlier":                                 {Until: "2025-12-31"},
+		"labs, vitals; nothing sensitive, if there is any":                                                         {Categories: []Category{"labs", "vitals"}},
+		"labs; with unclassified; nothing known to be sensitive, if there is any":                                  {Categories: []Category{"labs"}, Sensitive: []string{"unclassified"}},
+		"nurse: labs; with hiv, unclassified; dated 2024-03-01 to 2025-12-31":                                      {Role: "nurse", Categories: []Category{"labs"}, Sensitive: []string{"hiv", "unclassified"}, Since: "2024-03-01", Until: "2025-12-31"},
+		"nurse (beyond its days or purposes): labs; nothing sensitive, if there is any; dated 2024-03-01 or later": {Role: "nurse", Beyond: true, Categories: []Category{"labs"}, Since: "2024-03-01"},
+		"nothing; dated 2025-12-31 or earlier":                                                                     {Until: "2025-12-31"},
 	} {
 		if got := s.Words(); got != want {
 			t.Errorf("%q, want %q", got, want)
