@@ -59,10 +59,12 @@ file about another person than your other records is taken only when you say so,
 is asked once for all of them.
 
 FOLDERS
-  The FHIR files of a folder are one record, if together they are no larger than 32 MiB;
-  a Bundle, what cannot be split and every file that is no FHIR is a record of its own.
-  What becomes of a folder is said before anything is entered. --each makes a record of
-  each file.
+  The FHIR files of a folder are one record, if together they are no larger than 32 MiB:
+  an NDJSON file called after the folder, with a line for each resource, in the order of
+  their names. The bytes of a resource stay as they are, but for ends of lines in it,
+  which become spaces, and white space around it. A Bundle, what cannot be split and
+  every file that is no FHIR is a record of its own, of exactly its bytes. What becomes
+  of a folder is said before anything is entered. --each makes a record of each file.
 
 One file that cannot be added keeps no other out: it is named, and the exit code is 8.
 The same command again adds what is missing, and nothing twice.`,
