@@ -301,11 +301,46 @@ func (s space) given(p *wallet.GrantPlan) string {
 	}
 	if c := tally(p, goingBy(sensitiveOf)); len(c) > 0 {
 		out = append(out, s.inLines("SENSITIVE: "+inWords(c), len(health.Sensitivities()))) // all of it
+		if s.lines > 1 {
+			out = append(out, s.inLines("these are "+strings.Join(sensitiveNames(p), ", "), s.lines))
+		}
 	}
 	if n := tally(p, goingBy(unknownOf)); len(n) > 0 {
 		out = append(out, s.inLines("NOT UNDERSTOOD: "+inWords(n), max(2, s.lines)))
 	}
 	return strings.Join(out, "\n")
+}
+
+// byNameOf is what an entry that goes had to be named by, or to be given whole.
+func byNameOf(j *wallet.JudgedPart) []health.Sensitivity {
+	out := slices.Clone(j.Sensitive)
+	if len(j.Unclassified) > 0 {
+		out = append(out, health.Unclassified)
+	}
+	return out
+}
+
+// sensitiveNames are what is sensitive and goes, in the file's words, each once.
+func sensitiveNames(p *wallet.GrantPlan) []string {
+	var out []string
+	for j := range p.Entries() {
+		if j.Stays != "" || len(j.Sensitive) == 0 {
+			continue
+		}
+		if name := briefly(cmp.Or(j.Says, j.Type)); !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// briefly is what an entry is called where several are named in a line.
+func briefly(says string) string {
+	name := []rune(cli.Clean(says))
+	if len(name) > 30 {
+		name = append(name[:27], []rune("...")...)
+	}
+	return string(name)
 }
 
 // recordText is what of a record goes.
@@ -475,11 +510,7 @@ func missedText(missed []wallet.Missed, all bool) string {
 			names = append(names, fmt.Sprintf("%d more", len(missed)-i))
 			break
 		}
-		says := []rune(cli.Clean(m.Says))
-		if len(says) > 30 {
-			says = append(says[:27], []rune("...")...)
-		}
-		names = append(names, string(says))
+		names = append(names, briefly(m.Says))
 	}
 	if n := len(names) - 1; n > 0 {
 		return strings.Join(names[:n], ", ") + " and " + names[n] + " are not in this grant"
@@ -555,7 +586,7 @@ func sections(p *wallet.GrantPlan, only func(*wallet.JudgedPart) bool, columns i
 					what = fmt.Sprintf("text of part %d", k)
 				}
 				rows++
-				goes := "yes"
+				goes := strings.TrimSuffix("yes: "+payload.Listed(byNameOf(j)), ": ")
 				if j.Stays != "" {
 					goes = "no: " + staysText(j)
 				}
