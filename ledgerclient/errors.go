@@ -150,6 +150,9 @@ const (
 	// refused it there: something else was taken in at its place. The same bytes never
 	// come into the log any more; the same statement, signed anew, does. entry
 	ErrSpent fault.Code = "order-spent"
+	// ErrQuota: who keeps the order orders nothing more of what is asked for, until the time is
+	// over in which as much was ordered as may be: nothing was done. why, in words
+	ErrQuota fault.Code = "order-quota"
 	// ErrNoLinks: a node takes no links, since browsers do not trust its certificate. reach
 	ErrNoLinks fault.Code = "links-untaken"
 )

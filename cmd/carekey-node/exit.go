@@ -79,7 +79,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 
 // outOfReach is a node that gave no answer; if it is known why, that is said.
 func outOfReach(_ *fault.Error, f, cause cli.Failure) cli.Failure {
-	if kind, _, _ := strings.Cut(cause.Code, "-"); kind == "node" || kind == "answer" {
+	if kind, _, _ := strings.Cut(cause.Code, "-"); kind == "node" || kind == "answer" || cause.Code == string(ledgerclient.ErrQuota) {
 		return cause
 	}
 	return f

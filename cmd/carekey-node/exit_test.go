@@ -66,6 +66,7 @@ var explained = []struct {
 	{&order.ProgramError{Program: "carekey-ledger-…", Fault: order.BadURL}, "usage", 2},
 	{&order.ProgramError{Program: "carekey-ledger-foo", Fault: order.SaysNo, Text: "full"}, "order-program", 5},
 	{&ledgerclient.UnreachableError{Service: "ledger", Err: io.EOF}, "ledger-unreachable", 5},
+	{&ledgerclient.UnreachableError{Service: "ledger", Err: ledgerclient.ErrQuota.With("why", "12 grants")}, "order-quota", 5},
 	{&ledgerclient.TamperedError{What: "checkpoint"}, "checkpoint-tampered", 6},
 	{&ledgerclient.RollbackError{}, "ledger-rolled-back", 6},
 	{&ledgerclient.ForkError{}, "ledger-forked", 6},

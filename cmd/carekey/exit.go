@@ -124,7 +124,7 @@ func undecided(_ *fault.Error, f, cause failure) failure {
 // not do what it is asked for: if it is known why, that is said.
 func outOfReach(e *fault.Error, f, cause failure) failure {
 	switch kind, _, _ := strings.Cut(cause.Code, "-"); {
-	case kind == "answer", cause.Code == "node-certificate", isNoLedger(e.Err), fault.Get[bool](e, "damaged") && cause.Exit == cli.ExitTampered:
+	case kind == "answer", cause.Code == "node-certificate", cause.Code == "node-quota", cause.Code == string(ledgerclient.ErrQuota), isNoLedger(e.Err), fault.Get[bool](e, "damaged") && cause.Exit == cli.ExitTampered:
 		return cause
 	case kind == "node" && cause.Exit != cli.ExitUnreachable:
 		cause.Exit = cli.ExitUnreachable

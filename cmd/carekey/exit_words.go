@@ -232,6 +232,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		folder.ErrNoLedger:                   "there is no ledger in {dir} | was the folder moved? name its new place with --ledger DIR",
 		node.ErrSlow + " " + node.ErrForeign: "the ledger's node gave no answer that can be used, or gives it too slowly[ (status {status})] | nothing was lost: try again later, or ask whoever keeps the node",
 		node.ErrRefused:                      "the ledger's node refused: {title} | try again later",
+		"node-quota":                         "the ledger's node takes no more for now: {title} | nothing is lost: try again later; how much it takes in a time is for its operator to say",
 		"node-undecided":                     "the ledger does not decide at the moment: too few of those who keep its order may be there | nothing is to be done again: what it was told of is ordered once; if it stays so, ask who keeps the ledger",
 		"node-unsigned":                      "it is ordered, as the ledger's node says, and not enough of the ledger's nodes have signed that yet | nothing is to be done again: every command looks for it; if it stays so, ask who keeps the ledger",
 	},

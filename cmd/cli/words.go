@@ -38,6 +38,7 @@ var Common = map[int]Words{
 	ExitUnreachable: {
 		ledgerclient.ErrUnreachable: "the {service} cannot be reached: {why} | see whether it runs and the network is there, and try again",
 		ledgerclient.ErrUndecided:   "the ledger does not decide at the moment | what it was told of may be ordered yet, once, also when it is sent again; if it stays so, ask whoever keeps the ledger",
+		ledgerclient.ErrQuota:       "who keeps the order of this ledger orders no more for now[: {why}] | nothing of it was ordered: try again later",
 		order.ErrNoProgram:          "the program that keeps the order of this ledger is not in PATH: {program} | install it from whoever keeps the order",
 		order.ErrProgram:            "the program {program}: {fault}[: {text}] | its own log says more; try again: the same entry is never ordered twice",
 		"ledger-busy":               "another program is using the ledger (waited {waited}) | try again when it is done",

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto/crash"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/cometbft/chain"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/order"
@@ -254,6 +255,9 @@ func (b *backend) send(e *envelope) (answer uint32, err error) {
 		if answer != abci.CodeTypeOK {
 			err = errors.New(r.Log)
 		}
+		if answer == codeQuota {
+			err = spent(err)
+		}
 	}, mempool.TxInfo{})
 	if errors.Is(err, mempool.ErrTxInCache) {
 		return abci.CodeTypeOK, nil // it is there, or was decided already
@@ -308,7 +312,7 @@ func (b *backend) fill(state chain.State) (*envelope, error) {
 		}
 		if err := share.Charge(b.member, fresh); err != nil {
 			b.drop(w)
-			w.wrong <- err
+			w.wrong <- spent(err)
 			continue
 		}
 		maps.Copy(keys, own)
@@ -324,6 +328,9 @@ func (b *backend) fill(state chain.State) (*envelope, error) {
 	e.bytes = b.app.chain.Seal(b.key, e.number, e.items)
 	return e, nil
 }
+
+// spent says what the share of an hour lets nobody have ordered.
+func spent(err error) error { return ledgerclient.ErrQuota.Of(err, "why", err.Error()) }
 
 // unsent notes that nobody has an envelope.
 func (b *backend) unsent(e *envelope) {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/cometbft/chain"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
@@ -566,7 +567,7 @@ func TestShare(t *testing.T) {
 	}
 	grant, revoke := asks(t.Context(), b, records(rnd, 1, contract.KindGrant)), asks(t.Context(), b, records(rnd, 1, contract.KindRevoke))
 	quota := (*chain.QuotaError)(nil)
-	if got := <-grant; !errors.As(got.err, &quota) || errors.Is(got.err, order.ErrUnknown) {
+	if got := <-grant; !errors.As(got.err, &quota) || !errors.Is(got.err, ledgerclient.ErrQuota) || errors.Is(got.err, order.ErrUnknown) {
 		t.Errorf("%v", got.err)
 	}
 	if got := <-revoke; got.err != nil {

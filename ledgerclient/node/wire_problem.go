@@ -31,7 +31,7 @@ const (
 	KindTooLarge  Kind = "too-large" // * the request is larger than Limit
 	KindTooSlow   Kind = "too-slow"  // * the request did not arrive in time
 	KindTooMany   Kind = "too-many"  // * too many requests from this address or with this token
-	KindQuota     Kind = "quota"     // * too many bytes from this address or with this token
+	KindQuota     Kind = "quota"     // * too many bytes from this address or with this token, or more entries than the node's institution may have ordered in an hour
 	KindBusy      Kind = "busy"      // * too many requests are under way
 	KindClosing   Kind = "closing"   // * the node is being shut down
 	KindClock     Kind = "clock"     // * the node's clock is off: it orders and releases nothing

@@ -168,7 +168,8 @@ func (l *Ledger) note(position uint64, items []Item, out []ledgerclient.Outcome)
 
 // Append orders what the contract would accept now and answers with what came of
 // it where it was ordered. Errors: *ledgerclient.UnreachableError, after which the
-// entries may be in the order or come to be there; [ErrBroken]; and those of the
+// entries may be in the order or come to be there, unless it is around a
+// [ledgerclient.ErrQuota] and not Undecided: then none is; [ErrBroken]; and those of the
 // replica.
 func (l *Ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledgerclient.Outcome, error) {
 	if len(entries) == 0 {
@@ -191,10 +192,15 @@ func (l *Ledger) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 	// still be refused. All of them are looked at again behind the order.
 	//
 	// Who asks meanwhile, to revoke perhaps, waits for one step of the backend.
+	done := slices.ContainsFunc(out, func(o ledgerclient.Outcome) bool { return o.Duplicate })
 	for some := range slices.Chunk(fresh, MaxAppend) {
 		if err := l.order(ctx, entries, some, out); err != nil {
+			if u := ledgerclient.Unreachable(err); u != nil && done && errors.Is(err, ledgerclient.ErrQuota) {
+				u.Undecided = true // of those before it that is not so
+			}
 			return nil, err
 		}
+		done = true
 	}
 	settle(out, fresh)
 	return out, nil

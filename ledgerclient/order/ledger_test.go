@@ -134,6 +134,47 @@ func TestUnknownIsLookedUp(t *testing.T) {
 	}
 }
 
+// Who keeps the order orders no more in this time: it is said that nothing was ordered, but not
+// where a part of it was, and not where an answer before it was lost.
+func TestQuota(t *testing.T) {
+	quota := ledgerclient.ErrQuota.With("why", "no more in this hour")
+	for _, c := range []struct {
+		what      string
+		before    int // entries that are ordered by another call
+		parts     int // of MaxAppend that are ordered by this one
+		err       error
+		undecided bool
+		more      int
+	}{
+		{"all of it", 0, 0, quota, false, 1},
+		{"a part was ordered", 0, 1, quota, true, order.MaxAppend + 1},
+		{"a part was ordered before", 1, 0, quota, true, 1},
+		{"nothing is known", 0, 0, order.ErrUnknown.Of(quota), true, 1},
+	} {
+		w := newWorld(t)
+		var es []contract.Entry
+		for range c.before + c.more {
+			es = append(es, w.record())
+		}
+		if c.before > 0 {
+			if _, err := w.Append(ctx, es[:c.before]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		parts := 0
+		w.b.append = func(es []contract.Entry) ([]uint64, error) {
+			if parts++; parts <= c.parts {
+				return w.b.Memory.Append(ctx, es)
+			}
+			return nil, c.err
+		}
+		_, err := w.Append(ctx, es)
+		if u := ledgerclient.Unreachable(err); u == nil || !errors.Is(err, ledgerclient.ErrQuota) || u.Undecided != c.undecided {
+			t.Errorf("%s: %v", c.what, err)
+		}
+	}
+}
+
 // Threat: somebody submits as much as fits in one request, to a backend that is slow.
 // Whoever revokes meanwhile waits for one step of it, and not for all; and does not wait
 // longer than it can.

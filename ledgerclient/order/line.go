@@ -61,7 +61,7 @@ type item struct {
 
 // denial is why a program did not do what it was asked.
 type denial struct {
-	Code    string `json:"code"` // "failed": nothing was done. "unknown": it may have been
+	Code    string `json:"code"` // "failed", "quota": nothing was done. "unknown": it may have been
 	Message string `json:"message"`
 }
 

@@ -43,7 +43,8 @@ type Backend interface {
 	// and returns the position of each. One whose very bytes are in the order, or
 	// earlier in the batch, keeps its position. The entries have their positions
 	// durably when Append returns. After an error that is no [ErrUnknown] none has: with
-	// an entry of kind config among them there always is one.
+	// an entry of kind config among them there always is one. A [ledgerclient.ErrQuota] says
+	// that more than may be ordered in a time was asked for.
 	Append(ctx context.Context, entries []contract.Entry) ([]uint64, error)
 	// Configure is Append of one entry of kind config with its document. What is no whole
 	// Item is refused, and nothing keeps its bytes from being ordered rightly later.

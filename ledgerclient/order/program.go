@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -132,10 +133,11 @@ func (b *Program) ask(ctx context.Context, q question) (answer, error) {
 		if err == nil || !errors.As(err, &fault) {
 			return a, err
 		}
-		if again && puts && fault.Fault == SaysNo { // the one before may have done it
+		no := fault.Fault == SaysNo || fault.Fault == SaysQuota
+		if again && puts && no { // the one before may have done it
 			return a, b.fault(SaysMaybe, fault.Text)
 		}
-		if again || ctx.Err() != nil || fault.Fault == SaysNo || fault.Fault == SaysMaybe {
+		if again || ctx.Err() != nil || no || fault.Fault == SaysMaybe {
 			return a, err
 		}
 	}
@@ -167,7 +169,11 @@ func (b *Program) askOnce(ctx context.Context, p *process, q *question) (_ answe
 	}
 	if a.Error != nil {
 		fault := SaysNo
-		if a.Error.Code != "failed" {
+		switch a.Error.Code {
+		case "failed":
+		case "quota":
+			fault = SaysQuota
+		default:
 			fault = SaysMaybe
 		}
 		return a, b.fault(fault, a.Error.Message)
@@ -179,7 +185,7 @@ func (b *Program) askOnce(ctx context.Context, p *process, q *question) (_ answe
 func (b *Program) Name() string { return b.says }
 
 // Append orders entries. The errors are [ErrUnknown] and, if the program
-// says that nothing was ordered, *ProgramError.
+// says that nothing was ordered, *ProgramError, or [ledgerclient.ErrQuota] around one.
 func (b *Program) Append(ctx context.Context, entries []contract.Entry) ([]uint64, error) {
 	var positions []uint64
 	for some := range slices.Chunk(entries, b.most) {
@@ -211,8 +217,13 @@ func (b *Program) Configure(ctx context.Context, entry contract.Entry, document 
 // put asks a question that orders something.
 func (b *Program) put(ctx context.Context, q question) ([]uint64, error) {
 	a, err := b.ask(ctx, q)
-	if fault := (*ProgramError)(nil); errors.As(err, &fault) && fault.Fault == SaysNo {
-		return nil, err
+	if fault := (*ProgramError)(nil); errors.As(err, &fault) {
+		switch fault.Fault {
+		case SaysNo:
+			return nil, err
+		case SaysQuota:
+			return nil, ledgerclient.ErrQuota.Of(err, "why", fault.Text)
+		}
 	}
 	if err != nil {
 		return nil, ErrUnknown.Of(err)
@@ -296,6 +307,7 @@ const (
 	TooLong   Fault = "gave an answer that is too long"
 	Garbage   Fault = "gave an answer that makes no sense"
 	SaysNo    Fault = "could not do it"
+	SaysQuota Fault = "orders no more in this time"
 	SaysMaybe Fault = "does not know whether it did it"
 )
 

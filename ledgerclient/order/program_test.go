@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto/lane"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/ledgertest"
 	"github.com/carekey/carekey/ledgerclient/order"
@@ -45,7 +46,7 @@ func fake() int {
 	way, file, _ := strings.Cut(way, ":")
 	if file != "" {
 		if _, err := os.Stat(file); err == nil {
-			way = cmp.Or(map[string]string{"dies-no": "no", "dies-failed": "failed"}[way], "good")
+			way = cmp.Or(map[string]string{"dies-no": "no", "dies-failed": "failed", "dies-quota": "quota"}[way], "good")
 		} else if os.WriteFile(file, nil, 0o600) != nil {
 			return 1
 		}
@@ -72,6 +73,8 @@ func fake() int {
 		return serve(line, in, unable{kept, order.ErrUnknown.Of(errors.New("the chain is silent"))})
 	case "failed":
 		return serve(line, in, unable{kept, errors.New("full")})
+	case "quota":
+		return serve(line, in, unable{kept, ledgerclient.ErrQuota.With("why", "no more in this hour")})
 	case "hangs":
 		return serve(line, in, hanging{kept})
 	case "good":
@@ -95,7 +98,7 @@ func fake() int {
 		case "slow":
 			io.Copy(io.Discard, in)
 			return 0
-		case "dies", "dies-no", "dies-failed":
+		case "dies", "dies-no", "dies-failed", "dies-quota":
 			return 1
 		case "flood":
 			for {
@@ -317,6 +320,7 @@ func TestBadPrograms(t *testing.T) {
 		{"id", "", order.Garbage},
 		{"maybe", "", order.SaysMaybe},
 		{"failed", "", order.SaysNo},
+		{"quota", "", order.SaysQuota},
 		{"short", "", order.Garbage},
 		{"number", "", order.Garbage},
 	} {
@@ -344,12 +348,13 @@ func TestBadPrograms(t *testing.T) {
 					return ctx
 				}
 			}
+			no := c.call == order.SaysNo || c.call == order.SaysQuota // and nothing was done
 			_, err = b.Append(call(), es)
-			if faultOf(err) != c.call || errors.Is(err, order.ErrUnknown) != (c.call != order.SaysNo) {
+			if faultOf(err) != c.call || errors.Is(err, order.ErrUnknown) == no || errors.Is(err, ledgerclient.ErrQuota) != (c.way == "quota") {
 				t.Errorf("append: %v", err)
 			}
 			_, err = b.Configure(call(), contract.Entry{Kind: contract.KindConfig, Commitment: contract.ConfigCommitment([]byte("x"))}, "x")
-			if faultOf(err) != c.call || errors.Is(err, order.ErrUnknown) != (c.call != order.SaysNo) {
+			if faultOf(err) != c.call || errors.Is(err, order.ErrUnknown) == no || errors.Is(err, ledgerclient.ErrQuota) != (c.way == "quota") {
 				t.Errorf("configure: %v", err)
 			}
 			if _, err = b.Read(call(), 0); faultOf(err) != c.call {
@@ -381,7 +386,7 @@ func TestUnaskedLines(t *testing.T) {
 // before: nothing is known of an append, whatever the second answers but where it is.
 func TestRestartSaysNo(t *testing.T) {
 	install(t)
-	for _, way := range []string{"dies-no", "dies-failed"} {
+	for _, way := range []string{"dies-no", "dies-failed", "dies-quota"} {
 		b, err := order.Start(t.Context(), "fake:"+way+":"+filepath.Join(t.TempDir(), "seen"), order.ProgramOptions{})
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -25,8 +26,8 @@ import (
 //		}
 //	}
 //
-// One request is answered after the other. An [ErrUnknown] of the backend is told as that;
-// any other error, and a request that is none of the protocol, as nothing having been
+// One request is answered after the other. An [ErrUnknown] of the backend is told as that, and
+// a [ledgerclient.ErrQuota]; any other error, and a request that is none of the protocol, as nothing having been
 // done. Requests are bounded at 1 MiB each.
 //
 // The backend is closed at the end. Errors: what open returned, which was told; a first
@@ -78,6 +79,8 @@ func denied(err error) *denial {
 		if code = "unknown"; e.Err != nil {
 			err = e.Err // the code says the rest
 		}
+	} else if e, is := fault.As(err, ledgerclient.ErrQuota); is {
+		return &denial{Code: "quota", Message: printable(fault.Get[string](e, "why"))}
 	}
 	return &denial{Code: code, Message: printable(err.Error())}
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,8 +20,9 @@ import (
 
 // elsewhere is an order that can be out of reach.
 type elsewhere struct {
-	w    *world
-	away atomic.Bool
+	w     *world
+	away  atomic.Bool
+	spent error // why no more is ordered now; nil: it is
 }
 
 var errNoAnswer = errors.New("no answer")
@@ -27,6 +30,9 @@ var errNoAnswer = errors.New("no answer")
 func (e *elsewhere) Append(ctx context.Context, es []contract.Entry) ([]ledgerclient.Outcome, error) {
 	if e.away.Load() {
 		return nil, &ledgerclient.UnreachableError{Service: "ledger", Err: errNoAnswer}
+	}
+	if e.spent != nil {
+		return nil, e.spent
 	}
 	return e.w.folder.Append(ctx, es)
 }
@@ -75,6 +81,28 @@ func TestOrderOutOfReach(t *testing.T) {
 	}
 	if a := w.release(&r); a.Code != ledgerclient.Released {
 		t.Errorf("released: %s", a.Code)
+	}
+}
+
+// A quota of who keeps the order is told as one, by which the client knows that nothing was
+// ordered, and not where that is not known; and the operator is told that it is his.
+func TestOrderQuota(t *testing.T) {
+	order := &elsewhere{}
+	var said bytes.Buffer
+	w := newWorld(t, func(o *Options) {
+		o.Ledger, o.Log = order, slog.New(slog.NewTextHandler(&said, nil))
+	})
+	order.w = w
+	quota := ledgerclient.ErrQuota.With("why", "12 grants in this hour")
+	for _, c := range []struct {
+		undecided bool
+		want      node.Kind
+	}{{false, node.KindQuota}, {true, node.KindUndecided}} {
+		order.spent = &ledgerclient.UnreachableError{Service: "ledger", Err: quota, Undecided: c.undecided}
+		w.refused("an entry", w.post(node.PathEntries, node.EntriesForm.Marshal(w.records(1))), c.want)
+	}
+	if !strings.Contains(said.String(), "kind=quota cause=\"12 grants in this hour\"") {
+		t.Errorf("the operator is told %q", said.String())
 	}
 }
 

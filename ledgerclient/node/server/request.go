@@ -404,6 +404,10 @@ func (s *Server) complain(q *request, kind node.Kind, err error) {
 	switch kind {
 	case node.KindFailed, node.KindDamaged, node.KindFull, node.KindReadOnly, node.KindUndecided:
 		s.log.Error("request", "route", q.route.name, "kind", string(kind), "cause", cause(err))
+	case node.KindQuota:
+		if errors.Is(err, ledgerclient.ErrQuota) { // the institution's, and not a client's
+			s.log.Error("request", "route", q.route.name, "kind", string(kind), "cause", cause(err))
+		}
 	}
 }
 
@@ -429,7 +433,10 @@ func problemOf(err error) node.Problem {
 	if _, ok := errors.AsType[*folder.DamagedError](err); ok {
 		return node.ProblemOf(refuse(node.KindDamaged))
 	}
-	if ledgerclient.Unreachable(err) != nil { // all but the order is here
+	if u := ledgerclient.Unreachable(err); u != nil { // all but the order is here
+		if !u.Undecided && errors.Is(err, ledgerclient.ErrQuota) {
+			return node.ProblemOf(refuse(node.KindQuota))
+		}
 		return node.ProblemOf(refuse(node.KindUndecided))
 	}
 	return p
@@ -444,6 +451,9 @@ func cause(err error) string {
 			return e.Error() // says whether it is older than one that was signed, or of another history
 		}
 		return file + " is damaged"
+	}
+	if e, ok := fault.As(err, ledgerclient.ErrQuota); ok {
+		return fault.Get[string](e, "why")
 	}
 	for _, code := range []fault.Code{ErrClockOff, ErrUnsure} {
 		if e, ok := fault.As(err, code); ok {
