@@ -226,11 +226,10 @@ func address(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(l.Close())
 }
 
-// until PATTERN COMMAND ARGS... runs a command until what it prints is as the pattern says.
+// until PATTERN COMMAND ARGS... runs a command until it ends well and what it prints is as the pattern says.
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	pattern := regexp.MustCompile("(?m)" + args[0])
 	await(ts, args[0], func() bool {
-		ts.Check(ts.Exec(args[1], args[2:]...))
-		return pattern.MatchString(ts.ReadFile("stdout"))
+		return ts.Exec(args[1], args[2:]...) == nil && pattern.MatchString(ts.ReadFile("stdout"))
 	})
 }

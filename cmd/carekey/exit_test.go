@@ -215,6 +215,7 @@ var explained = []struct {
 	{folder.ErrSuccessor.With("dir", "/node"), "ledger-successor", 1},
 	{order.ErrBroken.With("position", 3, "what", order.Gap), "order-broken", 6},
 	{&ledgerclient.TamperedError{What: "order"}, "order-broken", 6},
+	{order.ErrAnother.With("want", crypto.LedgerID{1}, "got", crypto.LedgerID{2}), "order-another", 6},
 	{order.ErrUnknown.Of(io.EOF), "order-unknown", 5},
 	{&order.ProgramError{Fault: order.BadURL}, "usage", 2},
 	{&order.ProgramError{Program: "carekey-ledger-foo", Fault: order.Missing}, "order-program-missing", 5},

@@ -24,6 +24,7 @@ var Common = map[int]Words{
 	ExitTampered: {
 		contract.ErrConfig:        "configuration document, line {line}: want {want} | do not rely on this ledger until you know why",
 		ledgerclient.ErrThreshold: "in this configuration {threshold} of {nodes} nodes make a head, and two histories could have as many: it takes more than two thirds of them | do not use a ledger with it; who founds one names a higher threshold",
+		order.ErrAnother:          "the order that was named is of ledger {got}, and this is ledger {want} | nothing was entered there, and what is in the folder stays as it is: name the order of this ledger; one that follows another draft by mistake is made anew from the draft of this one, in a folder of its own",
 		order.ErrBroken:           "the order of the ledger cannot be followed: at position {position} {what} | do not rely on it until you know why; ask whoever keeps the order",
 	},
 	ExitRefused: {

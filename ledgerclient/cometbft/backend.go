@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/cometbft/chain"
@@ -61,7 +62,13 @@ func newBackend(a *app, key ed25519.PrivateKey, p pool, patience time.Duration, 
 	return &backend{app: a, key: key, member: slices.Index(a.chain.Nodes(), own), pool: p, patience: patience, words: words, more: make(chan struct{}, 1)}
 }
 
-var _ order.Backend = (*backend)(nil)
+var (
+	_ order.Backend   = (*backend)(nil)
+	_ order.Dedicated = (*backend)(nil)
+)
+
+// Keeps is the ledger of the network.
+func (b *backend) Keeps() crypto.LedgerID { return b.app.chain.Ledger() }
 
 // Name is that of the software.
 func (b *backend) Name() string { return Version }

@@ -83,6 +83,7 @@ type Engine struct {
 	mu     sync.Mutex
 	seen   []time.Time     // when each member was connected last
 	from   []uint64        // height from which on each is expected to vote
+	apart  []bool          // whose validator said last that it is of another network
 	off    []time.Duration // how far each one's clock was ahead of the others', see clocks
 	looked uint64          // height to which off is known
 }
@@ -169,6 +170,7 @@ func Start(opt Options) (e *Engine, err error) {
 		return nil, err
 	}
 	e.seen, e.from, e.off = make([]time.Time, len(opt.Members)), make([]uint64, len(opt.Members)), make([]time.Duration, len(opt.Members))
+	e.apart = make([]bool, len(opt.Members))
 	state, _ := e.app.last()
 	e.looked = state.Height
 	for i := range e.seen {
@@ -349,6 +351,12 @@ func (e *Engine) connect(ctx context.Context) {
 				addr, err := p2p.NewNetAddressString(p2p.IDAddressString(e.id(i), m.Address))
 				if err == nil {
 					err = e.node.Switch().DialPeerWithAddress(addr)
+				}
+				if rejected, is := errors.AsType[p2p.ErrRejected](err); err == nil || is {
+					// The key is that of the member: only then is it asked which network is its.
+					e.mu.Lock()
+					e.apart[i] = is && rejected.IsIncompatible()
+					e.mu.Unlock()
 				}
 				if err != nil {
 					e.opt.Log.Debug("not connected", "member", m.Name, "cause", err.Error())

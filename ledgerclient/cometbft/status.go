@@ -33,8 +33,9 @@ type MemberStatus struct {
 // The states of a member.
 const (
 	stateDecides = "decides"
-	stateMissing = "missing" // not connected
-	stateSilent  = "silent"  // connected, and its vote is under none of the blocks since
+	stateMissing = "missing"       // not connected
+	stateApart   = "another draft" // its validator was made of another draft, or is of another version of the engine: not connected
+	stateSilent  = "silent"        // connected, and its vote is under none of the blocks since
 )
 
 // silentAfter is under how many blocks the vote of a member must be missing: one whose vote
@@ -53,6 +54,7 @@ func (e *Engine) Status() Status {
 	e.mu.Lock()
 	from := append([]uint64(nil), e.from...)
 	seen := append([]time.Time(nil), e.seen...)
+	apart := append([]bool(nil), e.apart...)
 	off := append([]time.Duration(nil), e.off...)
 	e.mu.Unlock()
 	s := Status{Blocks: state.Height, Items: state.Size, Needed: e.app.chain.Needed(), Behind: e.behind()}
@@ -62,6 +64,8 @@ func (e *Engine) Status() Status {
 	for i, m := range e.opt.Members {
 		ms := MemberStatus{Name: m.Name, State: stateDecides, Twice: twice[i], Wrong: wrong[i], Ahead: int64(off[i] / time.Second)}
 		switch {
+		case !e.connected(i) && apart[i]:
+			ms.State, ms.Since = stateApart, seen[i].UTC().Format(time.RFC3339)
 		case !e.connected(i):
 			ms.State, ms.Since = stateMissing, seen[i].UTC().Format(time.RFC3339)
 		case !s.Behind && state.Height > max(voted[i], from[i])+silentAfter:
@@ -93,6 +97,8 @@ func words(s Status) string {
 		case stateMissing:
 			since, _ := time.Parse(time.RFC3339, m.Since)
 			missing = append(missing, fmt.Sprintf("%s is missing since %s UTC", m.Name, since.Format("2006-01-02 15:04:05")))
+		case stateApart:
+			missing = append(missing, fmt.Sprintf("the validator of %s FOLLOWS ANOTHER DRAFT: it was made for another ledger, or is another program", m.Name))
 		case stateSilent:
 			silent = append(silent, fmt.Sprintf("%s is there and votes for nothing", m.Name))
 		}

@@ -191,6 +191,9 @@ func (d *Direct) Append(ctx context.Context, entries []contract.Entry) ([]ledger
 // Begin appends entry 0 of a new ledger, with its configuration document, to an order, and
 // returns the item that it became and the position behind it.
 func Begin(ctx context.Context, b Backend, first contract.Entry, genesis []byte) (item Item, next uint64, err error) {
+	if err := check(b, genesis); err != nil {
+		return item, 0, err
+	}
 	at, err := b.Configure(ctx, first, string(genesis))
 	if err != nil {
 		return item, 0, unreachable(err)
@@ -210,6 +213,9 @@ func Begin(ctx context.Context, b Backend, first contract.Entry, genesis []byte)
 // position behind it, and is to return a *contract.Refusal for what is none. An order
 // without one is an *ledgerclient.TamperedError.
 func Beginning(ctx context.Context, b Backend, genesis []byte, accept func(item Item, next uint64) error) error {
+	if err := check(b, genesis); err != nil {
+		return err
+	}
 	head, err := b.Head(ctx)
 	if err != nil {
 		return unreachable(err)

@@ -10,6 +10,9 @@ const (
 	// order, or not the one that it showed before. Nothing more is taken from it.
 	// position of the item, or of the head; what, a [Broken]
 	ErrBroken fault.Code = "order-broken"
+	// ErrAnother: a backend keeps the order of one ledger alone, and that is another one.
+	// want, got
+	ErrAnother fault.Code = "order-another"
 
 	// Of a [ProgramError]. program, fault, text
 	ErrProgram   fault.Code = "order-program"

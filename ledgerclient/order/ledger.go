@@ -82,7 +82,7 @@ func NewLedger(b Backend, r Replica, clock func() time.Time) *Ledger {
 func (l *Ledger) hour() contract.Hour { return contract.Hour(max(0, l.clock().Unix()/3600)) }
 
 // Follow consumes what the order has and the replica has not. Errors:
-// [ErrBroken], *ledgerclient.UnreachableError, and those of the replica.
+// [ErrBroken], [ErrAnother], *ledgerclient.UnreachableError, and those of the replica.
 func (l *Ledger) Follow(ctx context.Context) error { return l.follow(ctx, nil) }
 
 // follow consumes to the head. The entries at must be the items at those positions: what
@@ -92,6 +92,13 @@ func (l *Ledger) follow(ctx context.Context, at map[uint64]*contract.Entry) erro
 		return err
 	}
 	defer l.reading.leave()
+	genesis, err := l.Genesis(ctx)
+	if err == nil {
+		err = check(l.backend, genesis)
+	}
+	if err != nil {
+		return err
+	}
 	least := uint64(0)
 	for position := range at {
 		least = max(least, position)

@@ -134,6 +134,27 @@ func TestUnknownIsLookedUp(t *testing.T) {
 	}
 }
 
+// dedicated keeps one ledger alone.
+type dedicated struct {
+	*backend
+	id crypto.LedgerID
+}
+
+func (d dedicated) Keeps() crypto.LedgerID { return d.id }
+
+// An order that is another ledger's is not followed, nor is anything entered there.
+func TestAnotherOrder(t *testing.T) {
+	w := newWorld(t)
+	for id, other := range map[crypto.LedgerID]bool{w.id: false, {}: false, {7}: true} {
+		l := order.NewLedger(dedicated{w.b, id}, w.Replica, func() time.Time { return time.Unix(int64(w.hour)*3600, 0) })
+		before, _ := w.b.Head(ctx)
+		_, err := l.Append(ctx, []contract.Entry{w.record()})
+		if after, _ := w.b.Head(ctx); errors.Is(err, order.ErrAnother) != other || errors.Is(l.Follow(ctx), order.ErrAnother) != other || (after == before) != other {
+			t.Errorf("%v: %v, %d items", id, err, after-before)
+		}
+	}
+}
+
 // Who keeps the order orders no more in this time: it is said that nothing was ordered, but not
 // where a part of it was, and not where an answer before it was lost.
 func TestQuota(t *testing.T) {

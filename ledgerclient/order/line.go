@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -29,8 +30,10 @@ type welcome struct {
 	Protocol string `json:"protocol"`
 	Name     string `json:"name"`
 	// Append is how many entries it takes at once; left out: leastAppend.
-	Append int     `json:"append,omitzero"`
-	Error  *denial `json:"error,omitzero"`
+	Append int `json:"append,omitzero"`
+	// Ledger is the id of the only ledger whose order it keeps; left out: it keeps any.
+	Ledger crypto.LedgerID `json:"ledger,omitzero"`
+	Error  *denial         `json:"error,omitzero"`
 }
 
 // question is one request. ID counts from 1 in each run of the program.

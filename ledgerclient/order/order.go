@@ -3,6 +3,7 @@ package order
 import (
 	"context"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -56,6 +57,27 @@ type Backend interface {
 	Head(ctx context.Context) (uint64, error)
 	// Close ends the use of the backend; the order stays.
 	Close() error
+}
+
+// Dedicated is a Backend that keeps the order of one ledger alone, as one that several
+// institutions founded. Who wants that of another one has the wrong backend, and is told so
+// before anything is ordered.
+type Dedicated interface {
+	// Keeps returns the ledger; zero: of any.
+	Keeps() crypto.LedgerID
+}
+
+// check reports with an [ErrAnother] that a backend keeps another ledger than that with this
+// configuration document.
+func check(b Backend, genesis []byte) error {
+	d, is := b.(Dedicated)
+	if !is || d.Keeps().IsZero() {
+		return nil
+	}
+	if want, got := contract.LedgerID(genesis), d.Keeps(); got != want {
+		return ErrAnother.With("want", want, "got", got)
+	}
+	return nil
 }
 
 // Broken is what is wrong with an order.

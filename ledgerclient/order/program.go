@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
@@ -31,8 +32,9 @@ type ProgramOptions struct {
 type Program struct {
 	url, path, name string
 	opt             ProgramOptions
-	says            string // its own name
-	most            int    // entries that it takes at once
+	says            string          // its own name
+	most            int             // entries that it takes at once
+	keeps           crypto.LedgerID // alone; zero: it keeps any
 
 	// first is asked whatever it is free for; second, which is started only then, reads
 	// while the first has not answered.
@@ -78,9 +80,12 @@ func Start(ctx context.Context, url string, opt ProgramOptions) (*Program, error
 	if b.first.run, w, err = b.start(ctx); err != nil {
 		return nil, err
 	}
-	b.says, b.most = printable(w.Name), max(leastAppend, min(w.Append, MaxAppend))
+	b.says, b.most, b.keeps = printable(w.Name), max(leastAppend, min(w.Append, MaxAppend)), w.Ledger
 	return b, nil
 }
+
+// Keeps returns the only ledger whose order the program keeps; zero: it keeps any.
+func (b *Program) Keeps() crypto.LedgerID { return b.keeps }
 
 // fault is what the program did wrong, and what it said to that.
 func (b *Program) fault(f Fault, said string) error {
@@ -145,8 +150,14 @@ func (b *Program) ask(ctx context.Context, q question) (answer, error) {
 
 func (b *Program) askOnce(ctx context.Context, p *process, q *question) (_ answer, err error) {
 	if p.run == nil {
-		if p.run, _, err = b.start(ctx); err != nil {
+		var w welcome
+		if p.run, w, err = b.start(ctx); err != nil {
 			return answer{}, err
+		}
+		if w.Ledger != b.keeps {
+			p.run.end(0)
+			p.run = nil
+			return answer{}, b.fault(Changed, "")
 		}
 	}
 	p.run.asked++
@@ -302,6 +313,7 @@ const (
 	Missing   Fault = "not found in PATH"
 	NotARun   Fault = "cannot be started"
 	BadHello  Fault = "does not speak this protocol"
+	Changed   Fault = "keeps another ledger than before"
 	Died      Fault = "ended"
 	Late      Fault = "gave no answer in time"
 	TooLong   Fault = "gave an answer that is too long"

@@ -52,7 +52,11 @@ func Serve(in io.Reader, out io.Writer, open func(url string) (Backend, error)) 
 		return errors.Join(err, say.Encode(welcome{Protocol: version, Error: denied(err)}))
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if err := say.Encode(welcome{Protocol: version, Name: b.Name(), Append: MaxAppend}); err != nil {
+	w := welcome{Protocol: version, Name: b.Name(), Append: MaxAppend}
+	if d, is := b.(Dedicated); is {
+		w.Ledger = d.Keeps()
+	}
+	if err := say.Encode(w); err != nil {
 		return err
 	}
 	for lines.Scan() {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
@@ -33,6 +34,45 @@ func (b *two) Configure(_ context.Context, e contract.Entry, document string) (u
 }
 func (b *two) Head(context.Context) (uint64, error) { return 2, nil }
 func (b *two) Close() error                         { b.closed++; return nil }
+
+// lone is one of one ledger.
+type lone struct {
+	two
+	id crypto.LedgerID
+}
+
+func (b *lone) Keeps() crypto.LedgerID { return b.id }
+
+// A backend of one ledger is not used for another one: nothing is entered there, nor followed.
+func TestAnotherLedger(t *testing.T) {
+	genesis := []byte("carekey ledger 1\n")
+	for _, c := range []struct {
+		id    crypto.LedgerID
+		other bool
+	}{{contract.LedgerID(genesis), false}, {crypto.LedgerID{}, false}, {crypto.LedgerID{7}, true}} {
+		b := &lone{id: c.id}
+		_, _, err := Begin(t.Context(), b, contract.Entry{Kind: contract.KindConfig}, genesis)
+		if errors.Is(err, ErrAnother) != c.other {
+			t.Errorf("%v: begin: %v", c.id, err)
+		}
+		err = Beginning(t.Context(), b, genesis, func(Item, uint64) error { return nil })
+		if errors.Is(err, ErrAnother) != c.other {
+			t.Errorf("%v: beginning: %v", c.id, err)
+		}
+		var out bytes.Buffer
+		in := `{"protocol":"carekey-order/2","url":"lone:x"}` + "\n"
+		if err := Serve(strings.NewReader(in), &out, func(string) (Backend, error) { return b, nil }); err != nil {
+			t.Error(err)
+		}
+		want := `{"protocol":"carekey-order/2","name":"two","append":1024`
+		if !c.id.IsZero() {
+			want += `,"ledger":"` + c.id.String() + `"`
+		}
+		if want += "}\n"; out.String() != want {
+			t.Errorf("%s", out.String())
+		}
+	}
+}
 
 func entryText(version byte) string {
 	return base64.StdEncoding.EncodeToString(append([]byte{version}, make([]byte, contract.Size-1)...))

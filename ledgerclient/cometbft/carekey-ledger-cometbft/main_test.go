@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/lane"
 	"github.com/carekey/carekey/ledgerclient/cometbft"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -467,6 +468,52 @@ func TestAllNeeded(t *testing.T) {
 	more := n.records(5)
 	n.put(orders[0], more)
 	n.once(orders[0], append(all, more...))
+}
+
+// An institution that made its validator of another draft is named by the others, which go on;
+// and a node of the one ledger is told which the validator keeps.
+func TestAnotherDraft(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, 4)
+	settings := filepath.Join(n.validators[3].dir, "validator.json")
+	text, err := os.ReadFile(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(settings, bytes.Replace(text, []byte("Region ledger"), []byte("Other ledger"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.up()
+	n.through(0, 1, 2)
+	s := n.validators[0].until(func(w string) bool {
+		return strings.HasPrefix(w, "3 of 4 decide; the validator of Patients FOLLOWS ANOTHER DRAFT: ")
+	})
+	if s.Members[3].State != "another draft" {
+		t.Errorf("%+v", s)
+	}
+	var keeps []crypto.LedgerID
+	for i, v := range n.validators {
+		o, err := cometbft.ReadOptions(v.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keeps = append(keeps, n.orders[i].(order.Dedicated).Keeps())
+		if keeps[i] != contract.LedgerID(o.Genesis) {
+			t.Errorf("%s keeps %v", v.name, keeps[i])
+		}
+	}
+	if keeps[0] != keeps[2] || keeps[0] == keeps[3] {
+		t.Errorf("%v", keeps)
+	}
+	// A program that finds another validator there than before does not go on.
+	n.validators[0].kill()
+	dir := n.validators[0].dir
+	if err := errors.Join(os.Rename(dir, dir+"-away"), os.Rename(n.validators[3].dir, dir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.orders[0].Head(n.ctx); err == nil || !strings.Contains(err.Error(), string(order.Changed)) && !strings.Contains(err.Error(), "no validator runs on") {
+		t.Errorf("%v", err)
+	}
 }
 
 // Many entries through several institutions take a bounded memory, and one that was away
