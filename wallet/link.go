@@ -56,7 +56,7 @@ const (
 // LinkRequest says what a link holds, until when, and how often it opens.
 type LinkRequest struct {
 	GrantRequest        // without To and New
-	Openings     uint16 // 0 is 3
+	Openings     uint16 // 1 to 1000, or to what the node takes
 	Daily        bool   // openings are those of a day
 	Passcode     string // "" if there is none
 	Label        string // as Show takes it: it is looked at and kept nowhere
@@ -96,7 +96,6 @@ func (p *GrantPlan) reader(seed crypto.Seed, offsets *crypto.Offsets) crypto.Pub
 }
 
 const (
-	fewOpenings   = 3
 	passcodeTries = 5
 	leastPasscode = 4  // characters
 	mostPasscode  = 64 // bytes
@@ -123,11 +122,8 @@ func (ls Links) plan(ctx context.Context, r LinkRequest) (*LinkPlan, error) {
 	if err := checkLabel(r.Label); err != nil {
 		return nil, err
 	}
-	if r.Openings == 0 {
-		r.Openings = fewOpenings
-	}
-	if most := min(takes.Openings, ledgerclient.MaxLinkOpenings); r.Openings > most {
-		return nil, badInput("openings", strconv.Itoa(int(r.Openings)), "is more than the node takes: "+strconv.Itoa(int(most)))
+	if most := min(takes.Openings, ledgerclient.MaxLinkOpenings); r.Openings < 1 || r.Openings > most {
+		return nil, badInput("openings", strconv.Itoa(int(r.Openings)), "is not 1 to "+strconv.Itoa(int(most))+", as the node takes it")
 	}
 	gs := ls.w.Grants()
 	if err := gs.confirmed(); err != nil {

@@ -174,7 +174,7 @@ func TestLinkHandedOverLater(t *testing.T) {
 	w, shelf := p.withLinks(t, "Maria")
 	ctx := t.Context()
 	shelf.away = &ledgerclient.UnreachableError{Service: "keeper", Err: io.EOF}
-	plan := must(w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}, Passcode: "1234"}))(t)
+	plan := must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}, Passcode: "1234"}))(t)
 	id, err := w.Links().Give(ctx, plan)
 	if ledgerclient.Unreachable(err) == nil || id == (contract.ID{}) {
 		t.Fatal(id, err)
@@ -210,7 +210,7 @@ func TestRestoreLeavesALinksShare(t *testing.T) {
 	opt.Services.Keepers = []ledgerclient.Keeper{refusingKeeper{opt.Services.Keepers[0], &off}}
 	w = must(wallet.Open(ctx, opt))(t)
 	r := wallet.GrantRequest{All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(t), Select: health.Selection{Whole: true}}
-	plan := must(w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: r}))(t)
+	plan := must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: r}))(t)
 	if _, err := w.Links().Give(ctx, plan); err == nil {
 		t.Fatal("not killed")
 	}
@@ -249,7 +249,7 @@ func TestLinkBound(t *testing.T) {
 	w, shelf := tn.withLinks(t, "Maria")
 	file := noise(60_000)
 	add(t, w, "a.json", string(file))
-	r := wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1), Select: health.Selection{Whole: true}}}
+	r := wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1), Select: health.Selection{Whole: true}}}
 	p := must(w.Links().Plan(ctx, r))(t)
 	if p.Size != 48<<10 {
 		t.Fatalf("%d bytes, padded", p.Size)
@@ -292,7 +292,7 @@ func TestNoLinksWithSeveralKeepers(t *testing.T) {
 	if e, ok := fault.As(err, wallet.ErrKeepers); !ok || e.Value("keepers") != 3 {
 		t.Error(err)
 	}
-	if _, err := w.Links().Plan(t.Context(), wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}); !errors.Is(err, wallet.ErrKeepers) || len(h.Shown) != size {
+	if _, err := w.Links().Plan(t.Context(), wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}); !errors.Is(err, wallet.ErrKeepers) || len(h.Shown) != size {
 		t.Error(err)
 	}
 	if all := must(w.Links().List(t.Context()))(t); len(all) != 0 {
@@ -306,7 +306,7 @@ func TestBatchEndsLinks(t *testing.T) {
 	p.to(t, "Dr Smith")
 	w, _ := p.withLinks(t, "Maria")
 	ctx := t.Context()
-	id := must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}))(t)))(t)
+	id := must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}))(t)))(t)
 	plan := must(planFrom(w, "to,role,until\nDr Smith,nurse,"+p.now.AddDate(0, 0, 20).Format("2006-01-02")+"\n", true, p.now))(t)
 	found := false
 	for _, x := range plan.Items {
@@ -329,11 +329,11 @@ func TestBatchEndsLinks(t *testing.T) {
 // On a ledger without a node there are no links, and the wallet says why.
 func TestNoLinksInAFolder(t *testing.T) {
 	p := newPartTown(t, canaryFile(0))
-	if _, err := p.patient.Links().Plan(t.Context(), wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}); !errors.Is(err, wallet.ErrNoNode) {
+	if _, err := p.patient.Links().Plan(t.Context(), wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}); !errors.Is(err, wallet.ErrNoNode) {
 		t.Error(err)
 	}
 	w, _ := p.withLinks(t, "Maria")
-	for _, r := range []wallet.LinkRequest{{Openings: 101}, {Passcode: "123"}, {Passcode: strings.Repeat("x", 65)}} {
+	for _, r := range []wallet.LinkRequest{{Openings: 0}, {Openings: 101}, {Openings: 3, Passcode: "123"}, {Openings: 3, Passcode: strings.Repeat("x", 65)}} {
 		r.All, r.NotAfter = true, endOf(1)
 		if _, err := w.Links().Plan(t.Context(), r); !errors.Is(err, wallet.ErrInput) {
 			t.Errorf("%d openings, passcode of %d: %v", r.Openings, len(r.Passcode), err)
@@ -354,7 +354,7 @@ func TestLinkLooksLikeAnyConsent(t *testing.T) {
 	r := wallet.GrantRequest{All: true, NotAfter: endOf(1)}
 	var ids []contract.ID
 	for range 2 {
-		ids = append(ids, must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: r, Passcode: "1234"}))(t)))(t))
+		ids = append(ids, must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: r, Passcode: "1234"}))(t)))(t))
 	}
 	r.To = "Dr Smith"
 	c, _, err := w.Grants().Give(ctx, must(w.Grants().Plan(ctx, r))(t))
@@ -390,7 +390,7 @@ func TestMoveLeavesLinks(t *testing.T) {
 	p := newPartTown(t, canaryFile(0))
 	w, shelf := p.withLinks(t, "Maria")
 	ctx := t.Context()
-	id := must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}))(t)))(t)
+	id := must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}))(t)))(t)
 	other := newTown(t)
 	opt := p.options("Maria")
 	opt.Services = other.services()

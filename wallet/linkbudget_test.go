@@ -22,7 +22,7 @@ func BenchmarkBudgetLink(b *testing.B) {
 			ctx := b.Context()
 			r := wallet.GrantRequest{All: true, NotAfter: endOf(1)}
 			link := func() {
-				plan := must(w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: r, Passcode: c.passcode}))(b)
+				plan := must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: r, Passcode: c.passcode}))(b)
 				must(w.Links().Give(ctx, plan))(b)
 			}
 			grant := func() {

@@ -30,7 +30,7 @@ func (a linking) command() *cobra.Command {
 type links struct {
 	grants
 	emergency   bool
-	openings    uint16
+	openings    int
 	passcode    bool
 	passcodeIn  string // file
 	label, file string
@@ -40,6 +40,7 @@ type links struct {
 // What is taken for a link where nothing is said.
 const (
 	linkFor         = "24h"
+	fewOpenings     = 3
 	emergencyFor    = "180d"
 	emergencyPerDay = 10
 )
@@ -59,13 +60,18 @@ func (a linking) newCreate() *cobra.Command {
 			"--emergency is for a card that is carried along: allergies, medications, problems, devices\n(implants, where a record has them as such and not only as an operation) and whose they are\nwith the contacts there, for 180 days, openings counted by the day. --category adds to\nthat; --role, --record and --all replace it.\n\n" +
 			"A link needs a node that opens it, and a certificate of that which browsers trust. On a\nledger in a folder there is none, and with several keepers each would give its share to\nwhoever has the link, and count nothing.\n\n" + whatGoes,
 		Example: "  carekey link create --role nurse --openings 1 -o ward.png\n  carekey link create --emergency --until 2027-06-30 -o card.html",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.withWallet(cmd, x.access(writes), x.create) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := x.checkOpenings(cmd.Flags().Changed("openings")); err != nil {
+				return err
+			}
+			return a.withWallet(cmd, x.access(writes), x.create)
+		},
 	}
 	x.chooses(c)
 	s := c.Flags()
 	s.StringVar(&x.length, "for", "", "how long it lasts, `TIME`: 12h, 30d or 6w (default: 24h; with --emergency 180d)")
 	s.BoolVar(&x.emergency, "emergency", false, "what helps in an emergency, for months, openings counted by the day")
-	s.Uint16Var(&x.openings, "openings", 0, "how often it opens, `N` times (default: 3; with --emergency 10 a day)")
+	s.IntVar(&x.openings, "openings", 0, fmt.Sprintf("it opens `N` times, 1 to %d; with --emergency so often each day (default: %d; with --emergency %d)", ledgerclient.MaxLinkOpenings, fewOpenings, emergencyPerDay))
 	s.BoolVar(&x.passcode, "passcode", false, "ask for a passcode that whoever opens it must have; 5 wrong tries end the link")
 	s.StringVar(&x.passcodeIn, "passcode-file", "", "the same: the first line of `FILE`")
 	x.shows(c)
@@ -142,6 +148,19 @@ overwrites what is behind them, if it keeps the rules.`,
 	}
 }
 
+// checkOpenings is how often a link opens: what was said, or else what is usual.
+func (x *links) checkOpenings(said bool) error {
+	switch {
+	case !said && x.emergency:
+		x.openings = emergencyPerDay
+	case !said:
+		x.openings = fewOpenings
+	case x.openings < 1 || x.openings > ledgerclient.MaxLinkOpenings:
+		return usage(fmt.Sprintf("a link opens 1 to %s times, not %d", thousands(ledgerclient.MaxLinkOpenings), x.openings), fmt.Sprintf("--openings %d", fewOpenings))
+	}
+	return nil
+}
+
 // create makes a link.
 func (x *links) create(ctx context.Context, w *wallet.Wallet) error {
 	if x.emergency && len(x.records) == 0 && x.role == "" && !x.all {
@@ -157,10 +176,7 @@ func (x *links) create(ctx context.Context, w *wallet.Wallet) error {
 			x.length = emergencyFor
 		}
 	}
-	r := wallet.LinkRequest{Openings: x.openings, Daily: x.emergency, Label: x.label}
-	if x.emergency && r.Openings == 0 {
-		r.Openings = emergencyPerDay
-	}
+	r := wallet.LinkRequest{Openings: uint16(x.openings), Daily: x.emergency, Label: x.label}
 	if _, err := w.Links().Takes(ctx); err != nil { // before anything is asked
 		return err
 	}
