@@ -151,6 +151,7 @@ func (s *Server) inquireLink(q *request, asked ledgerclient.Inquiry) error {
 // /s but what the link itself opens.
 func (s *Server) linkAllowed(q *request) error {
 	h := q.w.Header()
+	h.Set("Allow", allowed(s.routes[node.PathLink]))
 	h.Set("Access-Control-Allow-Methods", "GET, POST")
 	h.Set("Access-Control-Allow-Headers", "Content-Type")
 	h.Set("Access-Control-Max-Age", "86400")
@@ -159,9 +160,6 @@ func (s *Server) linkAllowed(q *request) error {
 
 // linkAsked is the link that a request names; nil if the path names none that there is.
 func (s *Server) linkAsked(q *request) (id crypto.LinkID, n *keeper.Link, file string, err error) {
-	if q.Method == http.MethodHead { // who looks whether there is something takes no place
-		return id, nil, "", refuse(node.KindMethod)
-	}
 	text, file, _ := strings.Cut(strings.TrimPrefix(q.URL.Path, node.PathLink), "/")
 	if wait, ok := s.buckets.take(q.address, "links", s.limits.Links, 1); !ok { // guesses too
 		return id, nil, "", refuseFor(node.KindTooMany, wait)
@@ -180,24 +178,18 @@ func (s *Server) linkAsked(q *request) (id crypto.LinkID, n *keeper.Link, file s
 }
 
 // openPlain answers with what is behind a link without a passcode, or with what was opened
-// and is to be fetched.
+// and is to be fetched. Who asks with HEAD whether there is something takes neither.
 func (s *Server) openPlain(q *request) error {
 	id, n, file, err := s.linkAsked(q)
 	if err != nil {
 		return err
 	}
+	head := q.Method == http.MethodHead
 	if file != "" {
-		if err := s.linksFollowed(q); err != nil {
+		if err := s.linkOpens(q, n); err != nil { // revoked since
 			return err
 		}
-		g, err := s.links.Grant(q.Context(), n)
-		if err != nil {
-			return err
-		}
-		if !n.Active(&g, uint64(s.opt.Clock().Unix())) { // revoked since
-			return notFound("page")
-		}
-		jwe := s.links.fetch(file, n.Deposit.Name, s.clock.uptime())
+		jwe := s.links.fetch(file, n.Deposit.Name, s.clock.uptime(), !head)
 		if jwe == nil {
 			return notFound("page")
 		}
@@ -211,6 +203,14 @@ func (s *Server) openPlain(q *request) error {
 	if by == "" { // scanners of mail and messages say none
 		return refuse(node.KindMalformed)
 	}
+	if head {
+		if err := s.linkOpens(q, n); err != nil {
+			return err
+		}
+		q.w.Header().Set("Content-Type", "application/jose")
+		q.w.WriteHeader(http.StatusOK)
+		return nil
+	}
 	var jwe []byte
 	if err := s.openLink(q, id, n, by, query.Get("reason"), "", func(opened []byte) error {
 		jwe = opened
@@ -219,6 +219,19 @@ func (s *Server) openPlain(q *request) error {
 		return err
 	}
 	return q.answer("application/jose", jwe)
+}
+
+// linkOpens is an error that tells no more than that a link opens nothing now; nothing is taken
+// down.
+func (s *Server) linkOpens(q *request, n *keeper.Link) error {
+	if err := s.linksFollowed(q); err != nil {
+		return err
+	}
+	g, err := s.links.Grant(q.Context(), n)
+	if err == nil && !n.Active(&g, uint64(s.opt.Clock().Unix())) {
+		err = notFound("page")
+	}
+	return err
 }
 
 // manifestRequest is what somebody says who opens a link.
@@ -569,8 +582,9 @@ func (l *links) wait(jwe []byte, link crypto.Hash, now time.Duration) string {
 	return name
 }
 
-// fetch gives what waits under a name, which is gone then; nil if there is nothing.
-func (l *links) fetch(name string, link crypto.Hash, now time.Duration) []byte {
+// fetch gives what waits under a name, which is gone then if it is taken; nil if there is
+// nothing.
+func (l *links) fetch(name string, link crypto.Hash, now time.Duration, takes bool) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.drop(now)
@@ -578,8 +592,10 @@ func (l *links) fetch(name string, link crypto.Hash, now time.Duration) []byte {
 	if !ok || w.link != link {
 		return nil
 	}
-	delete(l.waiting, name)
-	l.bytes -= len(w.jwe)
+	if takes {
+		delete(l.waiting, name)
+		l.bytes -= len(w.jwe)
+	}
 	return w.jwe
 }
 

@@ -241,11 +241,31 @@ func TestLinkNeedsSomebody(t *testing.T) {
 	w.keep(l)
 	w.refused("nobody", w.get(l.path()), node.KindMalformed)
 	w.refused("blanks", w.get(l.path()+"?recipient=+%09"), node.KindMalformed)
-	if r := w.ask(http.MethodHead, l.path()+"?recipient=x", nil); r.status != http.StatusMethodNotAllowed {
-		t.Errorf("HEAD: %d", r.status)
+	// HEAD is told what GET would be, without a body and without an opening.
+	for range 5 {
+		if r := w.ask(http.MethodHead, l.path()+"?recipient=x", nil); r.status != http.StatusOK || r.header.Get("Content-Type") != "application/jose" || r.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("HEAD: %d %v", r.status, r.header)
+		}
+	}
+	if r := w.ask(http.MethodHead, l.path(), nil); r.status != http.StatusBadRequest {
+		t.Errorf("HEAD of nobody: %d", r.status)
+	}
+	locked := w.link(withPasscode("right", 5))
+	w.keep(locked)
+	for what, path := range map[string]string{"one with a passcode": locked.path(), "one that there is not": node.PathLink + strings.Repeat("A", 43), "a location that there is not": l.path() + "/x"} {
+		if r := w.ask(http.MethodHead, path+"?recipient=x", nil); r.status != http.StatusNotFound {
+			t.Errorf("HEAD of %s: %d", what, r.status)
+		}
+	}
+	w.says("no try of its passcode", locked, ledgerclient.LinkActive, 3, 5)
+	for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodPatch} {
+		r := w.ask(method, l.path()+"?recipient=x", nil)
+		if w.refused(method, r, node.KindMethod); r.header.Get("Allow") != "GET, HEAD, OPTIONS, POST" {
+			t.Errorf("%s: allowed %q", method, r.header.Get("Allow"))
+		}
 	}
 	r := w.ask(http.MethodOptions, l.path(), nil, "Origin", "https://viewer.example", "Access-Control-Request-Method", "POST")
-	if r.status != http.StatusNoContent || r.header.Get("Access-Control-Allow-Origin") != "*" || r.header.Get("Access-Control-Allow-Headers") != "Content-Type" {
+	if r.status != http.StatusNoContent || r.header.Get("Access-Control-Allow-Origin") != "*" || r.header.Get("Access-Control-Allow-Headers") != "Content-Type" || r.header.Get("Allow") != "GET, HEAD, OPTIONS, POST" {
 		t.Errorf("%d %v", r.status, r.header)
 	}
 	w.shut("a manifest of a link that has none", w.post(l.path(), []byte(`{"recipient":"Dr A"}`), "Content-Type", "application/json"))
@@ -568,6 +588,9 @@ func TestLinkLocation(t *testing.T) {
 	}
 	at := location()
 	w.shut("under another link", w.get(strings.Replace(at, l.id.Encode(), other.id.Encode(), 1)))
+	if r := w.ask(http.MethodHead, at, nil); r.status != http.StatusOK {
+		t.Errorf("HEAD of a location: %d", r.status)
+	}
 	w.opens("once", l, w.get(at))
 	w.shut("twice", w.get(at))
 	late := location()

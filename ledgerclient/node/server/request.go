@@ -227,12 +227,7 @@ func (s *Server) serve(q *request) (err error) {
 		return notFound("page")
 	}
 	if !ok {
-		allow := slices.Collect(maps.Keys(methods))
-		if _, ok := methods[http.MethodGet]; ok {
-			allow = append(allow, http.MethodHead)
-		}
-		slices.Sort(allow)
-		h.Set("Allow", strings.Join(allow, ", "))
+		h.Set("Allow", allowed(methods))
 		return refuse(node.KindMethod)
 	}
 	q.route = route
@@ -250,6 +245,16 @@ func (s *Server) serve(q *request) (err error) {
 		return err
 	}
 	return route.do(q)
+}
+
+// allowed is the header Allow of a path.
+func allowed(methods map[string]route) string {
+	allow := slices.Collect(maps.Keys(methods))
+	if _, ok := methods[http.MethodGet]; ok {
+		allow = append(allow, http.MethodHead)
+	}
+	slices.Sort(allow)
+	return strings.Join(allow, ", ")
 }
 
 // takes is what a route does whose body is a Q: whoever asks is charged for the
