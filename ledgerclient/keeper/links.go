@@ -339,11 +339,11 @@ func (n *Link) Older(g *LinkGrant) bool {
 	return n.older(g)
 }
 
-// Active reports whether a place could be taken.
-func (n *Link) Active(g *LinkGrant, at uint64) bool {
+// State is what a link is.
+func (n *Link) State(g *LinkGrant, at uint64) ledgerclient.LinkState {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.state(g, at) == ledgerclient.LinkActive
+	return n.state(g, at)
 }
 
 // Locked reports whether a link has a passcode.

@@ -186,8 +186,10 @@ func (s *Server) openPlain(q *request) error {
 	}
 	head := q.Method == http.MethodHead
 	if file != "" {
-		if err := s.linkOpens(q, n); err != nil { // revoked since
+		if state, err := s.linkState(q, n); err != nil {
 			return err
+		} else if state == ledgerclient.LinkEnded { // since: that its places are used up is nothing
+			return notFound("page")
 		}
 		jwe := s.links.fetch(file, n.Deposit.Name, s.clock.uptime(), !head)
 		if jwe == nil {
@@ -204,8 +206,10 @@ func (s *Server) openPlain(q *request) error {
 		return refuse(node.KindMalformed)
 	}
 	if head {
-		if err := s.linkOpens(q, n); err != nil {
+		if state, err := s.linkState(q, n); err != nil {
 			return err
+		} else if state != ledgerclient.LinkActive {
+			return notFound("page")
 		}
 		q.w.Header().Set("Content-Type", "application/jose")
 		q.w.WriteHeader(http.StatusOK)
@@ -221,17 +225,13 @@ func (s *Server) openPlain(q *request) error {
 	return q.answer("application/jose", jwe)
 }
 
-// linkOpens is an error that tells no more than that a link opens nothing now; nothing is taken
-// down.
-func (s *Server) linkOpens(q *request, n *keeper.Link) error {
+// linkState is what a link is now.
+func (s *Server) linkState(q *request, n *keeper.Link) (ledgerclient.LinkState, error) {
 	if err := s.linksFollowed(q); err != nil {
-		return err
+		return 0, err
 	}
 	g, err := s.links.Grant(q.Context(), n)
-	if err == nil && !n.Active(&g, uint64(s.opt.Clock().Unix())) {
-		err = notFound("page")
-	}
-	return err
+	return n.State(&g, uint64(s.opt.Clock().Unix())), err
 }
 
 // manifestRequest is what somebody says who opens a link.
@@ -330,7 +330,7 @@ func (s *Server) openLink(q *request, id crypto.LinkID, n *keeper.Link, by, reas
 		by: ledgerclient.CutText(by, ledgerclient.MaxLinkBy), reason: ledgerclient.CutText(reason, ledgerclient.MaxLinkReason)}
 	defer o.forget()
 	access := contract.Entry{} // of one with a passcode it is made when that was right
-	if !n.Locked() && n.Active(&g, o.at) {
+	if !n.Locked() && n.State(&g, o.at) == ledgerclient.LinkActive {
 		if access, err = s.linkAccess(q, o); err != nil {
 			return err
 		}

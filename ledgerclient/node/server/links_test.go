@@ -596,6 +596,12 @@ func TestLinkLocation(t *testing.T) {
 	late := location()
 	w.clock.pass(linkTime)
 	w.shut("late", w.get(late))
+	last := location()
+	w.says("its places are used up", l, ledgerclient.LinkExhausted, 0, 5, "opened Dr A ", "opened Dr A ", "opened Dr A ")
+	w.opens("of the last place", l, w.get(last))
+
+	l = w.link(withPasscode("x", 5))
+	w.keep(l)
 	revoked := location()
 	w.order(w.revocation(l.given))
 	w.shut("revoked since", w.get(revoked))
