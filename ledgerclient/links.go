@@ -77,20 +77,16 @@ type LinkPasscode struct {
 	Hash [32]byte
 }
 
-// linkVersion is the first byte of a link's deposit and of the answer about it.
+// linkVersion is the first byte of a link's deposit.
 const linkVersion = 1
-
-func versionField(c *codec.Codec) {
-	version := uint8(linkVersion)
-	codec.Int(c, &version)
-	c.Check(version == linkVersion)
-}
 
 // Fields are the deposit's: version 1, ledger 32, grant 32, keeper 33, name 32, end 4,
 // openings 2, daily 1, passcode 1 (0, 1), with one attempts 1, salt 16 and hash 32,
 // package 4 + n, file 4 + n, signature 64.
 func (d *LinkDeposit) Fields(c *codec.Codec) {
-	versionField(c)
+	version := uint8(linkVersion)
+	codec.Int(c, &version)
+	c.Check(version == linkVersion)
 	c.Bytes(d.Ledger[:], d.Grant[:], d.Keeper[:], d.Name[:])
 	codec.Int(c, &d.End)
 	codec.Int(c, &d.Openings)
@@ -205,6 +201,9 @@ func (e *LinkEvent) Fields(c *codec.Codec) {
 type LinkAnswer struct {
 	Inquiry  crypto.Hash
 	State    LinkState
+	Openings uint16 // in all, or in a day; 0: the node is an older one, and says neither this nor the next two
+	Daily    bool   // openings are those of a day, from midnight UTC on
+	Passcode bool   // it has one
 	Left     uint16 // openings: in all, or of this day
 	Attempts uint8  // that are left; 0 also without a passcode
 	More     uint32 // events before those in Events
@@ -213,15 +212,32 @@ type LinkAnswer struct {
 	Signature crypto.Signature // by the keeper
 }
 
-// Fields are the answer's: version 1, inquiry hash 32, state 1, openings left 2, attempts
-// left 1, events that are not in it 4, number of events 2, signature 64, the events, oldest
-// first.
+// Versions of an answer about a link.
+const (
+	oldLinkAnswer = 1 // says neither openings, nor daily, nor passcode
+	linkAnswer    = 2
+)
+
+// Fields are the answer's: version 1, inquiry hash 32, state 1, openings 2, daily 1, passcode 1,
+// openings left 2, attempts left 1, events that are not in it 4, number of events 2, signature
+// 64, the events, oldest first.
 func (a *LinkAnswer) Fields(c *codec.Codec) {
 	n := uint16(len(a.Events))
-	versionField(c)
+	version := uint8(linkAnswer)
+	if a.Openings == 0 {
+		version = oldLinkAnswer
+	}
+	codec.Int(c, &version)
+	c.Check(version == oldLinkAnswer || version == linkAnswer)
 	c.Bytes(a.Inquiry[:])
 	codec.Int(c, &a.State)
 	c.Check(a.State <= LinkLocked)
+	if version == linkAnswer {
+		codec.Int(c, &a.Openings)
+		c.Check(a.Openings >= 1 && a.Openings <= MaxLinkOpenings)
+		codec.Bool(c, &a.Daily)
+		codec.Bool(c, &a.Passcode)
+	}
 	codec.Int(c, &a.Left)
 	codec.Int(c, &a.Attempts)
 	codec.Int(c, &a.More)

@@ -41,7 +41,7 @@ func TestLinkMessages(t *testing.T) {
 	if s.inquiry.VerifyLink(s.author.Public()) == nil {
 		t.Fatal("an inquiry about a keeper's filings is one about a link")
 	}
-	a := LinkAnswer{Inquiry: q.Hash(), Left: 2, Events: []LinkEvent{{What: LinkOpened, At: 1_728_000_000, By: "Dr A", Reason: "a fall"}}}
+	a := LinkAnswer{Inquiry: q.Hash(), Openings: 3, Passcode: true, Left: 2, Events: []LinkEvent{{What: LinkOpened, At: 1_728_000_000, By: "Dr A", Reason: "a fall"}}}
 	Sign(&a, s.keeper)
 	if err := a.Verify(&q); err != nil {
 		t.Fatal(err)
@@ -50,6 +50,34 @@ func TestLinkMessages(t *testing.T) {
 	changed.Events = []LinkEvent{{What: LinkOpened, At: 1_728_000_000, By: "Dr B", Reason: "a fall"}}
 	if changed.Verify(&q) == nil {
 		t.Fatal("changed words are taken")
+	}
+	for name, change := range map[string]func(a *LinkAnswer){
+		"openings": func(a *LinkAnswer) { a.Openings++ }, "of a day": func(a *LinkAnswer) { a.Daily = true },
+		"no passcode": func(a *LinkAnswer) { a.Passcode = false }, "an older one": func(a *LinkAnswer) { a.Openings, a.Passcode = 0, false },
+	} {
+		other := a
+		if change(&other); other.Verify(&q) == nil {
+			t.Errorf("%s: another answer is taken for it", name)
+		}
+	}
+	// That of an older node is understood: it does not say how the link opens.
+	old := LinkAnswer{Inquiry: q.Hash(), State: LinkExhausted, Attempts: 2}
+	Sign(&old, s.keeper)
+	raw := Marshal(&old)
+	got, err := Parse[LinkAnswer](raw)
+	if err != nil || raw[0] != 1 || got.Verify(&q) != nil || got.State != LinkExhausted || got.Openings != 0 || got.Attempts != 2 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, version := range []byte{0, 3} {
+		raw[0] = version
+		if _, err := Parse[LinkAnswer](raw); err == nil {
+			t.Errorf("version %d is taken", version)
+		}
+	}
+	none := Marshal(&a)
+	copy(none[1+32+1:], []byte{0, 0})
+	if _, err := Parse[LinkAnswer](none); err == nil {
+		t.Error("an answer of this version without openings is taken")
 	}
 	again := q
 	again.Nonce[0]++

@@ -507,7 +507,7 @@ func (l *Links) Inquire(ctx context.Context, q ledgerclient.Inquiry, at uint64) 
 	}
 	events := linkEvents(steps)
 	more := max(0, len(events)-ledgerclient.MaxLinkEvents)
-	a = ledgerclient.LinkAnswer{Inquiry: q.Hash(), More: uint32(more), Events: events[more:], Attempts: uint8(n.AttemptsLeft())}
+	a = ledgerclient.LinkAnswer{Inquiry: q.Hash(), Openings: n.Deposit.Openings, Daily: n.Deposit.Daily, Passcode: n.Locked(), More: uint32(more), Events: events[more:], Attempts: uint8(n.AttemptsLeft())}
 	n.mu.Lock()
 	a.State = n.state(&g, at)
 	a.Left = uint16(max(0, int(n.Deposit.Openings)-n.count.used))

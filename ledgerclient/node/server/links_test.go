@@ -174,6 +174,9 @@ func (w *world) says(what string, l *linked, state ledgerclient.LinkState, left,
 	for _, e := range a.Events {
 		got = append(got, e.What.String()+" "+e.By+" "+e.Reason)
 	}
+	if d := &l.deposit; a.Openings != d.Openings || a.Daily != d.Daily || a.Passcode != (d.Passcode.Attempts > 0) {
+		w.t.Errorf("%s: of how it opens it says %+v", what, a)
+	}
 	if a.State != state || int(a.Left) != left || int(a.Attempts) != attempts || fmt.Sprint(got) != fmt.Sprint(events) {
 		w.t.Errorf("%s: %s, %d and %d left, %q; want %s, %d and %d, %q", what, a.State, a.Left, a.Attempts, got, state, left, attempts, events)
 	}
