@@ -11,6 +11,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
@@ -174,7 +175,8 @@ func (s space) beside() int { return s.columns - 14 }
 func (s space) inShort(p *wallet.GrantPlan, l *wallet.LinkPlan) cli.Rows {
 	who := cli.Clean(p.To.Name)
 	if l != nil {
-		who = "WHOEVER HAS THE LINK, " + opensText(l.Openings, l.Daily)
+		opens := opensOf(l, ledgerclient.LinkAnswer{})
+		who = strings.Replace(opens.holder(), linkHolder, strings.ToUpper(linkHolder), 1) + ", " + opens.times()
 	} else if p.New || !p.To.Verified {
 		who += ", NOT VERIFIED"
 	}
@@ -191,8 +193,9 @@ func (s space) preview(p *wallet.GrantPlan, l *wallet.LinkPlan, role *health.Rol
 		rows.Add("who", s.whom(p))
 	} else {
 		called = linkHolder
-		rows.Add("who", cli.Wrap("WHOEVER HAS THE LINK: the name that they type is not checked", s.beside()))
-		rows.Add("opens", cli.Wrap(opensText(l.Openings, l.Daily)+passcodeText(l.Passcode), s.beside()))
+		opens := opensOf(l, ledgerclient.LinkAnswer{})
+		rows.Add("who", cli.Wrap(strings.Replace(opens.holder(), linkHolder, strings.ToUpper(linkHolder), 1)+": the name that they type is not checked", s.beside()))
+		rows.Add("opens", cli.Wrap(opens.times()+opens.code(), s.beside()))
 	}
 	if role.Name != "" {
 		rows.Add("role", s.inLines(roleText(role, p), s.lines))
@@ -222,7 +225,7 @@ func (s space) preview(p *wallet.GrantPlan, l *wallet.LinkPlan, role *health.Rol
 		after += "\nLater versions of a record need a new grant."
 	}
 	if l != nil {
-		after = "You can revoke it at any time. " + linkHolds
+		after = "You can revoke it at any time. " + opensOf(l, ledgerclient.LinkAnswer{}).holds()
 	}
 	text := cli.Wrap("You are about to give "+called+" access to "+what+".", s.columns) + "\n\n" + rows.Text("  ") + "\n" + cli.Wrap(after+"\n"+g.gateLine(), s.columns)
 	for _, w := range cautions(p, called, s) {

@@ -212,7 +212,7 @@ func (x *links) create(ctx context.Context, w *wallet.Wallet) error {
 	}
 	preview, all := x.asked(plan, made, &role.Role, groundOf(w), columnsOf(cli.Width(x.err)))
 	if x.emergency {
-		preview += "\n" + cli.Wrap(emergencyHolds(made.Openings), columnsOf(cli.Width(x.err)))
+		preview += "\n" + cli.Wrap(opensOf(made, ledgerclient.LinkAnswer{}).emergency(), columnsOf(cli.Width(x.err)))
 	}
 	if err := x.confirm(ctx, preview, "Make this link?", "", all); err != nil {
 		return err
@@ -328,7 +328,7 @@ func (x *links) handOut(made *wallet.LinkPlan, get func() (s wallet.Shown, ledge
 			if err := take(); err != nil {
 				return err
 			}
-			b, err := x.rendered(file, text, s, ledger)
+			b, err := x.rendered(file, text, s, opensOf(made, s.Said), ledger)
 			if err == nil {
 				_, err = dst.Write(b)
 			}
@@ -341,10 +341,11 @@ func (x *links) handOut(made *wallet.LinkPlan, get func() (s wallet.Shown, ledge
 		}
 		return err
 	}
+	opens := opensOf(made, s.Said)
 	j := linkShownJSON{consentJSON: consentOf(s.Consent), Text: s.Text, Operator: linkSaidOf(s.Said)}
 	if made != nil {
 		j.Plan = &linkPlanJSON{made.Openings, made.Daily, made.Passcode, made.Size, chosenOf(made.GrantPlan)}
-		x.say("Made: consent %s, until %s, %s%s.", short(s.ID), both(s.Until), opensText(made.Openings, made.Daily), passcodeText(made.Passcode))
+		x.say("Made: consent %s, until %s, %s%s.", short(s.ID), both(s.Until), opens.times(), opens.code())
 	} else {
 		x.say("Link %s, %s, until %s.\n%s", short(s.ID), titles(s.Records), both(s.Until), operatorSays(ledger, s.Said))
 	}
@@ -354,7 +355,7 @@ func (x *links) handOut(made *wallet.LinkPlan, get func() (s wallet.Shown, ledge
 	}
 	j.Page, j.File = s.Viewer+"#"+s.Text, file
 	if made == nil { // else it was said before
-		x.say("%s", linkHolds)
+		x.say("%s", opens.holds())
 	}
 	if file != "" {
 		x.printPath(file)
@@ -369,12 +370,12 @@ func (x *links) handOut(made *wallet.LinkPlan, get func() (s wallet.Shown, ledge
 }
 
 // rendered is a link as a file: what it is tells the name.
-func (x *links) rendered(file, text string, s wallet.Shown, ledger string) ([]byte, error) {
+func (x *links) rendered(file, text string, s wallet.Shown, opens linkOpens, ledger string) ([]byte, error) {
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".png":
 		return qr.PNG(text)
 	case ".html", ".htm":
-		return linkSheet(text, s, x.label, ledger, x.now())
+		return linkSheet(text, s, opens, x.label, ledger, x.now())
 	}
 	return []byte(text + "\n"), nil
 }

@@ -33,7 +33,7 @@ func TestLinkWords(t *testing.T) {
 		if cli.Wrap(text, columns) != text {
 			t.Errorf("more than %d columns:\n%s", columns, text)
 		}
-		for _, want := range []string{"WHOEVER HAS THE LINK", "is not checked", "3 times", "with a passcode", "as far as it keeps the rules", "without an entry", "after a revocation", "You can revoke it"} {
+		for _, want := range []string{"WHOEVER HAS THE LINK and its passcode: ", "Whoever has the link and its passcode can open it", "is not checked", "3 times", "with a passcode", "as far as it keeps the rules", "without an entry", "after a revocation", "You can revoke it"} {
 			if !strings.Contains(plain(text), want) {
 				t.Errorf("%d columns: %q is not in\n%s", columns, want, text)
 			}
@@ -45,7 +45,7 @@ func TestLinkWords(t *testing.T) {
 	if help := plain(linking{newApp()}.newCreate().Long); !strings.Contains(help, linkHolds) {
 		t.Errorf("not in the help: %s", help)
 	}
-	for _, text := range []string{linkHolds, emergencyHolds(10)} {
+	for _, text := range []string{linkHolds, linkOpens{10, true, false}.emergency(), linkOpens{1, true, true}.emergency(), linkOpens{1, true, true}.holds()} {
 		if m := unfounded.FindString(text); m != "" {
 			t.Errorf("%q promises: %s", m, text)
 		}
@@ -55,9 +55,9 @@ func TestLinkWords(t *testing.T) {
 // A sheet is whole: its picture is the link, nothing in it is loaded or run, and what is put
 // into it is text.
 func TestLinkSheet(t *testing.T) {
-	s := wallet.Shown{Said: ledgerclient.LinkAnswer{Attempts: 5}}
+	s := wallet.Shown{}
 	s.Granted, s.Until = 480_000, 480_000+180*24
-	b, err := linkSheet(someLink, s, `<b onload="x">`, "City & <ledger>", time.Unix(1.7e9, 0))
+	b, err := linkSheet(someLink, s, linkOpens{openings: 3}, `<b onload="x">`, "City & <ledger>", time.Unix(1.7e9, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,15 +80,61 @@ func TestLinkSheet(t *testing.T) {
 		t.Errorf("it holds %q", other)
 	}
 	said := html.UnescapeString(page)
-	for _, want := range []string{someLink, "as far as it keeps the rules", "after a revocation", "whoever finds this sheet", "The passcode is not on this sheet"} {
+	for _, want := range []string{someLink, "as far as it keeps the rules", "after a revocation", "Whoever finds this sheet"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not on it", want)
 		}
 	}
-	short := s
-	short.Until, short.Said.Attempts = s.Granted+24, 0
-	if b, err := linkSheet(someLink[strings.Index(someLink, "shlink"):], short, "", "City", time.Unix(1.7e9, 0)); err != nil || bytes.Contains(b, []byte("whoever finds")) || bytes.Contains(b, []byte("passcode is not")) || !bytes.Contains(b, []byte("a viewer of SMART Health Links")) {
+	if b, err := linkSheet(someLink[strings.Index(someLink, "shlink"):], s, linkOpens{openings: 3}, "", "City", time.Unix(1.7e9, 0)); err != nil || !bytes.Contains(b, []byte("a viewer of SMART Health Links")) {
 		t.Errorf("%s, %v", b, err)
+	}
+}
+
+// Promise: the words promise no more than is enforced. A sheet, and the question before it is
+// made, say what a link is: counted in all or by the day, with a passcode or without, whatever
+// its length.
+func TestLinkSheetSaysWhatItIs(t *testing.T) {
+	finds, coded, daily, code := "Whoever finds this sheet", "and the passcode can open it", "promises less than a consent", "passcode is not on this sheet"
+	for _, c := range []struct {
+		opens     linkOpens
+		often     string
+		says, not []string
+	}{
+		{linkOpens{openings: 3}, "opened 3 times in all, until", []string{finds}, []string{"passcode", daily, "a day"}},
+		{linkOpens{openings: 1}, "opened 1 time in all, until", []string{finds}, []string{"passcode", daily, "a day"}},
+		{linkOpens{openings: 3, passcode: true}, "opened 3 times in all, until", []string{coded, code, "the link and its passcode can open"}, []string{finds, daily, "a day"}},
+		{linkOpens{openings: 10, daily: true}, "opened up to 10 times a day, until", []string{finds, daily}, []string{"passcode", "in all"}},
+		{linkOpens{openings: 10, daily: true, passcode: true}, "opened up to 10 times a day, until", []string{coded, code, daily}, []string{finds, "in all"}},
+		{linkOpens{passcode: true}, "as often as was chosen", []string{coded, code}, []string{finds, "0 times"}},
+	} {
+		var last string
+		for _, days := range []wallet.Hour{1, 40, 180} {
+			s := wallet.Shown{}
+			s.Granted, s.Until = 480_000, 480_000+days*24
+			b, err := linkSheet(someLink, s, c.opens, "", "City", time.Unix(1.7e9, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := html.UnescapeString(regexp.MustCompile(`src="[^"]*"`).ReplaceAllString(string(b), ""))
+			for _, want := range append(c.says, c.often) {
+				if !strings.Contains(said, want) {
+					t.Errorf("%+v, %d days: %q is not on\n%s", c.opens, days, want, said)
+				}
+			}
+			for _, not := range c.not {
+				if strings.Contains(said, not) {
+					t.Errorf("%+v, %d days: %q is on\n%s", c.opens, days, not, said)
+				}
+			}
+			said = strings.ReplaceAll(said, html.EscapeString(cli.Clean(both(s.Until))), "")
+			if last != "" && said != last {
+				t.Errorf("%+v: %d days say something else:\n%s\n%s", c.opens, days, said, last)
+			}
+			last = said
+		}
+	}
+	if text := (linkOpens{10, true, true}).emergency(); !strings.Contains(text, "and has its passcode, reads") || strings.Contains(text, "months") {
+		t.Error(text)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/qr"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -20,47 +21,94 @@ const linkHolds = "Whoever has the link can open it; the name that they type is 
 	"Its node counts openings, enters them on the ledger and ends the link as far as it keeps the rules: from the first opening on it could also give what is in the link without an entry, past the openings, past the end and after a revocation. " +
 	"It has not the link's key; but a page that it serves and has changed could take that from whoever opens the link there. A viewer of their own does without that page (--bare)."
 
-// emergencyHolds is what an emergency link is as good as, beside that.
-func emergencyHolds(perDay uint16) string {
-	return fmt.Sprintf("An emergency link promises less than a consent: who finds it, or copies it, reads what is in it without asking you, for months, up to %s a day; you learn of it afterwards, as its node tells. Carry it as you would the same facts on paper.", plural(int(perDay), "time", "times"))
+// linkOpens is how a link opens, and for whom.
+type linkOpens struct {
+	openings        uint16 // 0: its node is an older one, which does not say
+	daily, passcode bool
 }
 
-// opensText is how often a link opens.
-func opensText(openings uint16, daily bool) string {
-	t := plural(int(openings), "time", "times")
-	if daily {
+// opensOf is how a link opens, by its plan, or else as its node says.
+func opensOf(made *wallet.LinkPlan, said ledgerclient.LinkAnswer) linkOpens {
+	if made != nil {
+		return linkOpens{made.Openings, made.Daily, made.Passcode}
+	}
+	return linkOpens{said.Openings, said.Daily, said.Passcode || said.Attempts > 0}
+}
+
+// holder is whom a link is for.
+func (o linkOpens) holder() string {
+	if o.passcode {
+		return linkHolder + " and its passcode"
+	}
+	return linkHolder
+}
+
+// holds is linkHolds, of one with a passcode too.
+func (o linkOpens) holds() string {
+	return "W" + o.holder()[1:] + strings.TrimPrefix(linkHolds, "W"+linkHolder[1:])
+}
+
+// emergency is what a link that opens day after day is as good as, beside that.
+func (o linkOpens) emergency() string {
+	finds := "who finds it, or copies it,"
+	if o.passcode {
+		finds = "who finds or copies it, and has its passcode,"
+	}
+	return fmt.Sprintf("An emergency link promises less than a consent: %s reads what is in it without asking you, %s, until it ends; you learn of it afterwards, as its node tells. Carry it as you would the same facts on paper.", finds, o.times())
+}
+
+// times is how often a link opens.
+func (o linkOpens) times() string {
+	t := plural(int(o.openings), "time", "times")
+	if o.daily {
 		return "up to " + t + " a day"
 	}
 	return t
 }
 
-func passcodeText(passcode bool) string {
-	if passcode {
+func (o linkOpens) code() string {
+	if o.passcode {
 		return ", with a passcode, which 5 wrong tries end for good"
 	}
 	return ""
 }
 
+// paper is what a sheet says of how a link opens.
+func (o linkOpens) paper(until string) (says []string) {
+	switch {
+	case o.openings == 0:
+		says = append(says, fmt.Sprintf("It can be opened until %s, as often as was chosen when it was made.", until))
+	case o.daily:
+		says = append(says, fmt.Sprintf("It can be opened up to %s a day, until %s.", plural(int(o.openings), "time", "times"), until))
+	default:
+		says = append(says, fmt.Sprintf("It can be opened %s in all, until %s.", plural(int(o.openings), "time", "times"), until))
+	}
+	finds := "Whoever finds this sheet, or copies it, can open it"
+	if o.passcode {
+		says = append(says, "Its passcode is not on this sheet. Wrong ones end the link for good.")
+		finds = "Whoever has this sheet, or a copy, and the passcode can open it"
+	}
+	finds += " without asking the patient, who learns of it afterwards, as its node tells."
+	if o.daily {
+		finds += " It opens again each day: it promises less than a consent for one person."
+	}
+	return append(says, finds)
+}
+
 // linkSheet is a link on paper: a page of HTML that needs nothing else.
-func linkSheet(text string, s wallet.Shown, label, ledger string, made time.Time) ([]byte, error) {
+func linkSheet(text string, s wallet.Shown, opens linkOpens, label, ledger string, made time.Time) ([]byte, error) {
 	picture, err := qr.PNG(text)
 	if err != nil {
 		return nil, err
 	}
-	holds, _, _ := strings.Cut(linkHolds, " A viewer of their own")
+	holds, _, _ := strings.Cut(opens.holds(), " A viewer of their own")
 	how := []string{
 		"Point a phone's camera at the code, or type the address below into a browser, and say who you are and why: the patient sees it.",
 	}
 	if strings.HasPrefix(text, "shlink:") {
 		how[0] = "Read the code with a viewer of SMART Health Links, and say who you are: the patient sees it."
 	}
-	if s.Said.Attempts > 0 {
-		how = append(how, "The passcode is not on this sheet. Wrong ones end the link.")
-	}
-	how = append(how, fmt.Sprintf("It can be opened until %s.", both(s.Until)))
-	if s.Until-s.Granted > longLink {
-		how = append(how, "It lasts for months: whoever finds this sheet can read what is in it, without asking.")
-	}
+	how = append(how, opens.paper(both(s.Until))...)
 	var b strings.Builder
 	b.WriteString(`<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
@@ -91,6 +139,3 @@ small { font-size: 9pt }
 	b.WriteString("</body></html>\n")
 	return []byte(b.String()), nil
 }
-
-// longLink is from when on a sheet says that it may be found, in hours.
-const longLink = 31 * 24
