@@ -50,16 +50,20 @@ type Seen struct {
 // Consent is a consent that this wallet gave.
 type Consent struct {
 	Seen
-	ID         contract.ID `json:"consent"`
-	To         string      `json:"-"`                 // the contact's name; "" if the address is no contact
-	Link       bool        `json:"link,omitempty"`    // it is for whoever has a link, see Links
-	Waits      bool        `json:"waits,omitempty"`   // of a link: its node has not got what is behind it yet
-	NotBefore  Hour        `json:"from,omitzero"`     // 0 = from the start
-	Revoked    Hour        `json:"revoked,omitzero"`  // 0 = not revoked
-	Over       bool        `json:"-"`                 // the exact end has passed, and the ledger's has not: it is still active there
-	Pending    Action      `json:"pending,omitempty"` // what was signed and waits: Granting or Revoking; "" if nothing does
-	Openings   int         `json:"openings"`          // accesses on the ledger
-	LastOpened Hour        `json:"lastOpened,omitzero"`
+	ID    contract.ID `json:"consent"`
+	To    string      `json:"-"`               // the contact's name; "" if the address is no contact
+	Link  bool        `json:"link,omitempty"`  // it is for whoever has a link, see Links
+	Waits bool        `json:"waits,omitempty"` // of a link: its node has not got what is behind it yet
+	// What the node of a link says of it, signed, or why that is not known; of those that
+	// [Links.Ask] asked about.
+	Said       *ledgerclient.LinkAnswer `json:"-"`
+	Unsaid     error                    `json:"-"`
+	NotBefore  Hour                     `json:"from,omitzero"`     // 0 = from the start
+	Revoked    Hour                     `json:"revoked,omitzero"`  // 0 = not revoked
+	Over       bool                     `json:"-"`                 // the exact end has passed, and the ledger's has not: it is still active there
+	Pending    Action                   `json:"pending,omitempty"` // what was signed and waits: Granting or Revoking; "" if nothing does
+	Openings   int                      `json:"openings"`          // accesses on the ledger
+	LastOpened Hour                     `json:"lastOpened,omitzero"`
 	// Of a consent with several keepers: how many there are, any how many of them open it, and
 	// who of them has not acknowledged its share yet, as far as this wallet knows.
 	Keepers int      `json:"keepers,omitempty"`

@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -370,10 +371,12 @@ func (ls Links) takes(ctx context.Context) (ledgerclient.LinkTerms, error) {
 	return at.LinkTerms(ctx)
 }
 
-// List returns the links of this wallet, in the order of the ledger.
+// List returns the links of this wallet, in the order of the ledger, with what their node says
+// of them.
 func (ls Links) List(ctx context.Context) ([]Consent, error) {
 	all, err := ls.w.Consents().List(ctx)
-	return slices.DeleteFunc(all, func(c Consent) bool { return !c.Link }), err
+	all = slices.DeleteFunc(all, func(c Consent) bool { return !c.Link })
+	return all, cmp.Or(err, ls.Ask(ctx, all))
 }
 
 // has reports whether a thread is a link of one's own: whom it is for follows from its seed.
@@ -459,6 +462,32 @@ func (ls Links) Said(ctx context.Context, ids []contract.ID) (said []ledgerclien
 		return nil
 	})
 	return said, errs, err
+}
+
+// Ask has the node of links say what became of each of them that is active on the ledger,
+// which alone does not show whether it still opens: into Said, or into Unsaid why that is not
+// known. Consents that are no links, or of another ledger, stay as they are.
+func (ls Links) Ask(ctx context.Context, cs []Consent) error {
+	var ids []contract.ID
+	var at []*Consent
+	for i := range cs {
+		if c := &cs[i]; c.Link && c.Ledger == ls.w.client.ID() && c.Status == StatusActive && !c.Waits {
+			ids, at = append(ids, c.ID), append(at, c)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	said, errs, err := ls.Said(ctx, ids)
+	if ctx.Err() != nil {
+		return err
+	}
+	for i, c := range at {
+		if c.Unsaid = cmp.Or(errs[i], err); c.Unsaid == nil {
+			c.Said = &said[i]
+		}
+	}
+	return nil
 }
 
 // find finds a link.

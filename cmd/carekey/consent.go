@@ -75,6 +75,9 @@ func (a consents) list(ctx context.Context, f filter) error {
 		byTime(cs, func(c wallet.Consent) wallet.Hour { return c.Granted })
 		cs = newest(a.session, &x, cs)
 	}
+	if err := a.askLinks(ctx, cs); err != nil {
+		return err
+	}
 	switch {
 	case n == 0:
 	case a.flags.json:
@@ -89,6 +92,16 @@ func (a consents) list(ctx context.Context, f filter) error {
 		a.next("carekey grant --to NAME --record ID --for 30d")
 	}
 	return failed
+}
+
+// askLinks has the nodes of links say what became of them.
+func (s *session) askLinks(ctx context.Context, cs []wallet.Consent) error {
+	for _, o := range s.all {
+		if err := o.w.Links().Ask(ctx, cs); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // namedConsents finds consents wherever they are, each once; f finds one on a ledger.
@@ -124,6 +137,11 @@ func (a consents) show(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	one := []wallet.Consent{c}
+	if err := a.askLinks(ctx, one); err != nil {
+		return err
+	}
+	c = one[0]
 	var records []string
 	for _, r := range c.Records {
 		line := fmt.Sprintf("%s, version %d (%s)  %s", r.Title, r.Version, r.Category, short(r.ID))
@@ -307,6 +325,10 @@ func statusText(c wallet.Consent, when dates) string {
 		return string(c.Status) + ", not at the keepers yet"
 	case c.Status == wallet.StatusPending:
 		return "pending: not on the ledger yet"
+	case c.Link && c.Over:
+		return "over"
+	case c.Said != nil || c.Unsaid != nil:
+		return linkStatus(c)
 	case c.Over:
 		return "over; at keepers " + when.near(c.NotAfter)
 	case len(c.Unheld) > 0 && !ended(c.Status):

@@ -111,6 +111,9 @@ it, and it is not shown.`,
 			return x.handOut(nil, func() (s wallet.Shown, ledger string, err error) {
 				s, on, err := find(ctx, a.session, args[0], func(o *opened) (wallet.Shown, string, error) {
 					s, err := o.w.Links().Show(ctx, args[0], x.label)
+					if s.Link && ledgerclient.Unreachable(err) != nil {
+						x.say("Link %s, %s, until %s. Whether it still opens is not known: its node does not say.", short(s.ID), titles(s.Records), both(s.Until))
+					}
 					return s, s.ID.String(), err
 				})
 				if err == nil {
@@ -280,6 +283,9 @@ type linkPlanJSON struct {
 // linkSaidJSON is what the node of a link says of it, signed. Nothing else shows it.
 type linkSaidJSON struct {
 	State    ledgerclient.LinkState `json:"state"`
+	Openings uint16                 `json:"openings"` // in all, or in a day; 0: its node is an older one, and says neither this nor the next two
+	Daily    bool                   `json:"daily"`
+	Passcode bool                   `json:"passcode"`
 	Left     uint16                 `json:"left"`     // openings, in all or of this day
 	Attempts uint8                  `json:"attempts"` // wrong passcodes that are left; 0 also without one
 	More     uint32                 `json:"more"`     // events before these
@@ -294,7 +300,7 @@ type linkEventJSON struct {
 }
 
 func linkSaidOf(a ledgerclient.LinkAnswer) linkSaidJSON {
-	return linkSaidJSON{a.State, a.Left, a.Attempts, a.More, list(a.Events, func(e ledgerclient.LinkEvent) linkEventJSON {
+	return linkSaidJSON{a.State, a.Openings, a.Daily, a.Passcode, a.Left, a.Attempts, a.More, list(a.Events, func(e ledgerclient.LinkEvent) linkEventJSON {
 		return linkEventJSON{instant(e.Time()), e.What, e.By, e.Reason}
 	})}
 }
@@ -428,14 +434,53 @@ func (a linked) list(ctx context.Context) error {
 	return failed
 }
 
+// usedUp says which openings are used up of a link that has none.
+func usedUp(a ledgerclient.LinkAnswer) string {
+	switch {
+	case a.Openings == 0:
+		return "its openings are used up, in all or for this day (UTC)"
+	case a.Daily:
+		return "its openings of this day are used up; it opens again at 00:00 UTC"
+	}
+	return "all its openings are used up"
+}
+
+// linkStatus is what a link is that is active on the ledger, as its node says.
+func linkStatus(c wallet.Consent) string {
+	a := c.Said
+	switch {
+	case errors.Is(c.Unsaid, wallet.ErrLinkLost):
+		return "lost at its node"
+	case a == nil:
+		return "not known: its node does not say"
+	case a.State == ledgerclient.LinkLocked:
+		return "over: wrong passcodes"
+	case a.State == ledgerclient.LinkEnded:
+		return "over at its node"
+	case a.State == ledgerclient.LinkExhausted && a.Daily:
+		return "used up for today (UTC)"
+	case a.State == ledgerclient.LinkExhausted:
+		return "used up"
+	case a.Daily:
+		return fmt.Sprintf("active, %d of %d left today", a.Left, a.Openings)
+	case a.Openings == 0:
+		return fmt.Sprintf("active, %d left", a.Left)
+	}
+	return fmt.Sprintf("active, %d of %d left", a.Left, a.Openings)
+}
+
 // operatorSays is what a link's node says of it, in words.
 func operatorSays(ledger string, a ledgerclient.LinkAnswer) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "As the operator of %s says, and nothing else shows: %s", cli.Clean(ledger), map[ledgerclient.LinkState]string{
-		ledgerclient.LinkActive: "it can be opened", ledgerclient.LinkExhausted: "its openings are used up, in all or for this day (UTC)", ledgerclient.LinkEnded: "it has ended", ledgerclient.LinkLocked: "too many wrong passcodes ended it for good",
+		ledgerclient.LinkActive: "it can be opened", ledgerclient.LinkExhausted: "it opens no more: " + usedUp(a), ledgerclient.LinkEnded: "it has ended", ledgerclient.LinkLocked: "too many wrong passcodes ended it for good",
 	}[a.State])
 	if a.State == ledgerclient.LinkActive {
-		fmt.Fprintf(&b, ", %s more, in all or on this day (UTC)", plural(int(a.Left), "time", "times"))
+		more := map[bool]string{true: " on this day (UTC)", false: ""}[a.Daily]
+		if a.Openings == 0 {
+			more = ", in all or on this day (UTC)"
+		}
+		fmt.Fprintf(&b, ", %s more%s", plural(int(a.Left), "time", "times"), more)
 		if a.Attempts > 0 {
 			fmt.Fprintf(&b, "; %s of its passcode left", plural(int(a.Attempts), "wrong try", "wrong tries"))
 		}

@@ -70,11 +70,21 @@ type consentJSON struct {
 	Address string `json:"address"`
 	Purpose string `json:"purpose"`
 	Damaged string `json:"damaged,omitempty"` // error code: what the store holds is not what was signed
+	// Of a link that is active on the ledger: what its node says, or the error code for which
+	// that is not known.
+	Operator *linkSaidJSON `json:"operator,omitempty"`
+	Unsaid   string        `json:"unsaid,omitempty"`
 }
 
 func consentOf(c wallet.Consent) consentJSON {
 	c.Records = list(c.Records, same)
-	return consentJSON{c, who(c.To, c.Address), addressText(c.Address), c.Purpose.Word(), lostCode(c.Damaged)}
+	j := consentJSON{Consent: c, To: who(c.To, c.Address), Address: addressText(c.Address), Purpose: c.Purpose.Word(), Damaged: lostCode(c.Damaged)}
+	if c.Said != nil {
+		j.Operator = new(linkSaidOf(*c.Said))
+	} else if c.Unsaid != nil {
+		j.Unsaid = explain(c.Unsaid).Code
+	}
+	return j
 }
 
 // senderOf is who gave a consent: the name is "" for a stranger, the address if it is not
