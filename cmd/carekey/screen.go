@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,8 +31,14 @@ type glance struct {
 
 	mu       sync.Mutex
 	accesses []wallet.Event        // that were new when a person looked, since the screen was unlocked
-	last     map[*ui.View]*ui.Page // which say of when they are
+	last     map[*ui.View]*known
 	cut      error                 // what an act ended with that was cut short: no page is left to say it
+}
+
+// known is what was seen of a page last, which says of when that was.
+type known struct {
+	page  ui.Page
+	whole bool // the look did not fail
 }
 
 // unlock reads the key as any command does, on the terminal as it is. until is set if another
@@ -71,10 +78,13 @@ func (x *glance) view(title string, which func(place) []place, verb func(ctx con
 	v.Known = func() *ui.Page {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		return x.last[v]
+		if kept := x.last[v]; kept != nil {
+			return &kept.page
+		}
+		return nil
 	}
 	v.Load = func(ctx context.Context, asked bool) (*ui.Page, error) {
-		a, ran := x.paged(title), false
+		a, ran := x.paged(title), false // whether the verb began
 		err := a.within(ctx, looks, which, func(ctx context.Context, s *session) error {
 			ran = true
 			err := verb(ctx, s, asked)
@@ -86,33 +96,54 @@ func (x *glance) view(title string, which func(place) []place, verb func(ctx con
 			return nil, nil
 		case errors.Is(err, crypto.ErrKeyLocked):
 			return nil, ui.ErrLock
-		case err != nil && !ran: // what is known stays, with its time
-			if known := v.Known(); known != nil {
-				a.page.AsOf = known.AsOf
-				a.page.Sections = append(a.page.Sections, known.Sections...)
-			}
+		case err != nil && ran && !x.whole(v): // nothing better is known
+			a.page.Fail(failed(&a.console, err))
+		case err != nil:
+			stays(a.page, v.Known(), !ran)
 			a.page.Fail(failed(&a.console, err))
 			return a.page, nil
-		case err != nil:
-			a.page.Fail(failed(&a.console, err))
 		}
-		x.keeps(v, a.page)
+		x.keeps(v, a.page, err == nil)
 		return a.page, nil
 	}
 	return v
 }
 
-// keeps keeps what is known of a page now, until the screen is locked.
-func (x *glance) keeps(v *ui.View, p *ui.Page) {
-	kept := *p
-	if kept.AsOf == "" {
-		kept.AsOf = "as of " + x.now().Local().Format("15:04")
+// stays puts what was known before a look that failed below what that look says, with its time.
+func stays(on, known *ui.Page, nothing bool) {
+	switch {
+	case known == nil:
+	case nothing || len(on.Sections) == 0:
+		on.AsOf, on.Sections = known.AsOf, slices.Concat(on.Sections, known.Sections)
+	default:
+		on.Say("\nAs it was seen before, " + known.AsOf + ":\n")
+		on.Sections = append(on.Sections, known.Sections...)
+	}
+}
+
+// keeps keeps what is known of a page now, until the screen is locked. It is whole if the look
+// did not fail.
+func (x *glance) keeps(v *ui.View, p *ui.Page, whole bool) {
+	kept := known{*p, whole}
+	if kept.page.AsOf == "" {
+		kept.page.AsOf = "as of " + x.now().Local().Format("15:04")
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.last != nil {
 		x.last[v] = &kept
 	}
+}
+
+// whole reports whether something is known of a page that came of a look that did not fail.
+func (x *glance) whole(v *ui.View) bool {
+	x.mu.Lock()
+	kept := x.last[v]
+	x.mu.Unlock()
+	if kept == nil {
+		return v.Known() != nil // as the wallet's folder tells it
+	}
+	return kept.whole
 }
 
 // act is what a key does on ledgers: a person is asked within the screen.

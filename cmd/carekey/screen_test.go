@@ -19,9 +19,9 @@ import (
 func TestScreenKeepsWhatIsKnown(t *testing.T) {
 	t.Setenv("CAREKEY_HOME", t.TempDir()) // in which is no wallet
 	now := time.Date(2026, 11, 21, 14, 5, 0, 0, time.Local)
-	x := &glance{app: &app{lookup: os.LookupEnv, now: func() time.Time { return now }}, last: map[*ui.View]*ui.Page{}}
+	x := &glance{app: &app{lookup: os.LookupEnv, now: func() time.Time { return now }}, last: map[*ui.View]*known{}}
 	v := x.view("Consents", everywhere, nil)
-	x.keeps(v, &ui.Page{Title: "Consents", Sections: []ui.Section{{Text: "to Dr Smith"}}})
+	x.keeps(v, &ui.Page{Title: "Consents", Sections: []ui.Section{{Text: "to Dr Smith"}}}, true)
 	for range 2 { // nor does the error take the place of what is known
 		now = now.Add(time.Minute)
 		p, err := v.Load(t.Context(), true)
@@ -35,7 +35,7 @@ func TestScreenKeepsWhatIsKnown(t *testing.T) {
 	if p := v.Known(); p == nil || p.AsOf != "as of 14:05" || len(p.Sections) != 1 {
 		t.Errorf("%+v", p)
 	}
-	x.keeps(v, &ui.Page{AsOf: "out of reach, as it was yesterday"})
+	x.keeps(v, &ui.Page{AsOf: "out of reach, as it was yesterday"}, true)
 	if p := v.Known(); p.AsOf != "out of reach, as it was yesterday" {
 		t.Errorf("%+v", p)
 	}

@@ -117,7 +117,7 @@ func (x *glance) reopens(until time.Time) (string, error) {
 // screen is what there is to see.
 func (x *glance) screen(ctx context.Context) (*ui.Screen, error) {
 	x.mu.Lock()
-	x.last = map[*ui.View]*ui.Page{}
+	x.last = map[*ui.View]*known{}
 	x.mu.Unlock()
 	home, err := x.home(ctx)
 	if err != nil {

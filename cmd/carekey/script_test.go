@@ -64,7 +64,7 @@ func TestMain(m *testing.M) {
 	own := func() []string { return os.Args }
 	commands := map[string]func(){"carekey": program(nil, own)}
 	for _, who := range actors {
-		commands[who] = program(actorEnv(who), own)
+		commands[who] = program(actorEnv(os.Getenv("WORK"), who), own)
 	}
 	commands[agent.Name] = program(nil, own)
 	commands[pluginName] = program(nil, func() []string { return append([]string{pluginName}, os.Args[1:]...) })
@@ -148,8 +148,7 @@ func testApp(defaults map[string]string) *app {
 
 // actorEnv gives an actor a home and a passphrase of its own, and all the same
 // ledger.
-func actorEnv(who string) map[string]string {
-	work := os.Getenv("WORK")
+func actorEnv(work, who string) map[string]string {
 	return map[string]string{
 		envHome:       filepath.Join(work, who),
 		envLedger:     filepath.Join(work, "ledger"),
