@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// echoOff turns the echo of the terminal off; nil if that cannot be done.
+// echoOff turns the echo of the terminal off; nil if that cannot be done. Nor do keys stop the
+// program or make it dump itself meanwhile: the shell would have a terminal without echo.
 func echoOff(in *os.File) (restore func()) {
 	was, err := unix.IoctlGetTermios(int(in.Fd()), getTermios)
 	if err != nil {
@@ -16,6 +17,9 @@ func echoOff(in *os.File) (restore func()) {
 	}
 	off := *was
 	off.Lflag &^= unix.ECHO
+	for _, key := range stopping {
+		off.Cc[key] = noKey
+	}
 	if unix.IoctlSetTermios(int(in.Fd()), setTermios, &off) != nil {
 		return nil
 	}

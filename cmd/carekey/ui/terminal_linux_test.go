@@ -441,6 +441,20 @@ func TestPassphraseOnTerminal(t *testing.T) {
 	}
 }
 
+// While nothing that is typed shows, no key leaves the shell such a terminal; control-C does not.
+func TestHushOnTerminal(t *testing.T) {
+	_, terminal := pseudoTerminal(t)
+	before := attributes(t, terminal)
+	end := Hush(terminal)
+	got := attributes(t, terminal)
+	if got.Lflag&unix.ECHO != 0 || got.Cc[unix.VSUSP] != 0 || got.Cc[unix.VQUIT] != 0 || got.Lflag&unix.ISIG == 0 || got.Cc[unix.VINTR] != before.Cc[unix.VINTR] {
+		t.Errorf("%+v", got)
+	}
+	if end(); attributes(t, terminal) != before {
+		t.Error("terminal was not restored")
+	}
+}
+
 // Starting the program says nothing to the terminal: no question about its
 // colours goes out. The program started is this test.
 func TestStartIsSilent(t *testing.T) {

@@ -16,3 +16,8 @@ func dropTypedAhead(in *os.File) {
 }
 
 const getTermios, setTermios = unix.TIOCGETA, unix.TIOCSETA
+
+// stopping are the keys that stop a program or make it dump itself, and noKey is none.
+var stopping = []int{unix.VSUSP, unix.VDSUSP, unix.VQUIT}
+
+const noKey = 0xff

@@ -11,3 +11,8 @@ import (
 func dropTypedAhead(in *os.File) { unix.IoctlSetInt(int(in.Fd()), unix.TCFLSH, unix.TCIFLUSH) }
 
 const getTermios, setTermios = unix.TCGETS, unix.TCSETS
+
+// stopping are the keys that stop a program or make it dump itself, and noKey is none.
+var stopping = []int{unix.VSUSP, unix.VQUIT}
+
+const noKey = 0
