@@ -40,7 +40,9 @@ func (m *frame) View() string {
 	}
 	switch {
 	case sh.asked != nil:
-		lines = append(lines, m.promptLines(sh)...)
+		prompt := m.promptLines(sh)
+		m.unseen(sh, prompt)
+		lines = append(lines, prompt...)
 		lines = lines[max(0, len(lines)-w.height):]
 	case above > 0:
 		lines = append(lines, m.keyLine(sh))

@@ -26,6 +26,7 @@ type frame struct {
 	keyed  time.Time // when the last key came
 	ended  bool
 	err    error      // how
+	cut    bool       // something was being done then
 	serial int        // of loads
 	away   bool       // stopped: nothing is drawn before it is known whether it locks
 	acting sync.Mutex // is held by what is done
@@ -144,6 +145,7 @@ func (sh *level) leave() {
 // end ends the screen.
 func (m *frame) end(err error) tea.Cmd {
 	for _, sh := range m.stack {
+		m.cut = m.cut || sh.busy()
 		sh.leave()
 	}
 	m.ended, m.err = true, err

@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -223,6 +224,9 @@ func (m *frame) answer(sh *level, key tea.KeyMsg) tea.Cmd {
 		return nil
 	}
 	of, done := q.what.key(key, m.forPrompt(sh))
+	if c, ok := of.(put[confirmModel]); ok && done && c.of.yes && m.hides(sh) {
+		return nil
+	}
 	q.what = of
 	if !done {
 		return nil
@@ -230,6 +234,13 @@ func (m *frame) answer(sh *level, key tea.KeyMsg) tea.Cmd {
 	q.answer <- of
 	sh.asked = nil
 	return m.listen(sh)
+}
+
+// hides reports whether a window has no room for any line of what a question is about: nobody
+// says yes to what she cannot see.
+func (m *frame) hides(sh *level) bool {
+	height, _ := m.room()
+	return height == 0 && sh.body != nil && sh.body.height > 0
 }
 
 // forPrompt is how much of the window a prompt can have: some of what stands above it is
@@ -244,11 +255,22 @@ func (m *frame) forPrompt(sh *level) window {
 	return w
 }
 
-// promptLines are those of a question; they say nothing of its keys before it takes any.
+// promptLines are those of a question; they say nothing of its keys before it takes any. What
+// it is about has the room of its empty lines where there is little.
 func (m *frame) promptLines(sh *level) []string {
 	lines := strings.Split(strings.TrimRight(sh.asked.what.view(m.forPrompt(sh), going), "\n"), "\n")
+	if m.window.height < 10 {
+		lines = slices.DeleteFunc(lines, func(line string) bool { return line == "" })
+	}
 	if !sh.armed {
 		lines[len(lines)-1] = ""
 	}
 	return lines[max(0, len(lines)-m.window.height):]
+}
+
+// unseen says why a question takes no yes, in place of its keys.
+func (m *frame) unseen(sh *level, lines []string) {
+	if _, ok := sh.asked.what.(put[confirmModel]); ok && sh.armed && m.hides(sh) {
+		lines[len(lines)-1] = m.style.keysLine(m.window.width, "no yes: what this is about has no room here    esc: stop", "too small  esc: stop")
+	}
 }

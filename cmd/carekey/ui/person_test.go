@@ -262,6 +262,76 @@ func TestActSizes(t *testing.T) {
 	a.until(func() bool { return a.err != nil })
 }
 
+// Nobody says yes to what she cannot see: not where a window has no room for a line of it.
+func TestActTakesNoYesUnseen(t *testing.T) {
+	for word, yes := range map[string][]string{"": {"y"}, "yes": {"y", "e", "s", "enter"}} {
+		a := newActed(t, 80, 24, func(ctx context.Context, on *Page, with Person) error {
+			ok, err := with.Confirm(ctx, "the preview", "", "Give this consent to somebody with a name that is long?", word)
+			on.Say(fmt.Sprint("given: ", ok))
+			return err
+		})
+		a.press("x")
+		a.asks("the preview")
+		size(a.frame, 20, 5)
+		a.asks("too small  esc: stop")
+		if a.press(yes...); a.seen().asked == nil {
+			t.Errorf("%q: a yes is taken below\n%s", word, a.View())
+		}
+		size(a.frame, 40, 9)
+		a.asks("the preview")
+		if word != "" {
+			yes = []string{"enter"} // what was typed stays
+		}
+		a.press(yes...)
+		a.idle()
+		if !strings.Contains(a.View(), "given: true") {
+			t.Errorf("%q:\n%s", word, a.View())
+		}
+	}
+}
+
+// Who takes the screen away while something is done is told why it does not end at once; who
+// takes a question away is told nothing.
+func TestActIsEndedWithWords(t *testing.T) {
+	begun, end := make(chan bool, 1), make(chan bool)
+	for asks, want := range map[bool]string{false: "What was begun is being ended ...\n", true: ""} {
+		a := newActed(t, 80, 24, func(ctx context.Context, on *Page, with Person) error {
+			begun <- true
+			if asks {
+				with.Confirm(ctx, "the preview", "", "Give it?", "")
+			}
+			<-end
+			return nil
+		})
+		a.press("x")
+		<-begun
+		if asks {
+			a.asks("Give it?")
+		}
+		a.press("ctrl+c")
+		said := &endedBy{end: end}
+		if asks {
+			close(end)
+		}
+		a.finish(said)
+		if said.text != want {
+			t.Errorf("asked %v: %q", asks, said.text)
+		}
+	}
+}
+
+// endedBy lets go on what waits for its first word.
+type endedBy struct {
+	text string
+	end  chan bool
+}
+
+func (e *endedBy) Write(b []byte) (int, error) {
+	e.text += string(b)
+	e.end <- true
+	return len(b), nil
+}
+
 // Line by line a question is asked as any command asks it.
 func TestActPlainly(t *testing.T) {
 	for _, c := range []struct {

@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"time"
 
@@ -88,7 +89,7 @@ func (s *Screen) Show(ctx context.Context, in, out *os.File, at int) (int, error
 		err = m.err
 	}
 	stop()
-	m.acting.Lock() // what was being done ends first, however that is
+	m.finish(out)
 	defer m.acting.Unlock()
 	loads := make(chan struct{})
 	go func() {
@@ -101,4 +102,16 @@ func (s *Screen) Show(ctx context.Context, in, out *os.File, at int) (int, error
 	case <-time.After(parting): // what only looks may be cut
 	}
 	return m.at, err
+}
+
+// finish waits until what was being done has ended, however that is, and says so where it was
+// no question that was left. Nothing is begun after it.
+func (m *frame) finish(out io.Writer) {
+	if m.acting.TryLock() {
+		return
+	}
+	if m.cut {
+		io.WriteString(out, "What was begun is being ended ...\n")
+	}
+	m.acting.Lock()
 }
