@@ -3,6 +3,7 @@ package ui
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/text"
@@ -11,9 +12,11 @@ import (
 // How a page becomes lines. What takes as long as it has rows is done once, where it is
 // loaded, or when its width changes: a frame makes no more rows than it shows.
 
-// prepared is a table whose cells are cleaned and measured.
+// prepared is a table whose cells are cleaned and measured, once it is needed: it is that of
+// every copy of a page, whichever goroutine shows it.
 type prepared struct {
 	*Table
+	once    sync.Once
 	columns []Column
 	rows    [][]cell
 	widths  []int
@@ -22,24 +25,24 @@ type prepared struct {
 
 // prepare is done before a page is shown, in the goroutine that loads it.
 func (p *Page) prepare() {
-	for i := range p.Sections {
-		s := &p.Sections[i]
-		if s.Table == nil || s.ready != nil {
-			continue
+	for _, s := range p.Sections {
+		if s.ready != nil {
+			s.ready.once.Do(s.ready.make)
 		}
-		r := &prepared{Table: s.Table}
-		r.columns, r.rows, r.widths = s.Table.cells()
-		r.folded = make([]string, len(r.rows))
-		var b strings.Builder
-		for j, row := range r.rows {
-			b.Reset()
-			for _, c := range row {
-				b.WriteString(c.text)
-				b.WriteByte(' ')
-			}
-			r.folded[j] = text.Fold(b.String())
+	}
+}
+
+func (r *prepared) make() {
+	r.columns, r.rows, r.widths = r.cells()
+	r.folded = make([]string, len(r.rows))
+	var b strings.Builder
+	for i, row := range r.rows {
+		b.Reset()
+		for _, c := range row {
+			b.WriteString(c.text)
+			b.WriteByte(' ')
 		}
-		s.ready = r
+		r.folded[i] = text.Fold(b.String())
 	}
 }
 
@@ -222,6 +225,17 @@ func (b *body) at(line int) int {
 		if p := &b.pieces[i]; p.first >= 0 && line >= p.at+len(p.lines) && line < p.at+p.height() {
 			return p.first + line - p.at - len(p.lines)
 		}
+	}
+	return -1
+}
+
+// stands is the place of a row of a piece among all that lead on, or -1 if a search hides it.
+func (b *body) stands(p *piece, row int) int {
+	if p == nil || p.first < 0 {
+		return -1
+	}
+	if n, ok := slices.BinarySearch(p.shown, row); ok {
+		return p.first + n
 	}
 	return -1
 }

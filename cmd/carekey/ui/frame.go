@@ -485,9 +485,14 @@ func (m *frame) search(sh *level, key tea.KeyMsg) tea.Cmd {
 
 // find searches a page. The cursor stays on its row, if that is still there.
 func (m *frame) find(sh *level, search string) {
+	p, row, _ := sh.body.row(sh.cursor)
 	of, id := sh.body.called(sh.cursor)
 	sh.body.find(search)
-	sh.cursor, sh.top = max(0, sh.body.place(of, id, sh.cursor)), 0
+	at := sh.body.stands(p, row)
+	if at < 0 { // another one that is called so may be there
+		at = sh.body.place(of, id, sh.cursor)
+	}
+	sh.cursor, sh.top = max(0, at), 0
 	m.follow(sh)
 }
 

@@ -16,7 +16,7 @@ type Section struct {
 	Table *Table
 	Laid  func(width int) []string // cleaned; what is wider is cut
 
-	ready *prepared // the table, once the page is shown
+	ready *prepared // the table
 }
 
 // Say puts a text onto the page, on lines of its own: a line feed at its end makes an empty
@@ -45,6 +45,6 @@ func (p *Page) Fail(text string) {
 // Show puts a table onto the page. One without rows is left out.
 func (p *Page) Show(t *Table) {
 	if len(t.Rows) > 0 {
-		p.Sections = append(p.Sections, Section{Table: t})
+		p.Sections = append(p.Sections, Section{Table: t, ready: &prepared{Table: t}})
 	}
 }

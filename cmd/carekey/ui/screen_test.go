@@ -477,6 +477,23 @@ func TestScreenReadFromItsEnd(t *testing.T) {
 	rows++
 	m = done(m, m.load(m.seen(), true))
 	at("loaded anew", 27)
+	m = pressed(m, "/", "9", "enter", "up", "esc") // of 9, 19 and 29
+	at("after a search", 19)
+}
+
+// A copy of a page, which another goroutine may show meanwhile, is made ready with it, once.
+func TestPageIsMadeReadyOnce(t *testing.T) {
+	p := &Page{}
+	p.Show(consentRows(3))
+	kept := *p
+	p.prepare()
+	rows := p.Sections[0].ready.rows
+	kept.prepare()
+	kept.Fail("error: late")
+	kept.prepare()
+	if got := kept.Sections[1].ready.rows; len(rows) != 3 || &got[0] != &rows[0] {
+		t.Errorf("%d rows", len(rows))
+	}
 }
 
 // Threat: a title that acts on the terminal, turns the line round, hides itself, or is so
