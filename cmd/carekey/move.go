@@ -48,9 +48,9 @@ func (a moving) move(ctx context.Context, w *wallet.Wallet, p place) error {
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer func() { l.close() }()
 	if l.away == nil {
-		if err := a.checkClock(ctx, l); err != nil {
+		if l, _, err = a.checkClock(ctx, p, l); err != nil {
 			return err
 		}
 	}

@@ -346,33 +346,43 @@ func (o opener) begin(ctx context.Context, at locator, name string) error {
 
 // checkClock asks a person about a clock that a folder would not believe. It is
 // done before anything is signed, so that nothing is left half-done when the
-// answer is no.
-func (a *app) checkClock(ctx context.Context, l *ledger) error {
+// answer is no. After a yes, which is for this ledger and no other, it returns that
+// ledger opened with it, and the program as it is for that.
+func (a *app) checkClock(ctx context.Context, p place, l *ledger) (*ledger, *app, error) {
 	if a.flags.acceptClock || l.Ledger.Properties().Clock != "local" {
-		return nil
+		return l, a, nil
 	}
 	last, err := lastHour(ctx, l.Services)
 	if err != nil {
-		return err
+		return l, a, err
 	}
 	now := a.hour()
 	if now <= last || now-last <= folder.MaxIdle {
-		return nil
+		return l, a, nil
 	}
 	doubt := folder.ErrClock.With("last", last, "now", now)
 	if !a.interactive() {
-		return doubt
+		return l, a, doubt
 	}
-	ok, err := asks(&a.console).Confirm(ctx, explain(doubt).Message+".\nLedger time never goes back: an entry at a wrong hour ends every consent whose end lies before it.", "",
-		"Is your clock right?", "yes")
+	about := explain(doubt).Message + ".\nLedger time never goes back: an entry at a wrong hour ends every consent whose end lies before it."
+	if len(p.settings.Ledgers) > 1 {
+		about = "Ledger " + ledgerTitles(p)[p.id] + ": " + about
+	}
+	ok, err := asks(&a.console).Confirm(ctx, about, "", "Is your clock right?", "yes")
 	if err != nil {
-		return err
+		return l, a, err
 	}
 	if !ok {
-		return cli.ErrDeclined
+		return l, a, cli.ErrDeclined
 	}
-	a.flags.acceptClock = true
-	return nil
+	believes := *a
+	believes.flags.acceptClock = true
+	l.close()
+	again, err := believes.openLedger(ctx, p)
+	if err != nil {
+		return l, a, err // which can be closed twice
+	}
+	return again, &believes, nil
 }
 
 // hour is the hour that the clock says it is.

@@ -30,9 +30,9 @@ type glance struct {
 	*app // its key has been read, unless who holds it unlocked is asked
 
 	mu       sync.Mutex
-	accesses []wallet.Event        // that were new when a person looked, since the screen was unlocked
+	accesses []wallet.Event // that were new when a person looked, since the screen was unlocked
 	last     map[*ui.View]*known
-	cut      error                 // what an act ended with that was cut short: no page is left to say it
+	cut      error // what an act ended with that was cut short: no page is left to say it
 }
 
 // known is what was seen of a page last, which says of when that was.

@@ -331,18 +331,10 @@ func (a *app) open(ctx context.Context, p place, key keyring.Store, want access)
 		}
 	}()
 	if want&writes != 0 && l.away == nil {
-		asked := a.flags.acceptClock
-		if err := a.checkClock(ctx, l); err != nil {
+		if l, a, err = a.checkClock(ctx, p, l); err != nil {
 			return nil, err
 		}
-		if a.flags.acceptClock != asked { // the answer was yes: tell the ledger
-			l.close()
-			again, err := a.openLedger(ctx, p)
-			if err != nil {
-				return nil, err
-			}
-			o.l, l = again, again
-		}
+		o.l = l
 	}
 	l.Services.Sent = &o.sent
 	w, err := wallet.Open(ctx, wallet.Options{
