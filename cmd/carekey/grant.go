@@ -408,7 +408,14 @@ func (a *grants) missing(ctx context.Context, w *wallet.Wallet, r wallet.GrantRe
 			return r, err
 		}
 	}
-	if r.Until, err = a.chooseEnd(ctx); err != nil {
+	role := wallet.OwnRole{} // which is for as long as one likes
+	if a.role != "" && !a.beyond {
+		if role, err = w.Roles().Named(a.role); err != nil {
+			return r, err
+		}
+	}
+	begins := max(a.hour(), r.NotBefore)
+	if r.Until, err = a.chooseEnd(ctx, func(end contract.Hour) bool { return role.Lasts(int(end - begins)) }); err != nil {
 		return r, err
 	}
 	if wallet.InHours(a.length) { // hours are the same on the ledger
@@ -505,7 +512,8 @@ var lengths = []struct{ flag, words string }{
 	{"1d", "one day"}, {"7d", "one week"}, {"30d", "30 days"}, {"90d", "90 days"}, {"365d", "a year"},
 }
 
-func (a *grants) chooseEnd(ctx context.Context) (contract.Hour, error) {
+// chooseEnd asks when a consent ends, if no flag says it. Offered is what may be.
+func (a *grants) chooseEnd(ctx context.Context, may func(contract.Hour) bool) (contract.Hour, error) {
 	switch {
 	case a.length != "":
 		return wallet.EndAfter(a.length, a.now())
@@ -513,20 +521,23 @@ func (a *grants) chooseEnd(ctx context.Context) (contract.Hour, error) {
 		return wallet.EndOfDay(a.until, a.now())
 	}
 	var items []ui.Item
+	var ends []contract.Hour
 	for _, l := range lengths {
 		end, err := wallet.EndAfter(l.flag, a.now())
 		if err != nil {
 			return 0, err
 		}
-		items = append(items, ui.Item{Label: l.words, Detail: "until " + both(end)})
+		if may(end) {
+			items, ends = append(items, ui.Item{Label: l.words, Detail: "until " + both(end)}), append(ends, end)
+		}
 	}
 	items = append(items, ui.Item{Label: "until another day"})
 	at, err := a.choose(ctx, "For how long?", items, false, "for how long", "--for 30d or --until DATE")
 	if err != nil {
 		return 0, err
 	}
-	if at[0] < len(lengths) {
-		return wallet.EndAfter(lengths[at[0]].flag, a.now())
+	if at[0] < len(ends) {
+		return ends[at[0]], nil
 	}
 	day, err := asks(&a.console).Line(ctx, "The last day, as "+a.now().AddDate(0, 6, 0).Format("2006-01-02")+":")
 	if err != nil {

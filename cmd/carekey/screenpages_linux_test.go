@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,81 @@ func TestScreenKeepsWhatWasWhole(t *testing.T) {
 		}
 		if known := v.Known(); !ok || known == nil || !strings.HasPrefix(known.Sections[0].Text, c.known) {
 			t.Errorf("%d: %q; known is %+v", i, got, known)
+		}
+	}
+}
+
+// answering answers questions: yes, and the last of what there is to choose from.
+type answering struct {
+	previews []string
+	offered  map[string][]string
+}
+
+func (p *answering) Choose(_ context.Context, title string, items []ui.Item, _ bool) ([]int, error) {
+	if p.offered == nil {
+		p.offered = map[string][]string{}
+	}
+	for _, i := range items {
+		p.offered[title] = append(p.offered[title], i.Label)
+	}
+	return []int{len(items) - 1}, nil
+}
+
+func (p *answering) Confirm(_ context.Context, preview, _, _, _ string) (bool, error) {
+	p.previews = append(p.previews, preview)
+	return true, nil
+}
+
+func (p *answering) Line(context.Context, string) (string, error) { return "", ui.ErrCanceled }
+
+// Who says that her clock is right where a ledger doubts it says so of that ledger, each time it
+// is opened, and of none that comes after it.
+func TestYesToAClockIsOfOneLedger(t *testing.T) {
+	s := newScreens(t)
+	s.run("patient", "contact", "add", "Dr Smith", stranger(t, "zoo").Address().String())
+	ids := s.records()
+	x, who := s.glance("patient"), &answering{}
+	x.person, x.page = who, &ui.Page{}
+	now := x.now().AddDate(0, 0, 60)
+	x.now = func() time.Time { return now }
+	for range 2 {
+		p, err := x.ownPlace()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := x.openPinned(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, as, err := x.checkClock(t.Context(), p, l)
+		if err != nil || !as.flags.acceptClock || x.flags.acceptClock {
+			t.Errorf("%v; believed %v, for others too %v", err, as.flags.acceptClock, x.flags.acceptClock)
+		}
+		l.close()
+	}
+	err := x.within(t.Context(), writes, alone, func(ctx context.Context, s *session) error {
+		return (&grants{app: s.app, to: "Dr Smith", records: ids[:1], length: "7d"}).grant(ctx, s.all[0].w, nil)
+	})
+	if err != nil || len(who.previews) != 4 || !strings.Contains(who.previews[2], "Ledger time never goes back") {
+		t.Errorf("%v; asked %q", err, who.previews)
+	}
+}
+
+// How long a consent lasts is offered as far as its role is for.
+func TestGrantOffersWhatItsRoleIsFor(t *testing.T) {
+	s := newScreens(t)
+	s.run("patient", "contact", "add", "Dr Smith", stranger(t, "zoo").Address().String())
+	s.records()
+	for role, want := range map[string]string{"": "one day, one week, 30 days, 90 days, a year, until another day", "nurse": "one day, one week, 30 days, until another day"} {
+		for _, beyond := range []bool{false, true} {
+			x, who := s.glance("patient"), &answering{}
+			x.person, x.page = who, &ui.Page{}
+			g := &grants{app: x.app, to: "Dr Smith", role: role, all: role == "", beyond: beyond && role != ""}
+			err := x.within(t.Context(), writes, alone, func(ctx context.Context, s *session) error { return g.grant(ctx, s.all[0].w, nil) })
+			offered := strings.Join(who.offered["For how long?"], ", ")
+			if all := strings.Contains(offered, "a year"); !errors.Is(err, ui.ErrCanceled) || all != (role == "" || beyond) || !all && offered != want {
+				t.Errorf("%s, beyond %v: %v, offered %s", role, beyond, err, offered)
+			}
 		}
 	}
 }

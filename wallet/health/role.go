@@ -73,11 +73,14 @@ func (r *Role) For() string {
 	return strings.Join(words, ", ")
 }
 
-// Allows reports whether the role is for that purpose, and for as many hours. Days end with
-// a day, and one of them may have 25 hours.
+// Allows reports whether the role is for that purpose, and for as many hours.
 func (r *Role) Allows(purpose payload.Purpose, hours int) bool {
-	return (r.MaxDays <= 0 || hours <= (r.MaxDays+1)*24+1) && (len(r.Purposes) == 0 || slices.Contains(r.Purposes, purpose))
+	return r.Lasts(hours) && (len(r.Purposes) == 0 || slices.Contains(r.Purposes, purpose))
 }
+
+// Lasts reports whether the role is for as many hours. Days end with a day, and one of them
+// may have 25 hours.
+func (r *Role) Lasts(hours int) bool { return r.MaxDays <= 0 || hours <= (r.MaxDays+1)*24+1 }
 
 // ParseRole reads a role as JSON: one object with exactly the members of [Role], in at
 // most [MaxRole] bytes. Its error is [ErrRole].
