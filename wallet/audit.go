@@ -365,11 +365,17 @@ type Summary struct {
 	Accesses []Event    `json:"-"`                      // opened or refused since the last look
 	Records  int        `json:"records"`                // not removed
 	Inbox    []Received `json:"-"`                      // active and never fetched
+	Fetched  []Received `json:"-"`                      // active and fetched, what ends first at the beginning
 	Pending  []Pending  `json:"-"`                      // changes that are not finished
 	Contacts int        `json:"contacts"`
 	Unasked  int        `json:"unasked"`          // consents that no keeper was asked about this time: what they refused lately is not among Accesses
 	Missing  []string   `json:"missing"`          // services that gave no answer, as in Event
 	Silent   []Keeper   `json:"silent,omitempty"` // keepers that gave none, each once
+}
+
+// SortByEnd puts what ends first at the beginning.
+func SortByEnd(rs []Received) {
+	slices.SortStableFunc(rs, func(x, y Received) int { return cmp.Compare(x.Until, y.Until) })
 }
 
 // lookBack is for how many hours after a window's end Status still asks the
@@ -430,21 +436,28 @@ func (a Audit) status(ctx context.Context, remember bool) (s Summary, err error)
 		}
 		s.Consents = append(s.Consents, a.w.Consents().pending()...)
 		s.Records = len(a.w.outbox.Openings(string(AddingRecord)))
-		var unopened []*view.Thread
+		var unopened, opened []*view.Thread
 		for _, t := range a.w.view.Threads() {
 			switch {
 			case t.Role == view.OwnRecord && t.Status == contract.StatusOpen:
 				s.Records++
-			case t.Role == view.Received && a.w.Consents().statusOf(t) == StatusActive && t.LastAccess == 0:
+			case t.Role != view.Received || a.w.Consents().statusOf(t) != StatusActive:
+			case t.LastAccess == 0:
 				unopened = append(unopened, t)
+			default:
+				opened = append(opened, t)
 			}
 		}
-		if err := a.w.Inbox().readTerms(ctx, unopened); err != nil {
+		if err := a.w.Inbox().readTerms(ctx, slices.Concat(unopened, opened)); err != nil {
 			return err
 		}
 		for _, t := range unopened {
 			s.Inbox = append(s.Inbox, a.w.Inbox().of(t))
 		}
+		for _, t := range opened {
+			s.Fetched = append(s.Fetched, a.w.Inbox().of(t))
+		}
+		SortByEnd(s.Fetched)
 		s.Pending = a.w.Changes().Pending()
 		s.Contacts = len(a.w.book.contacts)
 		if remember {

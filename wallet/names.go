@@ -75,9 +75,14 @@ func (n *Names) Summary() Summary {
 		}
 	}
 	for _, r := range n.Received {
-		if r.Status == StatusActive && r.Fetched == 0 {
+		switch {
+		case r.Status != StatusActive:
+		case r.Fetched == 0:
 			s.Inbox = append(s.Inbox, r)
+		default:
+			s.Fetched = append(s.Fetched, r)
 		}
 	}
+	SortByEnd(s.Fetched)
 	return s
 }

@@ -230,7 +230,7 @@ func TestScreenStory(t *testing.T) {
 	nothing("interrupted,")
 
 	// A clinician sees what was granted to her, and that it was fetched.
-	s.run("patient", "grant", "--to", "Dr Smith", "--record", ids[3], "--for", "7d", "--yes")
+	s.run("patient", "grant", "--to", "Dr Smith", "--record", ids[3], "--for", "5d", "--yes")
 	p.typed("clear")
 	p.until(`^ready>`)
 	p.typed("clinic; echo ended $?")
@@ -249,6 +249,8 @@ func TestScreenStory(t *testing.T) {
 	p.until("Verified, and written for you alone", "q: end")
 	p.press("Escape")
 	p.until("Granted to you, [0-9a-f]{8}", now, "fetched +once")
+	p.press("1") // what was fetched stays at hand, what ends soon first
+	s.golden("80-screen-clinic-fetched", p.whole("Granted to you and not fetched yet:", "Fetched by you, and over within 7 days:", "Maria", now))
 	p.press("q")
 	p.until("ended 0")
 	nothing("at the clinic,")

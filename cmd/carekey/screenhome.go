@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
@@ -67,7 +68,7 @@ func (x *glance) knownHome(ctx context.Context) (*ui.Page, error) {
 		}
 		s := n.Summary()
 		o.name, o.care, o.Contacts = n.Owner, n.Care, s.Contacts
-		o.Consents, o.Inbox = append(o.Consents, s.Consents...), append(o.Inbox, s.Inbox...)
+		o.Consents, o.Inbox, o.Fetched = append(o.Consents, s.Consents...), append(o.Inbox, s.Inbox...), append(o.Fetched, s.Fetched...)
 		o.Ended, o.Records = o.Ended+s.Ended, o.Records+s.Records
 		g, err := knownGround(q, n.AsOf)
 		if err != nil {
@@ -95,4 +96,27 @@ func knownGround(q place, asOf time.Time) (ground, error) {
 		return ground{}, err
 	}
 	return ground{Properties: known.Ledger.Properties(), since: asOf, away: true}, nil
+}
+
+// fetched is what its owner fetched and may open still, what ends soon first. A command has
+// carekey inbox for it.
+func (a *overview) fetched() error {
+	if a.page == nil {
+		return nil
+	}
+	wallet.SortByEnd(a.Fetched) // of several ledgers
+	at := slices.IndexFunc(a.Fetched, func(r wallet.Received) bool { return !soon(r.Until, a.now()) })
+	if at < 0 {
+		at = len(a.Fetched)
+	}
+	for title, rs := range [2][]wallet.Received{a.Fetched[:at], a.Fetched[at:]} {
+		if len(rs) == 0 {
+			continue
+		}
+		a.print("\n%s", [...]string{"Fetched by you, and over within 7 days:", "Fetched by you, and open for longer:"}[title])
+		if err := (inbox{a.session}).table(rs); err != nil {
+			return err
+		}
+	}
+	return nil
 }

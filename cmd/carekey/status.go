@@ -45,6 +45,9 @@ looked at goes before it: exit code 5 says that nobody knows.`,
 // endsSoon is before its end when a consent is said to end.
 const endsSoon = 7 * 24 * time.Hour
 
+// soon reports whether that is so soon.
+func soon(until wallet.Hour, now time.Time) bool { return wallet.HourTime(until).Sub(now) <= endsSoon }
+
 // toDoTexts are what can be to do or new, in the order of toDo.
 var toDoTexts = map[string]string{
 	"pending": "changes to send", "inbox": "consents to fetch", "accesses": "accesses to look at",
@@ -64,7 +67,7 @@ func (a *overview) toDo() []string {
 		out = append(out, "accesses")
 	}
 	if slices.ContainsFunc(a.Consents, func(c wallet.Consent) bool {
-		return c.Status == wallet.StatusActive && !c.Over && wallet.HourTime(c.Until).Sub(a.now()) <= endsSoon
+		return c.Status == wallet.StatusActive && !c.Over && soon(c.Until, a.now())
 	}) {
 		out = append(out, "ending")
 	}
@@ -148,7 +151,7 @@ func (a *overview) look(ctx context.Context) error {
 		a.seen = append(a.seen, o)
 		a.Consents = append(a.Consents, s.Consents...)
 		a.Accesses = append(a.Accesses, s.Accesses...)
-		a.Inbox = append(a.Inbox, s.Inbox...)
+		a.Inbox, a.Fetched = append(a.Inbox, s.Inbox...), append(a.Fetched, s.Fetched...)
 		a.Ended += s.Ended
 		a.ByClock += s.ByClock
 		a.Records += s.Records
@@ -258,6 +261,9 @@ func (a *overview) text() error {
 		if err := (inbox{a.session}).table(a.Inbox); err != nil {
 			return err
 		}
+	}
+	if err := a.fetched(); err != nil {
+		return err
 	}
 	if links := a.waiting(); len(a.pending) > 0 || len(links) > 0 {
 		a.print("\nSigned, and not on the ledger yet:")
