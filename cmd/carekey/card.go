@@ -164,7 +164,11 @@ func (a cards) print(c crypto.Card, ledger string) error {
 	if c.Place != "" {
 		a.say("ledger: %s", ledger)
 	}
-	if width, height := cli.Size(a.err); width > 0 && cli.Width(a.out) > 0 && a.talks() {
+	if a.page != nil {
+		if err := a.draw(c); err != nil {
+			return err
+		}
+	} else if width, height := cli.Size(a.err); width > 0 && cli.Width(a.out) > 0 && a.talks() {
 		code, w, h, err := qr.Text(text)
 		if err != nil {
 			return err

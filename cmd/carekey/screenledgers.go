@@ -25,14 +25,7 @@ func (x *glance) ledgerList() *ui.View {
 
 // ledger is one of them: how long it is, and what its gate is worth.
 func (x *glance) ledger(id string) *ui.View {
-	which := func(p place) (on []place) {
-		for _, at := range p.settings.Ledgers {
-			if at.ID.String() == id {
-				on = append(on, p.on(at))
-			}
-		}
-		return on
-	}
+	which := thatOne(id)
 	return x.view("Ledger "+id[:8], which, func(ctx context.Context, s *session, _ bool) error {
 		p, err := s.ownPlace()
 		if err != nil {
@@ -40,4 +33,16 @@ func (x *glance) ledger(id string) *ui.View {
 		}
 		return ledgers{s.app}.lookAt(ctx, s.all[0].l, which(p)[0], s.all[0].w, false, false)
 	})
+}
+
+// thatOne is a ledger alone, by its id.
+func thatOne(id string) func(place) []place {
+	return func(p place) (on []place) {
+		for _, at := range p.settings.Ledgers {
+			if at.ID.String() == id {
+				on = append(on, p.on(at))
+			}
+		}
+		return on
+	}
 }
