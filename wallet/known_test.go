@@ -41,6 +41,9 @@ func TestKnownIsWhatStatusShowed(t *testing.T) {
 		if !reflect.DeepEqual(known.Consents, shown.Consents) || !reflect.DeepEqual(known.Inbox, shown.Inbox) {
 			t.Errorf("of %s: %+v %+v, shown was %+v %+v", who, known.Consents, known.Inbox, shown.Consents, shown.Inbox)
 		}
+		if !reflect.DeepEqual(known.Fetched, shown.Fetched) || len(known.Fetched) != map[string]int{"Dr Smith": 1}[who] {
+			t.Errorf("of %s, fetched: %+v, shown was %+v", who, known.Fetched, shown.Fetched)
+		}
 		if who == "Maria" && (len(known.Consents) != 2 || len(shown.Accesses) != 1) || who != "Maria" && len(known.Inbox) != 1 {
 			t.Errorf("of %s: %d consents, %d accesses, %d to fetch", who, len(known.Consents), len(shown.Accesses), len(known.Inbox))
 		}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -139,4 +141,37 @@ func TestGrantOffersWhatItsRoleIsFor(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What home shows first is what the wallet's folder tells: no ledger is asked, not even one in a
+// folder, and so none that is far away keeps the first frame waiting.
+func TestScreenBeginsWithoutTheLedger(t *testing.T) {
+	s := newScreens(t)
+	s.run("patient", "contact", "add", "Dr Smith", stranger(t, "zoo").Address().String())
+	s.run("patient", "grant", "--to", "Dr Smith", "--record", s.records()[0], "--for", "30d", "--yes")
+	x := s.glance("patient")
+	p, err := x.ownPlace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(p.at.dir, filepath.Join(s.work, "away")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.unlock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	home, err := x.home(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := home.Known()
+	if known == nil || known.AsOf != "as of 21 Nov 2026 12:30" {
+		t.Fatalf("%+v", known)
+	}
+	for _, section := range known.Sections {
+		if section.Table != nil && len(section.Table.Rows) == 1 {
+			return
+		}
+	}
+	t.Errorf("the consent is not there: %+v", known)
 }
