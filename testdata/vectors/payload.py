@@ -110,6 +110,20 @@ roles = dict(insert(of_parts, "purpose", scope={"role": "nurse", "beyond": True,
              "since": "2024-03-01", "until": "2025-12-31"}), records=[terms["records"][0]] + of_parts["records"])
 delivery = dict(envelope, records=[], delivery={"title": "Blood test", "file": "a.json", "size": 2, "sha256": fill(19, 32), "body": "e30=", "vouched": WHOLE})
 
+
+
+def scope_of(categories, **more):
+    return {"categories": categories, "sensitive": [], **more}
+
+
+ask = {"scope": dict({"role": "nurse"}, **scope_of(["allergies", "demographics", "medications"], since="2024-03-01")), "for": "30d", "reason": "Πριν το \"χειρουργείο\""}
+ask_until = {"scope": scope_of(["labs"]), "until": 499994, "reason": ""}
+
+
+def letter(kind, body, **more):
+    return insert(dict(terms, records=[]), "records", letter={"kind": kind, "body": text(body)}, **more)
+
+
 access = {"v": 2, "ledger": fill(1, 32), "grant": fill(15, 32), "author": RECIPIENT, "from": ADDRESS, "reason": "έλεγχος", "checkpoint": head(0)}
 
 
@@ -137,7 +151,15 @@ for name, kind, written, value in (
     ("terms with a name", "terms", True, insert(terms, "from", name="Μαρία <\"Maria\"> \u2028")),
     ("terms with all that is to come", "terms", False, largest_terms(1, 1)),
     ("terms of parts", "terms", True, of_parts), ("terms of a role, and of a whole record", "terms", True, roles),
-    ("a letter alone", "terms", False, insert(dict(terms, records=[]), "records", letter={"kind": "deny", "body": "no"})),
+    ("terms of a request", "terms", True, letter("ask", ask)), ("terms of a request until a day", "terms", True, letter("ask", ask_until)),
+    ("terms of a denial", "terms", True, letter("deny", {"reason": "See <Dr \"Smith\">\u2028"}, request=fill(11, 32))),
+    ("terms of an answer", "terms", True, insert(of_parts, "records", request=fill(11, 32))),
+    ("terms with a letter of a kind to come", "terms", True, insert(terms, "records", letter={"kind": "recall", "body": "b"})),
+    ("terms with a credential", "terms", False, insert(terms, "records", credential="c")),
+    ("a request", "ask", True, ask), ("a request until a day", "ask", True, ask_until), ("a request beyond", "ask", None, dict(ask, scope=dict(ask["scope"], role="nurse", beyond=True))),
+    ("a request with a credential", "ask", False, dict(ask, credential="c")), ("a request for nothing", "ask", None, dict(ask, scope=scope_of([]))),
+    ("a request for how long and until when", "ask", None, insert(ask, "for", until=500000)), ("a request without an end", "ask", None, {k: v for k, v in ask.items() if k != "for"}),
+    ("a request for 030d", "ask", None, dict(ask, **{"for": "030d"})), ("a denial", "deny", True, {"reason": ""}),
     ("envelope", "envelope", True, envelope), ("envelope of vouched records", "envelope", False, vouched), ("envelope of parts", "envelope", True, partial),
     ("envelope of parts and a whole record", "envelope", True, mixed), ("envelope of vouched parts", "envelope", False, dict(partial, parts=[dict(part, vouched=VOUCHED)])), ("envelope of a delivery", "envelope", False, delivery),
     ("access", "access", True, access), ("access with who looked", "access", True, insert(access, "from", by="Nurse \"Ada\" <\u2028>")), ("access by a link", "access", True, insert(access, "from", by="Dr Smith", link=True)), ("access with all that is to come", "access", False, largest_access(1)),

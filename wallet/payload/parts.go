@@ -122,6 +122,10 @@ func (t *Terms) scopeInRange() bool {
 	if s == nil || partial == 0 {
 		return s == nil && partial == 0
 	}
+	return s.inRange()
+}
+
+func (s *Scope) inRange() bool {
 	return len(Marshal(s.Role))-len(`""`) <= MaxWord && (s.Role != "" || !s.Beyond) && areWords(s.Categories) && areWords(s.Sensitive) &&
 		isDay(s.Since) && isDay(s.Until) && (s.Since == "" || s.Until == "" || s.Since <= s.Until)
 }

@@ -71,8 +71,10 @@ type Terms struct {
 	NotAfter   contract.Hour   `json:"notAfter"`
 	Until      contract.Hour   `json:"until,omitempty"` // the exact end, if it is before NotAfter
 	Purpose    Purpose         `json:"purpose"`
-	Scope      *Scope          `json:"scope,omitempty"` // if there is a record with a root
-	Records    []TermsRecord   `json:"records"`
+	Scope      *Scope          `json:"scope,omitempty"`  // if there is a record with a root
+	Records    []TermsRecord   `json:"records"`          // may be none beside a letter
+	Letter     *Letter         `json:"letter,omitempty"` // readable without an access
+	Request    contract.ID     `json:"request,omitzero"` // the grant whose letter this answers
 	K          int             `json:"k"`
 	N          int             `json:"n"`
 	Envelope   crypto.Hash     `json:"envelope"`
@@ -195,12 +197,17 @@ func Parse[T any](data []byte) (*T, error) {
 		}
 		return nil, versionError("newer", of.V)
 	}
+	return strict[T](data)
+}
+
+// strict is Parse without a version: of what stands inside of a payload.
+func strict[T any](data []byte) (*T, error) {
 	var v T
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&v); err != nil {
 		if strings.HasPrefix(err.Error(), "json: unknown field ") { // encoding/json has no type for it
-			return nil, versionError("newer", of.V)
+			return nil, versionError("newer", Version)
 		}
 		return nil, fmt.Errorf("payload is not the JSON it should be")
 	}
@@ -292,7 +299,7 @@ func ParseTerms(b []byte) (*Terms, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.K < 1 || t.N < t.K || t.N > 255 || len(t.Shares) != t.N || t.NotBefore >= t.End() || t.End() > t.NotAfter || t.Until == t.NotAfter || len(t.Records) == 0 || !isWord(string(t.Purpose)) || len(Marshal(t.Name))-len(`""`) > MaxName {
+	if t.K < 1 || t.N < t.K || t.N > 255 || len(t.Shares) != t.N || t.NotBefore >= t.End() || t.End() > t.NotAfter || t.Until == t.NotAfter || len(t.Records) == 0 && t.Letter == nil || t.Letter != nil && !t.Letter.fits(len(t.Records)) || !isWord(string(t.Purpose)) || len(Marshal(t.Name))-len(`""`) > MaxName {
 		return nil, fmt.Errorf("terms out of range")
 	}
 	for i := range t.Records {
