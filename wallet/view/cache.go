@@ -57,6 +57,7 @@ const (
 	kindAsked
 	kindSaid
 	kindKeeping
+	kindLetter
 )
 
 var frames = []func() frame{
@@ -71,6 +72,7 @@ var frames = []func() frame{
 	kindAsked:   func() frame { return new(asked) },
 	kindSaid:    func() frame { return new(said) },
 	kindKeeping: func() frame { return new(keeping) },
+	kindLetter:  func() frame { return new(letter) },
 }
 
 func (f *framed) fields(c *codec.Codec) {
@@ -231,6 +233,54 @@ func (f *terms) take(v *View, at place) bool {
 	}
 	t.Terms, t.termsAt, t.end = v.threads.summaries[f.summary], at, f.end
 	return true
+}
+
+// letter is what the terms of a grant say beside records. It follows on them.
+type letter struct {
+	thread  uint32
+	alone   bool // there is no record beside it
+	kind    string
+	body    string
+	request contract.ID // zero if it answers none
+}
+
+func (f *letter) fields(c *codec.Codec) {
+	codec.Int(c, &f.thread)
+	codec.Bool(c, &f.alone)
+	codec.Sized[uint8](c, &f.kind, payload.MaxWord)
+	codec.Sized[uint16](c, &f.body, payload.MaxLetter)
+	c.Bytes(f.request[:])
+}
+
+func (f *letter) take(v *View, at place) bool {
+	t := v.threads.detailed(f.thread)
+	if t == nil || t.Terms == nil {
+		return false
+	}
+	t.request = f.request
+	if f.kind != "" {
+		t.letter = at
+	}
+	switch {
+	case !f.alone:
+	case t.Given():
+		t.Role = OwnLetter
+	default:
+		t.Role = ReceivedLetter
+	}
+	return true
+}
+
+// Letter reads the letter that came with a grant; nil if none did.
+func (v *View) Letter(t *Thread) (*payload.Letter, error) {
+	if t.details == nil || t.letter == 0 {
+		return nil, nil
+	}
+	f, err := lookUp[*letter](v, t.letter)
+	if err != nil {
+		return nil, err
+	}
+	return &payload.Letter{Kind: f.kind, Body: f.body}, nil
 }
 
 // filed is what the keepers filed about a grant and was found in order.
@@ -501,7 +551,7 @@ func (v *View) noteFollows(t *Thread, ps []ledgerclient.Placed, after contract.S
 		}
 		v.note(kindFollow, &f)
 	}
-	if t.Role == OwnGrant && t.Status == contract.StatusClosed && !v.head.Time.IsZero() {
+	if t.Given() && t.Status == contract.StatusClosed && !v.head.Time.IsZero() {
 		if _, config := v.Client.ConfigAt(t.Index); len(config.Keepers) > 1 { // one keeper's word is all that there is of it
 			seen := v.Now() // a node that signed it last may have done so now
 			if seen.Before(v.head.Time) {
@@ -538,7 +588,7 @@ func (v *View) NoteTerms(t *Thread, tr *payload.Terms) error {
 		return err
 	}
 	peer, says := tr.To, ""
-	if t.Role == Received {
+	if t.Got() {
 		peer, says = tr.From, tr.Name
 	}
 	set, _ := v.threads.set(text)
@@ -552,6 +602,11 @@ func (v *View) NoteTerms(t *Thread, tr *payload.Terms) error {
 		}
 	}
 	v.note(kindTerms, &terms{t.number, n, tr.End(), uint8(tr.K), tr.Envelope, tr.Lock, tr.Shares})
+	if l := tr.Letter; l != nil {
+		v.note(kindLetter, &letter{t.number, len(tr.Records) == 0, l.Kind, l.Body, tr.Request})
+	} else if tr.Request != (contract.ID{}) {
+		v.note(kindLetter, &letter{thread: t.number, request: tr.Request})
+	}
 	return nil
 }
 
@@ -601,10 +656,12 @@ func (v *View) Terms(t *Thread) (*payload.Terms, error) {
 	if t.end < e.NotAfter {
 		tr.Until = t.end
 	}
-	if t.Role == Received {
+	if t.Got() {
 		tr.From, tr.Name, tr.To = tr.To, t.Terms.Says, tr.From
 	}
-	return tr, nil
+	tr.Request = t.Request()
+	tr.Letter, err = v.Letter(t)
+	return tr, err
 }
 
 // Version reads the entry of a record's version, counted from 0.

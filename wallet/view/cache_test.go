@@ -109,6 +109,9 @@ func TestCacheComesBack(t *testing.T) {
 				t.Fatalf("state of %d: %+v, %v", i, got, err)
 			}
 			if want.terms != nil {
+				if letter := th.Role == OwnLetter || th.Role == ReceivedLetter; letter != (len(want.terms.Records) == 0) {
+					t.Fatalf("%d is of role %d", i, th.Role)
+				}
 				got, err := v.Terms(th)
 				if err != nil || !reflect.DeepEqual(got, want.terms) {
 					t.Fatalf("terms of %d: %+v, %v", i, got, err)
@@ -151,6 +154,14 @@ func TestCacheComesBack(t *testing.T) {
 			}
 			for n := range 1 + rng.IntN(3) {
 				tr.Records = append(tr.Records, payload.TermsRecord{Record: contract.ID{byte(n)}, Version: 1, Title: "t", Category: payload.Other})
+			}
+			switch rng.IntN(12) {
+			case 0:
+				tr.Request = contract.ID{byte(rng.IntN(256)), 1}
+			case 1:
+				tr.Records, tr.Letter = []payload.TermsRecord{}, &payload.Letter{Kind: "ask", Body: strings.Repeat("b", rng.IntN(2000))}
+			case 2:
+				tr.Letter, tr.Request = &payload.Letter{Kind: "newer", Body: "b"}, contract.ID{2}
 			}
 			if r == Received {
 				tr.From, tr.To = tr.To, tr.From
@@ -240,7 +251,7 @@ func TestCacheComesBack(t *testing.T) {
 	v.threads.loaded = true
 	v.writeIndex()
 	info, err := os.Stat(filepath.Join(dir, v.indexName()))
-	if err != nil || info.Size() > int64(len(all))*220 {
+	if err != nil || info.Size() > int64(len(all))*250 {
 		t.Errorf("an index of %d bytes for %d threads: %v", info.Size(), len(all), err)
 	}
 	o = again(entropy)
@@ -330,7 +341,7 @@ func TestCacheComesBack(t *testing.T) {
 	if err := os.WriteFile(v.cachePath(), healthy, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(v.threads.sets) + len(v.threads.summaries); n > 3+2*3*3 { // peers, sets, names
+	if n := len(v.threads.sets) + len(v.threads.summaries); n > 4+2*4*3 { // peers, sets, names
 		t.Errorf("%d sets and summaries", n)
 	}
 	if o := again(crypto.NewEntropy()); len(o.threads.list) > 0 || !o.state.Rescan {

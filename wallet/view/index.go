@@ -18,7 +18,7 @@ import (
 const indexFile = "index"
 
 // indexVersion is that of the index's layout.
-const indexVersion = 3
+const indexVersion = 4
 
 // The index is written anew when the cache has grown by so many bytes, or by that part of
 // what the index is of: so that a command reads few frames, and few commands write it.
@@ -144,6 +144,11 @@ func (t *Thread) fields(c *codec.Codec) {
 	codec.Int(c, &t.told)
 	codec.Int(c, &t.asked)
 	codec.Int(c, &t.keeping)
+	spoken := t.letter != 0 || t.request != (contract.ID{})
+	if codec.Bool(c, &spoken); spoken {
+		codec.Int(c, &t.letter)
+		c.Bytes(t.request[:])
+	}
 	codec.Counted[uint32](c, &t.follows, 1<<32-1, func(c *codec.Codec, f *FollowUp) {
 		c.Bytes(f.ID[:])
 		codec.Int(c, &f.Index)

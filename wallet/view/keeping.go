@@ -39,7 +39,7 @@ func (f *keeping) fields(c *codec.Codec) {
 
 func (f *keeping) take(v *View, at place) bool {
 	t := v.threads.detailed(f.thread)
-	if t == nil || t.Role != OwnGrant {
+	if t == nil || !t.Given() {
 		return false
 	}
 	t.keeping, t.Unheld = at, f.unheld

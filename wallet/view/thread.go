@@ -20,7 +20,18 @@ const (
 	OwnGrant  Role = 2
 	Received  Role = 3 // a grant addressed to this wallet
 	OwnBook   Role = 4 // a hidden record: see book.go. A record until its description is known
+
+	// A grant that is a letter and gives no record. It is OwnGrant, or Received, until its
+	// terms are known.
+	OwnLetter      Role = 5
+	ReceivedLetter Role = 6
 )
+
+// Given reports whether it is a grant of one's own, be it a letter.
+func (t *Thread) Given() bool { return t.Role == OwnGrant || t.Role == OwnLetter }
+
+// Got reports whether it is a grant addressed to this wallet, be it a letter.
+func (t *Thread) Got() bool { return t.Role == Received || t.Role == ReceivedLetter }
 
 // Thread is what is held in memory of one thread of the ledger that concerns this
 // wallet. There may be a hundred thousand, so that it is small: 120 bytes, 80 to find it, and some
@@ -59,6 +70,8 @@ type details struct {
 	keeping place       // in the cache; see NoteKeeping
 	unread  error       // why terms or a description that the store holds cannot be read; not cached
 	asked   contract.Hour
+	letter  place       // of a grant with a letter, in the cache
+	request contract.ID // of a grant that answers a letter: what that letter came with
 
 	// Of a record.
 	Versions []*payload.Metadata // oldest first; nil where the payload is missing
@@ -111,6 +124,15 @@ func (t *Thread) FollowUps() []FollowUp {
 		return nil
 	}
 	return t.follows
+}
+
+// Request is the grant whose letter this one answers, as its terms say; zero if they name
+// none.
+func (t *Thread) Request() contract.ID {
+	if t.details == nil {
+		return contract.ID{}
+	}
+	return t.request
 }
 
 // Filed is the sum that NoteFiled kept last; zero if there is none.
