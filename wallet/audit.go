@@ -295,7 +295,7 @@ func (a Audit) readAccesses(ctx context.Context, ts []*view.Thread, since uint64
 				}
 			}
 			of = append(of, access{t, i})
-			all = append(all, wanted{offsets.Locator(f.ID, byte(ledgerclient.PartAccess)), payload.MaxAccessBlob, "reason", t.ID, func(blob []byte) error {
+			all = append(all, wanted{at: offsets.Locator(f.ID, byte(ledgerclient.PartAccess)), most: payload.MaxAccessBlob, what: "reason", id: t.ID, check: func(blob []byte) error {
 				e, err := a.w.view.FollowUp(f)
 				if err == nil && contract.AccessCommitment(crypto.BlobHash(blob)) != e.Commitment {
 					err = tampered("reason of an access to consent", t.ID, errCommitment)
@@ -368,9 +368,11 @@ type Summary struct {
 	Fetched  []Received `json:"-"`                      // active and fetched, what ends first at the beginning
 	Pending  []Pending  `json:"-"`                      // changes that are not finished
 	Contacts int        `json:"contacts"`
-	Unasked  int        `json:"unasked"`          // consents that no keeper was asked about this time: what they refused lately is not among Accesses
-	Missing  []string   `json:"missing"`          // services that gave no answer, as in Event
-	Silent   []Keeper   `json:"silent,omitempty"` // keepers that gave none, each once
+	Requests int        `json:"requests"`            // that can be answered, of people whom the owner knows
+	Asking   int        `json:"strangers,omitempty"` // the same of others
+	Unasked  int        `json:"unasked"`             // consents that no keeper was asked about this time: what they refused lately is not among Accesses
+	Missing  []string   `json:"missing"`             // services that gave no answer, as in Event
+	Silent   []Keeper   `json:"silent,omitempty"`    // keepers that gave none, each once
 }
 
 // SortByEnd puts what ends first at the beginning.
@@ -451,13 +453,16 @@ func (a Audit) status(ctx context.Context, remember bool) (s Summary, err error)
 		if err := a.w.Inbox().readTerms(ctx, slices.Concat(unopened, opened)); err != nil {
 			return err
 		}
-		for _, t := range unopened {
+		for _, t := range ofRole(unopened, view.Received) {
 			s.Inbox = append(s.Inbox, a.w.Inbox().of(t))
 		}
 		for _, t := range opened {
 			s.Fetched = append(s.Fetched, a.w.Inbox().of(t))
 		}
 		SortByEnd(s.Fetched)
+		if err := a.w.Requests().count(ctx, &s); err != nil {
+			return err
+		}
 		s.Pending = a.w.Changes().Pending()
 		s.Contacts = len(a.w.book.contacts)
 		if remember {

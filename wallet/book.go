@@ -112,7 +112,7 @@ func (f *bookFacts) sum() crypto.Hash { return crypto.TaggedHash(crypto.TagBook,
 // worth identifies what is worth a new version on the ledger: dates alone, and where
 // ledgers are, go with the next change.
 func (b *book) worth() crypto.Hash {
-	f := bookFacts{Name: b.Facts.Name, Contacts: b.Facts.Contacts, Labels: b.Facts.Labels, Roles: b.Facts.Roles, Records: b.Facts.Records, Witnesses: b.Facts.Witnesses}
+	f := bookFacts{Name: b.Facts.Name, Contacts: b.Facts.Contacts, Labels: b.Facts.Labels, Roles: b.Facts.Roles, Records: b.Facts.Records, Witnesses: b.Facts.Witnesses, Requests: b.Facts.Requests}
 	return f.sum()
 }
 

@@ -29,6 +29,7 @@ type bookFacts struct {
 	Records  []recordFact  `json:"records,omitempty"`
 
 	Witnesses []witnessFact `json:"witnesses,omitempty"`
+	Requests  []requestFact `json:"requests,omitempty"`
 }
 
 // fact is a text and when it was last changed, in milliseconds since 1970.
@@ -118,7 +119,7 @@ func parsePage(b []byte, known map[crypto.Address]bool) (*bookPage, error) {
 		return nil, err
 	}
 	if !slices.IsSortedFunc(p.Contacts, compareContacts) || !slices.IsSortedFunc(p.Ledgers, compareLedgers) ||
-		!ascending(p.Labels, compareLabels) || !ascending(p.Roles, compareRoles) || !ascending(p.Records, compareRecords) || !ascending(p.Witnesses, compareWitnesses) {
+		!ascending(p.Labels, compareLabels) || !ascending(p.Roles, compareRoles) || !ascending(p.Records, compareRecords) || !ascending(p.Witnesses, compareWitnesses) || !ascending(p.Requests, compareRequests) {
 		return nil, fmt.Errorf("book is not in its order")
 	}
 	for i := range p.Labels {
@@ -134,6 +135,11 @@ func parsePage(b []byte, known map[crypto.Address]bool) (*bookPage, error) {
 	for i := range p.Witnesses {
 		if _, ok := p.Witnesses[i].verifiers(); !ok {
 			return nil, fmt.Errorf("witnesses in the book are none")
+		}
+	}
+	for _, r := range p.Requests {
+		if !r.Declined {
+			return nil, fmt.Errorf("what the book says of a request is nothing")
 		}
 	}
 	for _, r := range p.Roles {
@@ -349,6 +355,7 @@ func (f *bookFacts) merge(o *bookFacts) {
 	f.Labels = mergeSorted(f.Labels, o.Labels, compareLabels, func(l labelFact) int64 { return l.At })
 	f.Roles = mergeSorted(f.Roles, o.Roles, compareRoles, func(r roleFact) int64 { return r.At })
 	f.Records = mergeSorted(f.Records, o.Records, compareRecords, func(r recordFact) int64 { return r.At })
+	f.Requests = mergeSorted(f.Requests, o.Requests, compareRequests, func(r requestFact) int64 { return r.At })
 	f.Witnesses = mergeSorted(f.Witnesses, o.Witnesses, compareWitnesses, func(w witnessFact) int64 { return w.At })
 }
 

@@ -38,6 +38,7 @@ const (
 	Revoking       Action = "revoke"
 	Accessing      Action = "access"
 	KeepingBook    Action = "keep contacts"
+	Writing        Action = "letter"
 )
 
 // effects take up what a change means that is on the ledger. What is not here means
@@ -47,6 +48,7 @@ var effects = map[Action]func(*Wallet, *outbox.Change) error{
 	UpdatingRecord: func(w *Wallet, c *outbox.Change) error { return w.Records().entered(c) },
 	KeepingBook:    func(w *Wallet, c *outbox.Change) error { return w.Records().entered(c) },
 	Granting:       func(w *Wallet, c *outbox.Change) error { return w.Grants().entered(c) },
+	Writing:        func(w *Wallet, c *outbox.Change) error { return w.Grants().entered(c) },
 }
 
 // prepare makes a change of a signed entry; effect is what effects will need of it.
@@ -254,8 +256,8 @@ func (ch Changes) complete(ctx context.Context, now bool) {
 	}
 	again := now || ch.w.opt.Now().Sub(time.Unix(ch.w.notes.Completed, 0)).Abs() >= completeEvery
 	var waiting []*view.Thread
-	for t := range ch.w.view.Of(view.OwnGrant) {
-		if t.Unheld == 0 {
+	for _, t := range ch.w.view.Threads() {
+		if !t.Given() || t.Unheld == 0 {
 			continue
 		}
 		if (t.Status != contract.StatusOpen || ch.w.view.OpenHour() >= t.NotAfter) || ch.action(t.ID) == Revoking {

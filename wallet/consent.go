@@ -38,8 +38,9 @@ type Seen struct {
 	Records  []ConsentRecord `json:"records"`
 	Scope    *payload.Scope  `json:"scope,omitempty"` // what of those records of which parts are given; nil if there are none
 	Purpose  payload.Purpose `json:"-"`
-	Until    Hour            `json:"until"`       // the exact end, which the recipient's wallet keeps to; NotAfter if Missing
-	NotAfter Hour            `json:"ledgerUntil"` // the end on the ledger, to which ledger and keepers hold everybody
+	Request  contract.ID     `json:"request,omitzero"` // the request that it answers
+	Until    Hour            `json:"until"`            // the exact end, which the recipient's wallet keeps to; NotAfter if Missing
+	NotAfter Hour            `json:"ledgerUntil"`      // the end on the ledger, to which ledger and keepers hold everybody
 	Status   Status          `json:"status"`
 	Missing  bool            `json:"missing,omitempty"` // its terms cannot be had: whom and what it is for is not known
 	Damaged  error           `json:"-"`                 // Missing because what the store holds is not what was signed, or cannot be reached; nil if it holds nothing. In a Summary also what a keeper holds of it is damaged
@@ -96,7 +97,7 @@ func (cs Consents) statusOf(t *view.Thread) Status {
 	switch {
 	case t.Status == contract.StatusClosed:
 		return StatusRevoked
-	case now >= t.NotAfter, t.Role == view.Received && now >= t.Until():
+	case now >= t.NotAfter, t.Got() && now >= t.Until():
 		return StatusExpired
 	case now < t.NotBefore:
 		return StatusUpcoming
@@ -115,6 +116,10 @@ func (cs Consents) seen(t *view.Thread) Seen {
 		}
 		if t.Role == view.OwnGrant {
 			s.Records = cs.withRemoved(s.Records)
+		}
+		s.Request = t.Request()
+		if asked := cs.w.view.Thread(s.Request); t.Role == view.Received && (asked == nil || asked.Role != view.OwnLetter || asked.Terms.Peer != s.Address) {
+			s.Request = contract.ID{} // nobody was asked that
 		}
 	}
 	return s
@@ -219,7 +224,7 @@ func (cs Consents) pendingOf(c *outbox.Change) Consent {
 	e, err := effectOf[consentEffect](c)
 	if out.Missing = err != nil; err == nil {
 		out.Address, out.Records, out.Purpose, out.Until = e.Terms.To, cs.withTitles(consentRecords(e.Terms.Records)), e.Terms.Purpose, Hour(e.Terms.End())
-		out.Scope, out.Link = e.Terms.Scope, e.Link != nil
+		out.Scope, out.Link, out.Request = e.Terms.Scope, e.Link != nil, e.Terms.Request
 	}
 	out.To = cs.w.Contacts().known(out.Address).Name
 	if cs.w.view.OpenHour() >= c.Entry.NotAfter {
@@ -238,7 +243,13 @@ func (cs Consents) threads(ctx context.Context) ([]*view.Thread, error) {
 	if err := cs.ownTerms(ctx, out...); err != nil {
 		return nil, err
 	}
-	return out, nil
+	return ofRole(out, view.OwnGrant), nil
+}
+
+// ofRole are those of some threads that are of a role: whether a grant is a letter its terms
+// tell.
+func ofRole(ts []*view.Thread, r view.Role) []*view.Thread {
+	return slices.DeleteFunc(ts, func(t *view.Thread) bool { return t.Role != r })
 }
 
 // Show returns one consent, proven complete if the ledger can be reached,
@@ -436,11 +447,13 @@ func (cs Consents) Code(id contract.ID, size uint64, root crypto.Hash) crypto.Fe
 // or not: the self-tag of its entry, and its thread if there is one.
 func (cs Consents) granted(id contract.ID) (tag crypto.SelfTag, t *view.Thread, ok bool) {
 	if t := cs.w.view.Thread(id); t != nil {
-		return t.Tag, t, t.Role == view.OwnGrant
+		return t.Tag, t, t.Given()
 	}
-	for _, c := range cs.w.outbox.Openings(string(Granting)) {
-		if c.ID == id {
-			return c.Entry.SelfTag, nil, true
+	for _, a := range []Action{Granting, Writing} {
+		for _, c := range cs.w.outbox.Openings(string(a)) {
+			if c.ID == id {
+				return c.Entry.SelfTag, nil, true
+			}
 		}
 	}
 	return tag, nil, false

@@ -344,11 +344,14 @@ type wanted struct {
 	// check reports, as a *ledgerclient.TamperedError, that it is not what was committed to:
 	// then another copy of it is read, if there is one.
 	check func(blob []byte) error
+	// may reports whether so many bytes are read now: then [ErrUnread] says that they are not.
+	// nil: any are.
+	may func(size int64) bool
 }
 
 // envelopeOf is the envelope of a consent with those terms.
 func envelopeOf(at crypto.Locator, t *view.Thread, tr *payload.Terms) wanted {
-	return wanted{at, maxSmall, "envelope", t.ID, func(blob []byte) error {
+	return wanted{at: at, most: maxSmall, what: "envelope", id: t.ID, check: func(blob []byte) error {
 		if crypto.BlobHash(blob) != tr.Envelope {
 			return tampered("envelope of consent", t.ID, errCommitment)
 		}
@@ -396,6 +399,9 @@ func (x *wanted) read(b ledgerclient.Blob, err error) ([]byte, error) {
 	err = atAny(b, func() error {
 		if b.Size() > x.most {
 			return tampered(x.what+" of", x.id, fmt.Errorf("%d bytes", b.Size()))
+		}
+		if x.may != nil && !x.may(b.Size()) {
+			return ErrUnread.With("consent", x.id)
 		}
 		out = make([]byte, b.Size())
 		if _, err := b.ReadAt(out, 0); err != nil && err != io.EOF {

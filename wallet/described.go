@@ -98,7 +98,7 @@ func (rs Records) describe(ctx context.Context, t *view.Thread) error {
 		}
 		id := e.ID(rs.w.client.ID())
 		var m *payload.Metadata
-		if _, err := stored(rs).readBlob(ctx, wanted{seed.Locator(id, byte(ledgerclient.PartMetadata)), maxSmall, "metadata", id, func(raw []byte) (err error) {
+		if _, err := stored(rs).readBlob(ctx, wanted{at: seed.Locator(id, byte(ledgerclient.PartMetadata)), most: maxSmall, what: "metadata", id: id, check: func(raw []byte) (err error) {
 			if m, err = rs.openMetadata(e, raw); err != nil {
 				err = tampered("metadata of record", t.ID, err)
 			}

@@ -81,6 +81,7 @@ const (
 	ErrNotYours       fault.Code = "not-yours"          // consent is not addressed to this wallet
 	ErrNotGiver       fault.Code = "not-yours/received" // only its giver may do this to consent
 	ErrNotRecipient   fault.Code = "not-yours/given"    // only its recipient may do this to consent
+	ErrLetter         fault.Code = "is-request"         // what is named asks for something, or answers that, and is no consent. request
 	ErrUnread         fault.Code = "unread"             // the terms of consent were not asked for, since too many others could not be read before them; opening it by its id or its fetch code asks for them
 	ErrForeignCode    fault.Code = "foreign-code"       // a fetch code of another ledger. code, wallet
 	ErrCodeHistory    fault.Code = "code-history"       // the head in a fetch code is none that the ledger shows, and nobody signs a fetch code; the cause is a fork or a rollback

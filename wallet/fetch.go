@@ -232,7 +232,7 @@ func (in Inbox) openAll(ctx context.Context, ts []*view.Thread, reason string) (
 	for i, t := range ts {
 		all[i] = &attempt{t: t}
 		of[t] = all[i]
-		if t.Role != view.Received {
+		if !t.Got() {
 			all[i].err = ErrNotYours.With("consent", t.ID)
 		}
 	}
@@ -269,6 +269,9 @@ func threadsOf(all []*attempt) []*view.Thread {
 // begin is what comes before anything can be seen of an attempt.
 func (in Inbox) begin(a *attempt) (err error) {
 	t := a.t
+	if t.Role != view.Received { // what it is its terms told: there is nothing in it, and no access is to say that it was read
+		return ErrLetter.With("request", t.ID)
+	}
 	if a.tr, err = in.w.view.Terms(t); err != nil {
 		return err
 	}

@@ -57,6 +57,11 @@ type GrantPlan struct {
 	Missed    []Missed     // what stays, and who treats the patient might need
 	Naming    *Naming      // who reads what goes, without the patient's own resource or for research, reads whose it is; nil if neither is so
 
+	Answers *Answering // what this answers, if it was planned for that
+
+	letter  *payload.Letter // in place of records
+	request contract.ID     // the letter that this answers; zero if it answers none
+
 	from  *origin                             // where the consent is moved from
 	link  *linkMaking                         // nil if it is for somebody's wallet
 	parts map[partsGiven]payload.EnvelopePart // that were read for the plan already
@@ -488,6 +493,10 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	if p.Until < p.NotAfter {
 		tr.Until = p.Until
 	}
+	action := Granting
+	if tr.Letter, tr.Request = p.letter, p.request; p.letter != nil {
+		action, tr.Records = Writing, []payload.TermsRecord{}
+	}
 	g.fill(p, &env, &tr)
 
 	sealedEnvelope, err := crypto.SealPayload(gs.w.sealContext(ledgerclient.PartEnvelope, author), payload.Marshal(&env), 0, both...)
@@ -537,7 +546,7 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 		return nil, err
 	}
 	effect := &consentEffect{Terms: &tr, Origin: p.from, Link: link}
-	return gs.w.Changes().prepare(Granting, e, pkg.Marshal(), effect, put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
+	return gs.w.Changes().prepare(action, e, pkg.Marshal(), effect, put(ledgerclient.PartTerms, termsBlob), put(ledgerclient.PartEnvelope, envelopeBlob))
 }
 
 // fill says in envelope and terms what of a plan's records goes.

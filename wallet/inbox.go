@@ -16,7 +16,9 @@ import (
 type Inbox struct {
 	w          *Wallet
 	by, reason string
-	begins     func() error // called when nothing is in the way of an opening, before it is entered; nil: nobody
+	every      bool                  // what waits unread is read however much it is
+	may        func(size int64) bool // as in wanted
+	begins     func() error          // called when nothing is in the way of an opening, before it is entered; nil: nobody
 }
 
 // Inbox returns what was granted to this wallet, to be looked at and opened.
@@ -53,7 +55,7 @@ func (in Inbox) List(ctx context.Context) (out []Received, err error) {
 		if err := in.readTerms(ctx, ts); err != nil {
 			return err
 		}
-		for _, t := range ts {
+		for _, t := range ofRole(ts, view.Received) {
 			out = append(out, in.of(t))
 		}
 		return nil
@@ -95,9 +97,33 @@ func (in Inbox) Sender(ctx context.Context, id string) (r Received, err error) {
 // every look ask the store for each.
 var maxUnread = 200
 
+// What strangers may make a wallet read, by letters and by outsize terms.
+const (
+	fewLetters = 20       // in one look
+	dayLetters = 200      // in a day
+	usualTerms = 65 << 10 // bytes of a payload up to which terms are as those of any consent: a class of 64 KiB
+	dayOutsize = 16 << 20 // bytes of others in a day
+)
+
+// strangers is what of that was read on a day.
+type strangers struct {
+	Day     int64 `json:"day"` // since 1970
+	Letters int   `json:"letters,omitempty"`
+	Bytes   int64 `json:"bytes,omitempty"` // of outsize terms
+}
+
+// Every is the inbox for somebody who wants to see all of it, whatever it costs.
+func (in Inbox) Every() Inbox {
+	in.every = true
+	return in
+}
+
 // readTerms reads the terms that are not known yet of consents given to this
 // wallet. If there are many, which of them are tried is left to chance, so that none
 // is passed over for ever; each can still be named and opened.
+//
+// Before they are read a letter looks like a consent, and a stranger's like a contact's: it
+// is over once some were strangers' letters. Consents do not count, whoever gave them.
 func (in Inbox) readTerms(ctx context.Context, ts []*view.Thread) error {
 	var unread []*view.Thread
 	for _, t := range ts {
@@ -108,8 +134,29 @@ func (in Inbox) readTerms(ctx context.Context, ts []*view.Thread) error {
 	if len(unread) > maxUnread {
 		rand.Shuffle(len(unread), func(i, j int) { unread[i], unread[j] = unread[j], unread[i] })
 	}
-	for failed := 0; len(unread) > 0; {
-		some := unread[:min(len(unread), ledgerclient.MaxBulk, maxUnread-failed)]
+	day := &in.w.notes.Strangers
+	if today := in.w.opt.Now().Unix() / (24 * 3600); day.Day != today {
+		*day = strangers{Day: today}
+	}
+	if !in.every {
+		in.may = func(size int64) bool {
+			if size <= usualTerms {
+				return true
+			}
+			if day.Bytes+size > dayOutsize {
+				return false
+			}
+			day.Bytes += size
+			return true
+		}
+	}
+	known := in.w.Requests().people()
+	failed, letters, atOnce := 0, 0, fewLetters
+	for len(unread) > 0 {
+		some := unread[:min(len(unread), ledgerclient.MaxBulk, maxUnread-failed, atOnce)]
+		if !in.every && (letters >= fewLetters || day.Letters >= dayLetters) {
+			some = nil
+		}
 		if len(some) == 0 {
 			for _, t := range unread {
 				t.SetDamage(ErrUnread.With("consent", t.ID))
@@ -119,10 +166,17 @@ func (in Inbox) readTerms(ctx context.Context, ts []*view.Thread) error {
 		if err := in.tryTerms(ctx, some...); err != nil {
 			return err
 		}
+		before := letters
 		for _, t := range some {
-			if t.Terms == nil {
+			switch {
+			case t.Terms == nil:
 				failed++
+			case t.Role == view.ReceivedLetter && !known[t.Terms.Peer]:
+				letters++
 			}
+		}
+		if day.Letters += letters - before; letters == before {
+			atOnce = min(2*atOnce, ledgerclient.MaxBulk)
 		}
 		unread = unread[len(some):]
 	}
@@ -205,7 +259,7 @@ func (in Inbox) eachTerms(ctx context.Context, ts []*view.Thread, failed func(*v
 			}
 			continue
 		}
-		all = append(all, unread{t, keys.Locator(t.ID, byte(ledgerclient.PartTerms)), keys.Open})
+		all = append(all, unread{t, keys.Locator(t.ID, byte(ledgerclient.PartTerms)), keys.Open, in.may})
 	}
 	return stored{in.w}.readTerms(ctx, all, func(t *view.Thread, tr *payload.Terms, err error) error {
 		if err == nil && tr.To != in.w.Address() {

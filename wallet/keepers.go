@@ -186,7 +186,7 @@ func (cs Consents) stateQuestions(desks []*desk, ts []*view.Thread) (map[*desk][
 	}
 	sign := make([]func(*ledgerclient.Inquiry) error, len(ts))
 	for i, t := range ts {
-		if t.Role != view.Received {
+		if !t.Got() {
 			_, key, err := cs.w.view.Key(t)
 			if err != nil {
 				return nil, err

@@ -59,7 +59,7 @@ func (lg Log) Faults() (out []Fault) {
 // wallet knows.
 func (w *Wallet) unheldOf(t *view.Thread) (out []Keeper) {
 	lines := t.Unheld
-	if c := w.outbox.For(t.ID); c != nil && c.Label == string(Granting) {
+	if c := w.outbox.For(t.ID); c != nil && (c.Label == string(Granting) || c.Label == string(Writing)) {
 		lines = c.Unheld // fewer than open it: it waits
 	}
 	config := w.keepersOf(t)

@@ -72,6 +72,7 @@ type Restored struct {
 	Consents int             `json:"consents"` // given
 	Open     int             `json:"open"`     // of them, active and upcoming
 	Received int             `json:"inbox"`    // consents given to this wallet
+	Letters  int             `json:"letters"`  // requests and denials, sent and received
 	Contacts int             `json:"contacts"`
 	Finished []contract.ID   `json:"finished"` // consents whose shares had not reached the keepers, and now have
 	Revoked  []contract.ID   `json:"revoked"`  // consents that can never be opened, since the store does not hold them: ended
@@ -280,9 +281,9 @@ func (rc Recovery) readAll(ctx context.Context) error {
 			}
 			rc.progress(ReadingRecords, done+uint64(i), total)
 			switch {
-			case t.Role == view.OwnGrant:
+			case t.Given():
 				own = append(own, t)
-			case t.Role == view.Received:
+			case t.Got():
 				received = append(received, t)
 			case t.Status == contract.StatusOpen:
 				if err := cmp.Or(rc.w.Records().describe(ctx, t), rc.w.view.Away()); err != nil {
@@ -337,6 +338,8 @@ func (rc Recovery) takeStock(ctx context.Context, out *Restored) error {
 			if t.Terms == nil {
 				lose("terms", t, 0, "", t.Damage())
 			}
+		case view.OwnLetter, view.ReceivedLetter:
+			out.Letters++
 		case view.Received:
 			out.Received++
 			if t.Terms == nil {
@@ -401,7 +404,10 @@ func (rc Recovery) endLost(ctx context.Context, lost []contract.ID, out *Restore
 
 // openGrants are the consents of one's own that are active or upcoming.
 func (rc Recovery) openGrants() (open []*view.Thread) {
-	for t := range rc.w.view.Of(view.OwnGrant) {
+	for _, t := range rc.w.view.Threads() {
+		if !t.Given() {
+			continue
+		}
 		if s := rc.w.Consents().statusOf(t); s == StatusActive || s == StatusUpcoming {
 			open = append(open, t)
 		}
@@ -524,7 +530,7 @@ func (rc Recovery) grantAgain(ctx context.Context, t *view.Thread) (*outbox.Chan
 		return nil, err
 	}
 	var pkg contract.GrantPackage
-	terms := wanted{seed.Locator(t.ID, byte(ledgerclient.PartTerms)), maxSmall, "terms", t.ID, func(blob []byte) error {
+	terms := wanted{at: seed.Locator(t.ID, byte(ledgerclient.PartTerms)), most: maxSmall, what: "terms", id: t.ID, check: func(blob []byte) error {
 		if pkg = tr.Pack(crypto.BlobHash(blob)); pkg.Commitment() != opening.Commitment {
 			return tampered("terms of consent", t.ID, errCommitment)
 		}

@@ -94,7 +94,7 @@ func (cs Consents) choose(ctx context.Context, r RevokeRequest) ([]Consent, erro
 	}
 	cs.tryTerms(ctx, ts...)
 	var out []Consent
-	for _, t := range ts {
+	for _, t := range ofRole(ts, view.OwnGrant) {
 		if chosen[t.ID] || r.All || cs.isFor(t, to) {
 			out = append(out, cs.of(t))
 		}

@@ -204,7 +204,7 @@ func (bu Backup) Care() Care {
 	f := &bu.w.book.Facts
 	c := Care{BackedUp: timeOf(bu.w.notes.BackedUp.At), WordsChecked: timeOf(f.Checked), Made: timeOf(f.Name.At / 1000)}
 	for _, t := range bu.w.view.Threads() {
-		if t.Role != view.OwnRecord && t.Role != view.OwnGrant {
+		if t.Role != view.OwnRecord && !t.Given() {
 			continue
 		}
 		if c.First == 0 {

@@ -17,7 +17,7 @@ func (st stored) readTerms(ctx context.Context, unread []unread, take func(t *vi
 	all := make([]wanted, len(unread))
 	opened := make([]*payload.Terms, len(unread))
 	for i, u := range unread {
-		all[i] = wanted{u.at, payload.MaxTermsBlob, "terms", u.t.ID, func(blob []byte) (err error) {
+		all[i] = wanted{at: u.at, most: payload.MaxTermsBlob, what: "terms", id: u.t.ID, may: u.may, check: func(blob []byte) (err error) {
 			opened[i], err = st.openTerms(&unread[i], blob)
 			return err
 		}}
@@ -37,6 +37,7 @@ type unread struct {
 	at crypto.Locator
 	// open decrypts for this side.
 	open func(sc crypto.SealContext, sealed []byte) ([]byte, error)
+	may  func(size int64) bool // as in wanted
 }
 
 // openTerms verifies terms.
@@ -96,7 +97,7 @@ func (cs Consents) eachTerms(ctx context.Context, ts []*view.Thread, failed func
 		t.SetDamage(nil)
 		seed, _, err := cs.w.view.Key(t)
 		if err == nil {
-			all = append(all, unread{t, seed.Locator(t.ID, byte(ledgerclient.PartTerms)), cs.w.keys.Open})
+			all = append(all, unread{t: t, at: seed.Locator(t.ID, byte(ledgerclient.PartTerms)), open: cs.w.keys.Open})
 		} else if err = failed(t, err); err != nil {
 			return err
 		}

@@ -343,7 +343,7 @@ func (w *Wallet) find(ctx context.Context, r view.Role, query, what string) (*vi
 		case !beginsWith(t.ID, q):
 		case t.Role == r:
 			hits = append(hits, t)
-		case r != view.OwnRecord && (t.Role == view.OwnGrant || t.Role == view.Received):
+		case r != view.OwnRecord && (t.Given() || t.Got()):
 			other = t
 		}
 	}
@@ -351,6 +351,9 @@ func (w *Wallet) find(ctx context.Context, r view.Role, query, what string) (*vi
 	case 0:
 		if r == view.OwnRecord && w.Changes().find(AddingRecord, query) != nil || r == view.OwnGrant && w.Changes().find(Granting, query) != nil {
 			return nil, ErrPending.Of(w.Changes().Stuck())
+		}
+		if other != nil && (other.Role == view.OwnLetter || other.Role == view.ReceivedLetter) {
+			return nil, ErrLetter.With("request", other.ID)
 		}
 		if other != nil && r == view.OwnGrant {
 			return nil, ErrNotGiver.With("consent", other.ID)
@@ -400,6 +403,7 @@ type notes struct {
 	BackedUp    backedUp       `json:"backedUp,omitzero"`     // the last backup of this ledger
 	Undecided   uint64         `json:"undecided,omitempty"`   // entries of the log when it did not decide what waits: with more it decides again; 0: it did, or that is not known
 	UndecidedAt int64          `json:"undecidedAt,omitempty"` // when that was, seconds since 1970
+	Strangers   strangers      `json:"strangers,omitzero"`    // what they made this wallet read on the last day on which they did
 
 	Planned map[contract.ID]planned `json:"planned,omitempty"` // what a watch is to open; see Watch
 

@@ -69,7 +69,7 @@ func (wa Watch) Look(ctx context.Context) (r Round, err error) {
 			return err
 		}
 		now := w.opt.Now()
-		for _, t := range ts {
+		for _, t := range ofRole(ts, view.Received) {
 			wa.plan(wa.in.of(t), now, &r)
 		}
 		return nil
