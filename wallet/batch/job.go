@@ -18,6 +18,7 @@ import (
 //	job           what it is, and nothing that changes
 //	recipients    contacts that the items name
 //	choices       parts of records that the items give, if there are some
+//	ask           what they ask, if they give nothing
 //	items-CHUNK   what is to be done
 //	left-CHUNK    what of it could not be begun, if something could not
 //	done-CHUNK    what became of the rest, by the wallet
@@ -45,9 +46,11 @@ type job struct {
 const (
 	jobVersion = 2 // of one that gives whole records
 	withParts  = 3 // who does not know it would give whole records
+	withAsk    = 4 // of one that asks: who does not know it would give nothing to each
 
 	recipientsFile = "recipients"
 	choicesFile    = "choices"
+	askFile        = "ask"
 )
 
 // ChunkSize is how many items of a job that begins go through the journal together, of
@@ -71,8 +74,8 @@ func readJob(w *wallet.Wallet) (*job, error) {
 	switch {
 	case err != nil || !found:
 		return nil, err
-	case j.V != jobVersion && j.V != withParts:
-		return nil, wallet.WrongVersion("batch", j.V, withParts)
+	case j.V != jobVersion && j.V != withParts && j.V != withAsk:
+		return nil, wallet.WrongVersion("batch", j.V, withAsk)
 	case j.Give < 0 || j.End < 0 || j.Chunk < 1:
 		return nil, w.Job().Damaged(wallet.JobFile)
 	}
@@ -152,6 +155,8 @@ func (j *job) ended(n int) ([]done, *wallet.Ended, error) {
 		switch {
 		case do == Revoke && (!d.Failed || d.Rule == contract.RuleRevoked): // another machine may have been faster
 			d.Status = "revoked"
+		case !d.Failed && j.V == withAsk:
+			d.Status = "sent"
 		case !d.Failed:
 			d.Status = "granted"
 		case d.Rule != "":
@@ -197,6 +202,12 @@ func begin(w *wallet.Wallet, p *Plan) error {
 			return err
 		}
 	}
+	if p.ask != nil {
+		j.V = withAsk
+		if err := w.Job().Write(askFile, p.ask); err != nil {
+			return err
+		}
+	}
 	return w.Job().Write(wallet.JobFile, j)
 }
 
@@ -207,6 +218,7 @@ type Status struct {
 	Items    int         `json:"items"`
 	Done     int         `json:"done"` // ended, in whatever way
 	Granted  int         `json:"granted"`
+	Sent     int         `json:"sent,omitempty"` // requests
 	Revoked  int         `json:"revoked"`
 	Failed   int         `json:"failed"` // refused, or no longer possible
 	Kept     int         `json:"kept"`   // not ended, since what should replace them failed
@@ -232,6 +244,8 @@ func (s *Status) count(ds []done) {
 		switch ds[i].Status {
 		case "granted":
 			s.Granted++
+		case "sent":
+			s.Sent++
 		case "revoked":
 			s.Revoked++
 		case "kept":
@@ -302,7 +316,7 @@ func Drop(ctx context.Context, w *wallet.Wallet) (s Status, err error) {
 type Result struct {
 	Line    int              `json:"line"` // of the file; 0 when no row asked for it
 	Do      Do               `json:"do"`
-	Status  string           `json:"status"` // "granted", "revoked", "kept", "refused", "removed", "missing", "failed"; "waiting" before its end
+	Status  string           `json:"status"` // "granted", "sent", "revoked", "kept", "refused", "removed", "missing", "failed"; "waiting" before its end
 	To      string           `json:"to"`
 	Consent contract.ID      `json:"consent,omitzero"`
 	Code    crypto.FetchCode `json:"code,omitzero"` // of a grant
@@ -351,12 +365,12 @@ func Results(ctx context.Context, w *wallet.Wallet, each func(Result) error) err
 // end fills in how an item ended.
 func (r *Result) end(d *done) {
 	r.Status = d.Status
-	if r.Do == Grant {
+	if r.Do != Revoke {
 		r.Consent = d.Consent
 	}
 	switch d.Status {
 	case "refused":
-		r.Err = &wallet.RefusedError{By: "ledger", Rule: d.Rule, Hour: d.Hour, Consent: d.Consent, Giving: r.Do == Grant}
+		r.Err = &wallet.RefusedError{By: "ledger", Rule: d.Rule, Hour: d.Hour, Consent: d.Consent, Giving: r.Do != Revoke}
 	case "removed":
 		r.Err = wallet.ErrWithdrawn.With("record", d.Record)
 	case "missing":

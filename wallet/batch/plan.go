@@ -45,6 +45,7 @@ type Plan struct {
 	Choices    []Choice          `json:"choices,omitempty"`
 	Items      []Item            `json:"items"` // grants, then revocations
 
+	ask *asked      // what the items ask, if they give nothing
 	sum crypto.Hash // of the file that it was read from; zero if it was made of rows
 }
 

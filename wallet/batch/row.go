@@ -73,6 +73,7 @@ const (
 	State  Do = "state" // of a row alone
 	Grant  Do = "grant"
 	Revoke Do = "revoke"
+	Ask    Do = "ask" // of an item: a request
 )
 
 // Problem is one thing that is wrong with a file.

@@ -51,6 +51,7 @@ type run struct {
 	next    int // chunk
 	to      map[string]wallet.Contact
 	choices []Choice
+	ask     *wallet.AskPlan
 	ahead   *part        // the next chunk, if it is being signed
 	failed  map[int]bool // lines of which a grant failed
 	status  Status
@@ -85,6 +86,10 @@ func (r *run) step(ctx context.Context, w *wallet.Wallet) (Status, error) {
 		}
 		for _, c := range recipients {
 			r.to[nameOf(&c)] = c
+		}
+		if r.ask, err = j.readAsk(); err != nil {
+			r.job = nil
+			return r.status, err
 		}
 		if j.V == withParts {
 			if found, err := w.Job().Read(choicesFile, &r.choices); err != nil || !found {
@@ -136,7 +141,7 @@ func (r *run) step(ctx context.Context, w *wallet.Wallet) (Status, error) {
 func (r *run) noteFailed(ds []done) error {
 	var items []Item
 	for i := range ds {
-		if ds[i].Status == "granted" {
+		if ds[i].Status == "granted" || ds[i].Status == "sent" {
 			continue
 		}
 		if items == nil {
@@ -236,6 +241,9 @@ func (r *run) sign(ctx context.Context, n int) (*part, error) {
 
 // plan is an item as the wallet signs it.
 func (r *run) plan(x *Item) (*wallet.GrantPlan, error) {
+	if r.ask != nil {
+		return r.ask.Letter(r.to[x.To]), nil
+	}
 	purpose, err := wallet.ParsePurpose(x.Purpose)
 	if err != nil {
 		return nil, err
