@@ -395,10 +395,10 @@ func (a batches) ended(ctx context.Context, w *wallet.Wallet, s batch.Status, er
 	switch {
 	case s.Failed == 0:
 		return nil
-	case s.Granted+s.Revoked == 0:
+	case s.Granted+s.Revoked+s.Sent == 0:
 		return failed
 	}
-	return wallet.ErrPartly.Of(failed, "done", s.Granted+s.Revoked, "failed", s.Failed+s.Kept)
+	return wallet.ErrPartly.Of(failed, "done", s.Granted+s.Revoked+s.Sent, "failed", s.Failed+s.Kept)
 }
 
 // resultJSON is a line of a file with results.
@@ -423,7 +423,11 @@ func (a batches) show(s batch.Status, results string) error {
 	if results == "-" { // which has stdout
 		tell = a.say
 	}
-	tell("%s: %s of %s done: %s given, %s ended.", s.File, thousands(s.Done), plural(s.Items, "item", "items"), plural(s.Granted, "consent", "consents"), thousands(s.Revoked))
+	if s.Sent > 0 {
+		tell("%s: %s of %s done: %s sent.", s.File, thousands(s.Done), plural(s.Items, "item", "items"), plural(s.Sent, "request", "requests"))
+	} else {
+		tell("%s: %s of %s done: %s given, %s ended.", s.File, thousands(s.Done), plural(s.Items, "item", "items"), plural(s.Granted, "consent", "consents"), thousands(s.Revoked))
+	}
 	if s.Failed > 0 {
 		tell("%s failed.", thousands(s.Failed))
 	}

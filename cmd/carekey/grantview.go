@@ -200,6 +200,18 @@ func (s space) preview(p *wallet.GrantPlan, l *wallet.LinkPlan, role *health.Rol
 	if role.Name != "" {
 		rows.Add("role", s.inLines(roleText(role, p), s.lines))
 	}
+	if p.Answers != nil {
+		rows.Add("asks for", s.inLines(asksText(&p.Answers.Request), s.lines))
+		if reason := said(p.Answers.Request.Reason); reason != "" {
+			rows.Add("reason", s.inLines(reason+" (their words)", s.lines))
+		}
+		if len(p.Answers.More) > 0 {
+			rows.Add("MORE", cli.Wrap("THAN ASKED: "+cli.Clean(strings.Join(p.Answers.More, ", ")), s.beside()))
+		}
+		if len(p.Answers.Less) > 0 {
+			rows.Add("less", s.inLines("than asked: "+cli.Clean(strings.Join(p.Answers.Less, ", ")), s.lines))
+		}
+	}
 	rows.Add("may open", s.given(p))
 	if stays := s.kept(p); stays != "" {
 		rows.Add("stays", stays)
@@ -622,6 +634,15 @@ type chosenJSON struct {
 	Missed    []missedJSON   `json:"missed,omitempty"`    // what stays and who treats the patient might need
 	Naming    *namingJSON    `json:"naming,omitempty"`
 	Warnings  []string       `json:"warnings,omitempty"`
+	Answers   *answersJSON   `json:"answers,omitempty"`
+}
+
+// answersJSON is the request that is answered, and what of the plan that did not ask for, or
+// asked for in vain.
+type answersJSON struct {
+	Request contract.ID `json:"request"`
+	More    []string    `json:"more"`
+	Less    []string    `json:"less"`
 }
 
 type leftJSON struct {
@@ -662,6 +683,9 @@ func chosenOf(p *wallet.GrantPlan) chosenJSON {
 	}
 	for _, w := range p.Warnings {
 		j.Warnings = append(j.Warnings, w.Kind)
+	}
+	if a := p.Answers; a != nil {
+		j.Answers = &answersJSON{a.Request.ID, list(a.More, same), list(a.Less, same)}
 	}
 	return j
 }

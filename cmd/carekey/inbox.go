@@ -72,7 +72,21 @@ func (a inbox) list(ctx context.Context, onlyNew bool, f filter, asks check) err
 	if err != nil {
 		return err
 	}
-	rs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Received, error) { return w.Inbox().List(ctx) })
+	var asked, answers []wallet.Request
+	rs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) (rs []wallet.Received, err error) {
+		err = w.Look(ctx, func() error {
+			var of, mine []wallet.Request
+			if rs, err = w.Inbox().List(ctx); err == nil && !a.flags.json {
+				of, err = w.Requests().List(ctx, false)
+			}
+			if err == nil && !a.flags.json {
+				mine, err = w.Requests().List(ctx, true)
+			}
+			asked, answers = append(asked, of...), append(answers, mine...)
+			return err
+		})
+		return rs, err
+	})
 	if n == 0 {
 		return failed
 	}
@@ -107,6 +121,9 @@ func (a inbox) list(ctx context.Context, onlyNew bool, f filter, asks check) err
 		a.next("hand your card to who should: carekey card")
 	}
 	shown := a.table(rs)
+	if x.who == "" {
+		shown = errors.Join(shown, a.requests(asked, answers))
+	}
 	if i := slices.IndexFunc(rs, unfetched); i >= 0 {
 		a.next("carekey fetch %s --reason 'why you look'", short(rs[i].Consent))
 	}
@@ -116,7 +133,48 @@ func (a inbox) list(ctx context.Context, onlyNew bool, f filter, asks check) err
 // unfetched reports whether a consent can be fetched and never was.
 func unfetched(r wallet.Received) bool { return r.Fetched == 0 && r.Status == wallet.StatusActive }
 
+// requests shows what the owner is asked, and what became of what she asked.
+func (a inbox) requests(asked, mine []wallet.Request) (err error) {
+	open, more := folds(slices.DeleteFunc(slices.Clone(asked), func(r wallet.Request) bool { return r.Stranger || r.Status != wallet.RequestOpen }))
+	strangers := strangersText(asked)
+	if len(open) > 0 || strangers != "" {
+		a.print("\nAsked of you:")
+	}
+	if len(open) > 0 {
+		err = (requests{a.session}).table(open)
+	}
+	for _, line := range append(more, strangers) {
+		if line != "" {
+			a.print("%s", line)
+		}
+	}
+	now := wallet.Hour(a.now().Unix() / 3600)
+	said := false
+	for i := range mine {
+		r := &mine[i]
+		if r.Status != wallet.RequestApproved && r.Status != wallet.RequestDenied || r.AnswerBy <= now {
+			continue
+		}
+		if !said {
+			a.print("\nAnswers to what you asked for:")
+			said = true
+		}
+		a.print("  %s  %s: %s", short(r.ID), asker(r), becameText(r))
+	}
+	return err
+}
+
+// putOff are those that were looked into, and how many were not since strangers sent too much.
+func putOff(rs []wallet.Received) (looked []wallet.Received, off int) {
+	looked = slices.DeleteFunc(slices.Clone(rs), func(r wallet.Received) bool { return errors.Is(r.Damaged, wallet.ErrUnread) })
+	return looked, len(rs) - len(looked)
+}
+
 func (a inbox) table(rs []wallet.Received) error {
+	rs, off := putOff(rs)
+	if off > 0 {
+		defer a.print("%s, which may be requests, not looked into since there are too many: carekey request list --all", thousands(off)+" more")
+	}
 	t := a.onLedgers(ui.Key("consent"), ui.Text("from"), ui.Text("records"), ui.Word("for"), ui.Word("until"), ui.Word("status"), ui.Word("fetched"))
 	t.Of, t.ID = "received", func(i int) string { return rs[i].Consent.String() }
 	when := datesOn(a.out, a.now)

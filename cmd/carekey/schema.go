@@ -48,21 +48,27 @@ func schemas() cli.Schemas {
 			"role add":       cli.JSON[wallet.OwnRole](),
 			"role remove":    cli.JSON[removedJSON](),
 
-			"grant":           cli.JSON[grantedJSON](cli.JSON[planJSON]()),   // the latter with --list
-			"link create":     cli.JSON[linkShownJSON](cli.JSON[planJSON]()), // the latter with --list
-			"link list":       cli.JSON[[]consentJSON](),
-			"link show":       cli.JSON[linkShownJSON](),
-			"link revoke":     cli.JSON[[]revocationJSON](),
-			"revoke":          cli.JSON[[]revocationJSON](),
-			"consent list":    cli.JSON[[]consentJSON](),
-			"consent show":    cli.JSON[[]shownJSON](),
-			"consent explain": cli.JSON[[]explanationJSON](),
-			"consent export":  cli.JSON[exportedJSON](cli.JSON[*health.Bundle]()), // the latter without -o
-			"audit":           cli.JSON[[]eventJSON](),
-			"audit export":    cli.JSON[exportedEvents](cli.JSON[*health.Bundle](), cli.JSON[[]disclosureJSON]()), // the latter two without -o
-			"view":            cli.JSON[*health.View](),
-			"inbox":           cli.JSON[[]receivedJSON](cli.Lines[receivedJSON]("--watch")),
-			"fetch":           cli.JSON[[]fetchedJSON](cli.JSON[fetchedViewJSON](), cli.JSON[fromLinkJSON](), cli.Lines[fetchedJSON]("--watch"), cli.JSON[unitJSON]()), // the second with --view, the third of a link, the last with --unit
+			"grant":            cli.JSON[grantedJSON](cli.JSON[planJSON]()),   // the latter with --list
+			"link create":      cli.JSON[linkShownJSON](cli.JSON[planJSON]()), // the latter with --list
+			"link list":        cli.JSON[[]consentJSON](),
+			"link show":        cli.JSON[linkShownJSON](),
+			"link revoke":      cli.JSON[[]revocationJSON](),
+			"revoke":           cli.JSON[[]revocationJSON](),
+			"consent list":     cli.JSON[[]consentJSON](),
+			"consent show":     cli.JSON[[]shownJSON](),
+			"consent explain":  cli.JSON[[]explanationJSON](),
+			"consent export":   cli.JSON[exportedJSON](cli.JSON[*health.Bundle]()), // the latter without -o
+			"request send":     cli.JSON[requestJSON](cli.JSON[batchJSON]()),       // the latter with --from
+			"request list":     cli.JSON[[]requestJSON](),
+			"request show":     cli.JSON[requestJSON](),
+			"request approve":  cli.JSON[grantedJSON](cli.JSON[planJSON]()), // the latter with --list
+			"request deny":     cli.JSON[requestJSON](),
+			"request withdraw": cli.JSON[requestJSON](),
+			"audit":            cli.JSON[[]eventJSON](),
+			"audit export":     cli.JSON[exportedEvents](cli.JSON[*health.Bundle](), cli.JSON[[]disclosureJSON]()), // the latter two without -o
+			"view":             cli.JSON[*health.View](),
+			"inbox":            cli.JSON[[]receivedJSON](cli.Lines[receivedJSON]("--watch")),
+			"fetch":            cli.JSON[[]fetchedJSON](cli.JSON[fetchedViewJSON](), cli.JSON[fromLinkJSON](), cli.Lines[fetchedJSON]("--watch"), cli.JSON[unitJSON]()), // the second with --view, the third of a link, the last with --unit
 
 			"batch plan":   cli.JSON[*batch.Plan](),
 			"batch apply":  cli.JSON[batchJSON](),
@@ -128,8 +134,9 @@ func schemas() cli.Schemas {
 			reflect.TypeFor[ledgerclient.End]():          {Type: "string", Enum: []string{ledgerclient.Stopped.String(), ledgerclient.DestroyedShare.String()}},
 			reflect.TypeFor[ledgerclient.LinkState]():    cli.OneOf(ledgerclient.LinkActive.String(), ledgerclient.LinkExhausted.String(), ledgerclient.LinkEnded.String(), ledgerclient.LinkLocked.String()),
 			reflect.TypeFor[ledgerclient.LinkHappened](): cli.OneOf(ledgerclient.LinkOpened.String(), ledgerclient.LinkWrong.String(), ledgerclient.LinkRefused.String()),
-			reflect.TypeFor[batch.Do]():                  cli.OneOf(batch.State, batch.Grant, batch.Revoke),
+			reflect.TypeFor[batch.Do]():                  cli.OneOf(batch.State, batch.Grant, batch.Revoke, batch.Ask),
 			reflect.TypeFor[batch.Change]():              cli.OneOf(batch.Loses, batch.Sooner, batch.Gains, batch.Newer, batch.Longer, batch.Keeps),
+			reflect.TypeFor[wallet.RequestStatus]():      cli.OneOf(wallet.RequestOpen, wallet.RequestApproved, wallet.RequestDenied, wallet.RequestOver, wallet.RequestWithdrawn, wallet.RequestUnread, wallet.RequestPending),
 			reflect.TypeFor[severity]():                  cli.OneOf(fine, advice, broken),
 		},
 	}

@@ -25,6 +25,7 @@ With --check the exit code is 9 if any of these is so; --json names them in the 
 
   pending   something that you signed is not on the ledger yet
   inbox     something can be fetched and never was
+  requests  somebody whom you know asks you for something
   accesses  something was opened, or an attempt was refused, since you last looked
   ending    a consent of yours ends within 7 days
   words     it is time to check your 24 words
@@ -50,7 +51,7 @@ func soon(until wallet.Hour, now time.Time) bool { return wallet.HourTime(until)
 
 // toDoTexts are what can be to do or new, in the order of toDo.
 var toDoTexts = map[string]string{
-	"pending": "changes to send", "inbox": "consents to fetch", "accesses": "accesses to look at",
+	"pending": "changes to send", "inbox": "consents to fetch", "requests": "requests to answer", "accesses": "accesses to look at",
 	"ending": "consents that end soon", "words": "your 24 words to check", "backup": "a backup to make",
 }
 
@@ -62,6 +63,9 @@ func (a *overview) toDo() []string {
 	}
 	if len(a.Inbox) > 0 {
 		out = append(out, "inbox")
+	}
+	if a.Requests > 0 {
+		out = append(out, "requests")
 	}
 	if len(a.Accesses) > 0 {
 		out = append(out, "accesses")
@@ -153,6 +157,8 @@ func (a *overview) look(ctx context.Context) error {
 		a.Accesses = append(a.Accesses, s.Accesses...)
 		a.Inbox, a.Fetched = append(a.Inbox, s.Inbox...), append(a.Fetched, s.Fetched...)
 		a.Ended += s.Ended
+		a.Requests += s.Requests
+		a.Asking += s.Asking
 		a.ByClock += s.ByClock
 		a.Records += s.Records
 		a.Unasked += s.Unasked
@@ -264,6 +270,12 @@ func (a *overview) text() error {
 	}
 	if err := a.fetched(); err != nil {
 		return err
+	}
+	if a.Requests > 0 {
+		a.print("\nAsked of you: %s. See carekey request list", plural(a.Requests, "request", "requests"))
+	}
+	if a.Asking > 0 {
+		a.print("\n%s of people whom you do not know: carekey request list --strangers", plural(a.Asking, "request", "requests"))
 	}
 	if links := a.waiting(); len(a.pending) > 0 || len(links) > 0 {
 		a.print("\nSigned, and not on the ledger yet:")
