@@ -368,11 +368,9 @@ type Summary struct {
 	Fetched  []Received `json:"-"`                      // active and fetched, what ends first at the beginning
 	Pending  []Pending  `json:"-"`                      // changes that are not finished
 	Contacts int        `json:"contacts"`
-	Requests int        `json:"requests"`            // that can be answered, of people whom the owner knows
-	Asking   int        `json:"strangers,omitempty"` // the same of others
-	Unasked  int        `json:"unasked"`             // consents that no keeper was asked about this time: what they refused lately is not among Accesses
-	Missing  []string   `json:"missing"`             // services that gave no answer, as in Event
-	Silent   []Keeper   `json:"silent,omitempty"`    // keepers that gave none, each once
+	Unasked  int        `json:"unasked"`          // consents that no keeper was asked about this time: what they refused lately is not among Accesses
+	Missing  []string   `json:"missing"`          // services that gave no answer, as in Event
+	Silent   []Keeper   `json:"silent,omitempty"` // keepers that gave none, each once
 }
 
 // SortByEnd puts what ends first at the beginning.
@@ -456,13 +454,10 @@ func (a Audit) status(ctx context.Context, remember bool) (s Summary, err error)
 		for _, t := range ofRole(unopened, view.Received) {
 			s.Inbox = append(s.Inbox, a.w.Inbox().of(t))
 		}
-		for _, t := range opened {
+		for _, t := range ofRole(opened, view.Received) {
 			s.Fetched = append(s.Fetched, a.w.Inbox().of(t))
 		}
 		SortByEnd(s.Fetched)
-		if err := a.w.Requests().count(ctx, &s); err != nil {
-			return err
-		}
 		s.Pending = a.w.Changes().Pending()
 		s.Contacts = len(a.w.book.contacts)
 		if remember {

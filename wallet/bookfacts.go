@@ -103,6 +103,20 @@ type recordFact struct {
 	At       int64            `json:"at"`
 }
 
+// requestFact is that the owner declined what was asked of her.
+type requestFact struct {
+	Request  contract.ID `json:"request"`
+	Declined bool        `json:"declined"`
+	At       int64       `json:"at"`
+}
+
+func compareRequests(a, b requestFact) int { return bytes.Compare(a.Request[:], b.Request[:]) }
+
+func (f *bookFacts) declined(id contract.ID) bool {
+	_, ok := slices.BinarySearchFunc(f.Requests, requestFact{Request: id}, compareRequests)
+	return ok
+}
+
 // bookPage is what one version of the hidden record holds.
 type bookPage struct {
 	V      int             `json:"v"`

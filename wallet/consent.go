@@ -157,7 +157,7 @@ func (cs Consents) of(t *view.Thread) Consent {
 	c.Waits = c.Link && c.Status == StatusActive && cs.w.Links().waits(t.ID)
 	if config := cs.w.keepersOf(t); len(config.Keepers) > 1 {
 		c.Keepers, c.Release, c.Liars = len(config.Keepers), int(config.Release), ledgerclient.Liars(config)
-		c.Unheld, c.Final = cs.w.unheldOf(t), cs.w.final(t, 0)
+		c.Unheld, c.Final = cs.unheldOf(t), cs.w.final(t, 0)
 	}
 	return c
 }

@@ -92,6 +92,21 @@ func (in Inbox) Sender(ctx context.Context, id string) (r Received, err error) {
 	return r, err
 }
 
+// people are the contacts, and whom this wallet ever gave or wrote anything to, so far as the
+// terms of that are known.
+func (in Inbox) people() map[crypto.Address]bool {
+	known := map[crypto.Address]bool{}
+	for i := range in.w.book.contacts {
+		known[in.w.book.contacts[i].Address] = true
+	}
+	for _, t := range in.w.view.Threads() {
+		if t.Given() && t.Terms != nil {
+			known[t.Terms.Peer] = true
+		}
+	}
+	return known
+}
+
 // maxUnread is how many consents given to this wallet are tried in vain at a time.
 // Terms that cannot be had or read are not kept: who gave thousands of such would make
 // every look ask the store for each.
@@ -134,6 +149,10 @@ func (in Inbox) readTerms(ctx context.Context, ts []*view.Thread) error {
 	if len(unread) > maxUnread {
 		rand.Shuffle(len(unread), func(i, j int) { unread[i], unread[j] = unread[j], unread[i] })
 	}
+	if in.w.lock.tried && !in.every { // once in a look, whoever asks
+		return nil
+	}
+	in.w.lock.tried = true
 	day := &in.w.notes.Strangers
 	if today := in.w.opt.Now().Unix() / (24 * 3600); day.Day != today {
 		*day = strangers{Day: today}
@@ -150,7 +169,7 @@ func (in Inbox) readTerms(ctx context.Context, ts []*view.Thread) error {
 			return true
 		}
 	}
-	known := in.w.Requests().people()
+	known := in.people()
 	failed, letters, atOnce := 0, 0, fewLetters
 	for len(unread) > 0 {
 		some := unread[:min(len(unread), ledgerclient.MaxBulk, maxUnread-failed, atOnce)]

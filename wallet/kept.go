@@ -57,12 +57,12 @@ func (lg Log) Faults() (out []Fault) {
 
 // unheldOf are the keepers of a consent that have not acknowledged their shares, as far as this
 // wallet knows.
-func (w *Wallet) unheldOf(t *view.Thread) (out []Keeper) {
+func (cs Consents) unheldOf(t *view.Thread) (out []Keeper) {
 	lines := t.Unheld
-	if c := w.outbox.For(t.ID); c != nil && (c.Label == string(Granting) || c.Label == string(Writing)) {
+	if c := cs.w.outbox.For(t.ID); c != nil && (c.Label == string(Granting) || c.Label == string(Writing)) {
 		lines = c.Unheld // fewer than open it: it waits
 	}
-	config := w.keepersOf(t)
+	config := cs.w.keepersOf(t)
 	for line := range config.Keepers {
 		if lines>>line&1 != 0 {
 			out = append(out, keeperOf(config, line))

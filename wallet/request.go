@@ -1,7 +1,6 @@
 package wallet
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -92,35 +91,6 @@ func (r *Request) End(now time.Time) (contract.Hour, error) {
 	return contract.Hour(r.Until), nil
 }
 
-// requestFact is that the owner declined what was asked of her.
-type requestFact struct {
-	Request  contract.ID `json:"request"`
-	Declined bool        `json:"declined"`
-	At       int64       `json:"at"`
-}
-
-func compareRequests(a, b requestFact) int { return bytes.Compare(a.Request[:], b.Request[:]) }
-
-func (f *bookFacts) declined(id contract.ID) bool {
-	_, ok := slices.BinarySearchFunc(f.Requests, requestFact{Request: id}, compareRequests)
-	return ok
-}
-
-// people are the contacts, and whom this wallet ever gave or wrote anything to, so far as the
-// terms of that are known.
-func (rs Requests) people() map[crypto.Address]bool {
-	known := map[crypto.Address]bool{}
-	for i := range rs.w.book.contacts {
-		known[rs.w.book.contacts[i].Address] = true
-	}
-	for _, t := range rs.w.view.Threads() {
-		if t.Given() && t.Terms != nil {
-			known[t.Terms.Peer] = true
-		}
-	}
-	return known
-}
-
 // answer is what answers a request.
 type answer struct {
 	t      *view.Thread // nil: it waits to come onto the ledger
@@ -144,7 +114,7 @@ func (rs Requests) ground(ctx context.Context) (*requestGround, error) {
 	if err := rs.w.Inbox().readTerms(ctx, slices.Collect(rs.w.view.Of(view.Received))); err != nil {
 		return nil, err
 	}
-	g := &requestGround{rs.people(), map[contract.ID][]answer{}, rs.w.view.OpenHour()}
+	g := &requestGround{rs.w.Inbox().people(), map[contract.ID][]answer{}, rs.w.view.OpenHour()}
 	for _, t := range rs.w.view.Threads() {
 		of := t.Request()
 		if of == (contract.ID{}) {
@@ -255,19 +225,20 @@ func (rs Requests) List(ctx context.Context, mine bool) (out []Request, err erro
 	return out, err
 }
 
-// count adds to a summary what can be answered.
-func (rs Requests) count(ctx context.Context, s *Summary) error {
+// Count is how many of what was asked of this wallet can be answered: of people whom its owner
+// knows, and of strangers, so far as that was read.
+func (rs Requests) Count(ctx context.Context) (known, strangers int, err error) {
 	all, err := rs.List(ctx, false)
 	for i := range all {
 		switch r := &all[i]; {
 		case r.Status != RequestOpen:
 		case r.Stranger:
-			s.Asking++
+			strangers++
 		default:
-			s.Requests++
+			known++
 		}
 	}
-	return err
+	return known, strangers, err
 }
 
 // pending are requests that wait to come onto the ledger.

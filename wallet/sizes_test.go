@@ -9,6 +9,7 @@ import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
 )
 
@@ -104,6 +105,24 @@ func TestSizesTellNothing(t *testing.T) {
 				t.Errorf("%q says %q, and is known as %q", name, got.Says, got.From)
 			}
 		}
+	}
+	// A request and an answer are put as a consent of few records is.
+	if _, _, err := smith.Contacts().Add(ctx, "Maria", maria.Address().String()); err != nil {
+		t.Fatal(err)
+	}
+	envelopes := len(store.sizes[ledgerclient.PartEnvelope])
+	for _, reason := range []string{"", strings.Repeat(`"`, 800)} {
+		plan, err := smith.Requests().Plan(ctx, wallet.AskRequest{To: "Maria", Select: health.Selection{Categories: []wallet.Category{"labs"}}, For: "30d", Reason: reason})
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := must(smith.Requests().Send(ctx, plan))(t)
+		if _, err := maria.Requests().Deny(ctx, asked.ID.String(), reason, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(store.sizes[ledgerclient.PartEnvelope]); n != envelopes {
+		t.Errorf("envelopes of letters are of %d sizes that no consent has: %v", n-envelopes, store.sizes[ledgerclient.PartEnvelope])
 	}
 	for _, x := range []struct {
 		part ledgerclient.Part

@@ -71,6 +71,7 @@ type Wallet struct {
 // lock is the lock of the wallet's folder, while a method runs.
 type lock struct {
 	held    bool  // methods that call others take it once
+	tried   bool  // since it was taken the terms of what others gave were read: not more of them are now
 	missing error // why it could not be had when it was waited for; nil if it could
 	keyless error // why nothing in the folder shows that the key is the wallet's; nil if something does
 }
@@ -213,7 +214,7 @@ func (w *Wallet) locked(ctx context.Context, p purpose, f func() error) (err err
 		w.view.AddUnwritten(w.lock.missing)
 		unlock = func() {}
 	}
-	w.lock.held = true
+	w.lock.held, w.lock.tried = true, false
 	defer func() { w.lock.held = false; unlock() }()
 	if err := w.readState(); err != nil {
 		return err

@@ -18,9 +18,11 @@ import (
 // requests are what is asked, on every ledger.
 type requests struct{ *session }
 
-func newRequest(a *app) *cobra.Command {
-	c := group("request", "What you ask others for, and they ask you", newRequestSend(a), newRequestList(a), newRequestShow(a),
-		newRequestApprove(a), newRequestDeny(a), newRequestWithdraw(a))
+// requesting are the commands of requests.
+type requesting struct{ *app }
+
+func (a requesting) command() *cobra.Command {
+	c := group("request", "What you ask others for, and they ask you", a.newSend(), a.newList(), a.newShow(), a.newApprove(), a.newDeny(), a.newWithdraw())
 	c.Long = `Ask somebody for parts of their records, and answer who asks you. A request opens
 nothing by itself, and ends by time. It is read without a trace: who asks does not learn
 whether you looked. On the ledger it looks like a consent.`
@@ -36,8 +38,8 @@ type asking struct {
 	results                                         batchFlags
 }
 
-func newRequestSend(a *app) *cobra.Command {
-	x := &asking{app: a}
+func (a requesting) newSend() *cobra.Command {
+	x := &asking{app: a.app}
 	c := &cobra.Command{
 		Use:   "send (--to NAME | --from FILE) (--role ROLE | --category C...) (--for 30d | --until DATE) --reason TEXT",
 		Short: "Ask a contact for parts of their records",
@@ -78,7 +80,7 @@ back: carekey request withdraw.`,
 	c.RegisterFlagCompletionFunc("role", builtInRoles)
 	c.RegisterFlagCompletionFunc("with", cobra.FixedCompletions(append(sensitivityNames(), string(health.Documents)), cobra.ShellCompDirectiveNoFileComp))
 	resultFlags(c, &x.results)
-	acceptClock(a, c)
+	acceptClock(a.app, c)
 	return c
 }
 
@@ -213,7 +215,7 @@ func (a *asking) many(cmd *cobra.Command) error {
 	})
 }
 
-func newRequestList(a *app) *cobra.Command {
+func (a requesting) newList() *cobra.Command {
 	var sent, strangers, all bool
 	c := &cobra.Command{
 		Use:   "list [--sent | --strangers] [--all]",
@@ -226,7 +228,7 @@ put off when strangers send much. With --sent it lists what you asked for.`,
 			if sent && strangers {
 				return usage("--sent is what you asked, --strangers who asks you", "use one of them")
 			}
-			return onEvery(a, looks, func(a requests, ctx context.Context, _ []string) error { return a.list(ctx, sent, strangers, all) })(cmd, args)
+			return onEvery(a.app, looks, func(a requests, ctx context.Context, _ []string) error { return a.list(ctx, sent, strangers, all) })(cmd, args)
 		},
 	}
 	c.Flags().BoolVar(&sent, "sent", false, "what you asked others for")
@@ -373,11 +375,11 @@ func (a requests) one(ctx context.Context, id string) (wallet.Request, *opened, 
 	})
 }
 
-func newRequestShow(a *app) *cobra.Command {
+func (a requesting) newShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one request, and what became of it",
-		RunE: onEvery(a, looks, func(a requests, ctx context.Context, args []string) error {
+		RunE: onEvery(a.app, looks, func(a requests, ctx context.Context, args []string) error {
 			r, _, err := a.one(ctx, args[0])
 			if err != nil {
 				return err
@@ -438,15 +440,15 @@ func becameText(r *wallet.Request) string {
 	return out
 }
 
-func newRequestApprove(a *app) *cobra.Command {
-	g := &grants{app: a}
+func (a requesting) newApprove() *cobra.Command {
+	g := &grants{app: a.app}
 	c := &cobra.Command{
 		Use:   "approve ID [--category C...] [--without C...] [--for 30d | --until DATE]",
 		Short: "Give what was asked for, or less",
 		Long: "Show what was asked for, what would be given and what is kept back, ask, and give it. What\nyou do not name is as it was asked for; the flags of carekey grant narrow it. What goes\nbeyond what was asked is said.\n\n" +
 			whatGoes,
 		Example: "  carekey request approve 1a2b3c4d --without hiv --for 7d",
-		RunE: onEvery(a, writes, func(a requests, ctx context.Context, args []string) error {
+		RunE: onEvery(a.app, writes, func(a requests, ctx context.Context, args []string) error {
 			r, on, err := a.one(ctx, args[0])
 			if err != nil {
 				return err
@@ -458,7 +460,7 @@ func newRequestApprove(a *app) *cobra.Command {
 	s := c.Flags()
 	s.StringVar(&g.length, "for", "", "how long it lasts, `TIME`: 12h, 30d or 6w (default: as asked)")
 	s.StringVar(&g.from, "from", "", "the first day, `DATE` (default: at once)")
-	acceptClock(a, c)
+	acceptClock(a.app, c)
 	return c
 }
 
@@ -506,7 +508,7 @@ func (a *grants) approve(ctx context.Context, w *wallet.Wallet, asked wallet.Req
 	return err
 }
 
-func newRequestDeny(a *app) *cobra.Command {
+func (a requesting) newDeny() *cobra.Command {
 	var reason string
 	var silent bool
 	c := &cobra.Command{
@@ -518,7 +520,7 @@ and the request ends by its time.`,
 			if silent && reason != "" {
 				return usage("who declines in silence gives no reason", "use one of --reason and --silent")
 			}
-			return onEvery(a, writes|keeps, func(a requests, ctx context.Context, args []string) error {
+			return onEvery(a.app, writes|keeps, func(a requests, ctx context.Context, args []string) error {
 				r, on, err := a.one(ctx, args[0])
 				if err != nil {
 					return err
@@ -541,16 +543,16 @@ and the request ends by its time.`,
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, in `WORDS` that they read")
 	c.Flags().BoolVar(&silent, "silent", false, "send nothing")
-	acceptClock(a, c)
+	acceptClock(a.app, c)
 	return c
 }
 
-func newRequestWithdraw(a *app) *cobra.Command {
+func (a requesting) newWithdraw() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "withdraw ID",
 		Short: "Take back a request that you sent",
 		Long:  "Take back a request that you sent: it can be approved no more. What was read stays read.",
-		RunE: onEvery(a, writes, func(a requests, ctx context.Context, args []string) error {
+		RunE: onEvery(a.app, writes, func(a requests, ctx context.Context, args []string) error {
 			r, on, err := a.one(ctx, args[0])
 			if err != nil {
 				return err
@@ -566,7 +568,7 @@ func newRequestWithdraw(a *app) *cobra.Command {
 			return errors.Join(a.result(requestOf(r)), err)
 		}),
 	}
-	acceptClock(a, c)
+	acceptClock(a.app, c)
 	return c
 }
 

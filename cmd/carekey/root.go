@@ -50,7 +50,7 @@ type noun struct {
 // nouns are all but help, in the order in which they are listed.
 var nouns = []noun{
 	{"patient", "record", newRecord}, {"patient", "contact", newContact}, {"patient", "role", newRole}, {"patient", "grant", newGrant}, {"patient", "link", func(a *app) *cobra.Command { return linking{a}.command() }}, {"patient", "revoke", newRevoke},
-	{"patient", "consent", newConsent}, {"patient", "request", newRequest}, {"patient", "batch", newBatch}, {"patient", "audit", newAudit}, {"patient", "view", newView},
+	{"patient", "consent", newConsent}, {"patient", "request", func(a *app) *cobra.Command { return requesting{a}.command() }}, {"patient", "batch", newBatch}, {"patient", "audit", newAudit}, {"patient", "view", newView},
 	{"recipient", "inbox", newInbox}, {"recipient", "fetch", newFetch},
 	{"wallet", "init", newInit}, {"wallet", "restore", newRestore}, {"wallet", "status", newStatus}, {"wallet", "sync", newSync}, {"wallet", "address", newAddress},
 	{"wallet", "card", func(a *app) *cobra.Command { return cards{a}.newShow() }}, {"wallet", "keyring", newKeyring},

@@ -64,7 +64,7 @@ func (a *overview) toDo() []string {
 	if len(a.Inbox) > 0 {
 		out = append(out, "inbox")
 	}
-	if a.Requests > 0 {
+	if a.requests > 0 {
 		out = append(out, "requests")
 	}
 	if len(a.Accesses) > 0 {
@@ -105,8 +105,11 @@ type overview struct {
 	grounds []ground  // of these
 	part    bool      // another one could not be read
 	pending []pendingJSON
-	p       place
-	places  []placeJSON
+
+	requests, strangers int // that can be answered, of whom the owner knows, and of others
+
+	p      place
+	places []placeJSON
 }
 
 func (a *overview) status(ctx context.Context) (err error) {
@@ -148,7 +151,14 @@ func (a *overview) look(ctx context.Context) error {
 		if bool(a.asks) || a.peeks {
 			look = o.w.Audit().Peek
 		}
-		s, err := look(ctx)
+		var s wallet.Summary
+		var known, strangers int
+		err := o.w.Look(ctx, func() (err error) {
+			if s, err = look(ctx); err == nil {
+				known, strangers, err = o.w.Requests().Count(ctx)
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -157,8 +167,7 @@ func (a *overview) look(ctx context.Context) error {
 		a.Accesses = append(a.Accesses, s.Accesses...)
 		a.Inbox, a.Fetched = append(a.Inbox, s.Inbox...), append(a.Fetched, s.Fetched...)
 		a.Ended += s.Ended
-		a.Requests += s.Requests
-		a.Asking += s.Asking
+		a.requests, a.strangers = a.requests+known, a.strangers+strangers
 		a.ByClock += s.ByClock
 		a.Records += s.Records
 		a.Unasked += s.Unasked
@@ -201,19 +210,21 @@ func (a *overview) json() error {
 		unwritten, passed = append(unwritten, o.w.Unwritten()...), append(passed, o.w.Changes().PassedOver()...)
 	}
 	a.Missing = list(a.Missing, same)
-	return a.result(statusJSON{a.Summary, list(a.Consents, consentOf), list(a.Accesses, eventOf), list(a.pending, same), list(a.Inbox, receivedOf),
+	return a.result(statusJSON{a.Summary, list(a.Consents, consentOf), list(a.Accesses, eventOf), list(a.pending, same), list(a.Inbox, receivedOf), a.requests, a.strangers,
 		list(due(a.care, a.now()), same), list(a.places, same), instant(clock), list(unwritten, codeOf), list(passed, codeOf), a.toDo(), instant(a.unlockedUntil())})
 }
 
 type statusJSON struct {
 	wallet.Summary
-	Consents []consentJSON  `json:"consents"` // active and upcoming
-	Accesses []eventJSON    `json:"accesses"` // since the last look
-	Pending  []pendingJSON  `json:"pending"`
-	Inbox    []receivedJSON `json:"inbox"` // active and never fetched
-	Due      []string       `json:"due"`   // against a loss: "words", "backup"
-	Ledgers  []placeJSON    `json:"ledgers"`
-	Clock    string         `json:"clock,omitempty"` // what the clock says, if it disagrees with the ledger's time
+	Consents  []consentJSON  `json:"consents"` // active and upcoming
+	Accesses  []eventJSON    `json:"accesses"` // since the last look
+	Pending   []pendingJSON  `json:"pending"`
+	Inbox     []receivedJSON `json:"inbox"`               // active and never fetched
+	Requests  int            `json:"requests"`            // that can be answered, of people whom the owner knows
+	Strangers int            `json:"strangers,omitempty"` // the same of others
+	Due       []string       `json:"due"`                 // against a loss: "words", "backup"
+	Ledgers   []placeJSON    `json:"ledgers"`
+	Clock     string         `json:"clock,omitempty"` // what the clock says, if it disagrees with the ledger's time
 	// Codes of what could not be written into the wallet's folder, and of files there
 	// that could not be read.
 	Unwritten  []string `json:"unwritten,omitempty"`
@@ -271,11 +282,11 @@ func (a *overview) text() error {
 	if err := a.fetched(); err != nil {
 		return err
 	}
-	if a.Requests > 0 {
-		a.print("\nAsked of you: %s. See carekey request list", plural(a.Requests, "request", "requests"))
+	if a.requests > 0 {
+		a.print("\nAsked of you: %s. See carekey request list", plural(a.requests, "request", "requests"))
 	}
-	if a.Asking > 0 {
-		a.print("\n%s of people whom you do not know: carekey request list --strangers", plural(a.Asking, "request", "requests"))
+	if a.strangers > 0 {
+		a.print("\n%s of people whom you do not know: carekey request list --strangers", plural(a.strangers, "request", "requests"))
 	}
 	if links := a.waiting(); len(a.pending) > 0 || len(links) > 0 {
 		a.print("\nSigned, and not on the ledger yet:")
