@@ -67,6 +67,7 @@ var guideStories = map[string]map[string]string{
 		"carekey init":           `somebody clinic "Dr Smith"; as clinic card -o card.png`,
 		"carekey record add a":   `cp "$W"/words.* "$W/words"; cp "$FHIR/parts.json" allergies.json; echo letter > a.pdf; echo more > b.pdf`,
 		"carekey contact add":    `somebody ward "Ward 3"; somebody jung "Dr Jung"; met ward "Ward 3"`,
+		"carekey request list":   `as clinic contact add Maria "$(carekey address)"; for c in labs allergies; do as clinic request send --to Maria --category $c --for 30d --reason why; done`,
 		"carekey revoke CONSENT": `carekey grant --to "Dr Smith" --all --for 7d`,
 		"carekey restore --ledger /srv/": `mv "$W/words" "$W/me.words"; mkdir "$W/srv"; rm -r "$W/media"; as old init --name Maria --ledger "$W/srv/health" --new-ledger --words-file "$W/words"
 			as old record add "$FHIR/parts.json"; as old backup "$W/media/stick/carekey"; echo "CAREKEY_HOME=$W/new1" > "$W/env"`,
@@ -78,6 +79,7 @@ var guideStories = map[string]map[string]string{
 	"clinic": {
 		"carekey init":           `echo "$INVITATION" > invitation`,
 		"carekey inbox":          given,
+		"carekey request send":   `printf 'to\nMaria\n' > all.csv`,
 		"carekey contact import": `somebody leo Leo; sed -n 's/^    \(name,address,ref\)/\1/p; s/^    Leo,carekey1…/Leo,'"$(cat "$W/leo.address")"'/p' "$GUIDES/clinic.md" > patients.csv`,
 		"carekey fetch @code":    `cp "$W/code" code`,
 	},
@@ -204,10 +206,12 @@ func (s *shown) bind(line string) string {
 	if line = places.Replace(line); strings.HasPrefix(line, "carekey-node ") {
 		line += " --yes"
 	}
-	return regexp.MustCompile(`\b(ID|CONSENT|CODE)\b`).ReplaceAllStringFunc(line, func(word string) string {
+	return regexp.MustCompile(`\b(ID|CONSENT|CODE|REQUEST)\b`).ReplaceAllStringFunc(line, func(word string) string {
 		switch word {
 		case "ID":
 			return s.listed("id", "record list")
+		case "REQUEST":
+			return s.listed("request", "request list", "request list --sent")
 		case "CONSENT":
 			return s.listed("consent", "consent list", "inbox")
 		}
