@@ -583,7 +583,7 @@ func (r *Request) completes(g *GrantRequest) {
 		s.Categories = slices.DeleteFunc(slices.Clone(r.Scope.Categories), func(c payload.Category) bool {
 			return c == health.Documents || c == health.Demographics && len(r.Scope.Categories) > 1 || !c.Valid()
 		})
-		if len(s.Categories) == 0 { // words alone
+		if len(s.Categories) == 0 && asks(health.Documents) {
 			s.Categories = []payload.Category{health.Documents}
 		}
 		if !asks(health.Demographics) && !slices.Contains(s.Without, string(health.Demographics)) {

@@ -203,7 +203,7 @@ func (s space) preview(p *wallet.GrantPlan, l *wallet.LinkPlan, role *health.Rol
 	if p.Answers != nil {
 		rows.Add("asks for", s.inLines(asksText(&p.Answers.Request), s.lines))
 		if reason := said(p.Answers.Request.Reason); reason != "" {
-			rows.Add("reason", s.inLines(reason+" (their words)", s.lines))
+			rows.Add("they say", s.inLines(reason, s.lines))
 		}
 		if len(p.Answers.More) > 0 {
 			rows.Add("MORE", cli.Wrap("THAN ASKED: "+cli.Clean(strings.Join(p.Answers.More, ", ")), s.beside()))

@@ -163,7 +163,7 @@ func (a *asking) one(ctx context.Context, w *wallet.Wallet) error {
 		return err
 	}
 	if err == nil {
-		a.say("Sent: request %s. %s finds it with "+theirs+"request list.", short(r.ID), whom)
+		a.say("Sent: request %s. %s finds it with "+theirs+"request list.", short(r.ID), cli.Clean(p.To.Name))
 		a.next("their answer: carekey inbox")
 	} else {
 		a.say("Signed: request %s. It waits in your wallet.", short(r.ID))
