@@ -20,6 +20,7 @@ type Names struct {
 	Records  []Record   // described ones that were not removed
 	Given    []Consent  // oldest first
 	Received []Received // oldest first
+	Requests []Request  // sent and received, oldest first
 }
 
 // ReadNames reads them from the wallet's folder alone, for who offers them while a command
@@ -58,6 +59,7 @@ func ReadNames(ctx context.Context, opt Options) (Names, error) {
 	for t := range w.view.Of(view.Received) {
 		n.Received = append(n.Received, w.Inbox().of(t))
 	}
+	n.Requests = w.Requests().known()
 	return n, nil
 }
 

@@ -114,6 +114,11 @@ func (rs Requests) ground(ctx context.Context) (*requestGround, error) {
 	if err := rs.w.Inbox().readTerms(ctx, slices.Collect(rs.w.view.Of(view.Received))); err != nil {
 		return nil, err
 	}
+	return rs.gather()
+}
+
+// gather is ground of what is known without reading.
+func (rs Requests) gather() (*requestGround, error) {
 	g := &requestGround{rs.w.Inbox().people(), map[contract.ID][]answer{}, rs.w.view.OpenHour()}
 	for _, t := range rs.w.view.Threads() {
 		of := t.Request()
@@ -198,6 +203,23 @@ func (rs Requests) fill(r *Request, letter *payload.Letter, g *requestGround) {
 	if a, err := letter.Ask(); err == nil {
 		r.Status, r.Scope, r.For, r.Until, r.Reason = RequestOpen, &a.Scope, a.For, Hour(a.Until), a.Reason
 	}
+}
+
+// known are those whose terms were read, oldest first.
+func (rs Requests) known() (out []Request) {
+	g, err := rs.gather()
+	if err != nil {
+		return nil
+	}
+	for _, t := range rs.w.view.Threads() {
+		if t.Role != view.OwnLetter && t.Role != view.ReceivedLetter {
+			continue
+		}
+		if r, ok := rs.of(t, g); ok {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // List lists what was asked of this wallet or, with mine, what it asked, oldest first. Of

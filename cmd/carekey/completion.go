@@ -37,6 +37,7 @@ var (
 		"record update": offers.records, "record label": offers.records, "record edit": offers.records, "view": offers.records,
 		"role show": offers.roles, "role remove": offers.ownRoles,
 		"consent show": offers.given, "consent explain": offers.given, "consent export": offers.given, "revoke": offers.open,
+		"request show": offers.requests, "request approve": offers.requests, "request deny": offers.requests, "request withdraw": offers.requests,
 		"link show": offers.given, "link revoke": offers.open,
 		"fetch":          offers.received,
 		"ledger default": offers.ledgers, "ledger leave": offers.ledgers,
@@ -214,6 +215,16 @@ func (o offers) received(ctx context.Context) (out []string) {
 		slices.Reverse(n.Received)
 		out = append(out, offered(n.Received, func(r wallet.Received) (string, string) {
 			return short(r.Consent), "from " + person(r.From, r.Address) + ": " + titles(r.Records) + " (" + string(r.Status) + ")"
+		})...)
+	}
+	return out
+}
+
+func (o offers) requests(ctx context.Context) (out []string) {
+	for _, n := range o.names(ctx) {
+		slices.Reverse(n.Requests)
+		out = append(out, offered(n.Requests, func(r wallet.Request) (string, string) {
+			return short(r.ID), person(r.Name, r.Address) + " (" + string(r.Status) + ")"
 		})...)
 	}
 	return out

@@ -24,8 +24,8 @@ type requesting struct{ *app }
 func (a requesting) command() *cobra.Command {
 	c := group("request", "What you ask others for, and they ask you", a.newSend(), a.newList(), a.newShow(), a.newApprove(), a.newDeny(), a.newWithdraw())
 	c.Long = `Ask somebody for parts of their records, and answer who asks you. A request opens
-nothing by itself, and ends by time. It is read without a trace: who asks does not learn
-whether you looked. On the ledger it looks like a consent.`
+nothing by itself, and ends by time. Who asks does not learn by it whether you looked. On
+the ledger it looks like a consent.`
 	return c
 }
 
