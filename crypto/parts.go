@@ -89,6 +89,21 @@ type PartSalts struct{ secret32 }
 // PartSaltsFrom returns the secret with these bytes.
 func PartSaltsFrom(b *[32]byte) PartSalts { return PartSalts{newSecret32(b[:])} }
 
+// NewPartSalts draws one for a statement of an issuer's: each has its own.
+func NewPartSalts() PartSalts {
+	var b [32]byte
+	rand.Read(b[:])
+	return PartSalts{newSecret32(b[:])}
+}
+
+// ExposeSecret returns the bytes. They are for what the issuer gives the owner, and for her
+// metadata.
+func (s PartSalts) ExposeSecret() [32]byte { return [32]byte(s.bytes()) }
+
+// Parts returns a maker of leaves and frames alone, for who checks or signs a root. It has
+// no keys: what seals, or hands out a key, panics.
+func (s PartSalts) Parts() *Parts { return &Parts{p: hide(&parts{salts: extract(s.bytes())})} }
+
 // Parts makes the leaves, keys and ciphertexts of the parts of one version of a record.
 // It is for the record's owner, and safe for concurrent use.
 type Parts struct {
@@ -118,6 +133,14 @@ func (s Seed) Parts(l LedgerID, a PubKey, salts *PartSalts) *Parts {
 	return &Parts{p: hide(p)}
 }
 
+// sealing is what the keys derive from.
+func (p *parts) sealing() prk {
+	if p.keys == nil {
+		panic("crypto: parts without keys")
+	}
+	return p.keys
+}
+
 // Leaf returns the salt of the part of that number, from 0 to 2³²-1, its leaf, and the
 // SHA-256 of the body. The salt depends on the body as well: under one secret, a part that was corrected has
 // another, and who has the salt of the old one can't test what stands there now.
@@ -126,10 +149,11 @@ func (p *Parts) Leaf(i int, body []byte) (salt Salt, leaf, sum Hash) {
 	b := p.p().salts.expand(TagPartSalt, number4(i), sum[:])
 	defer clear(b)
 	salt = Salt(b)
-	return salt, partLeaf(salt, body), sum
+	return salt, PartLeaf(salt, body), sum
 }
 
-func partLeaf(salt Salt, body []byte) Hash { return TaggedHash(TagPart, salt[:], body) }
+// PartLeaf is the leaf of a part.
+func PartLeaf(salt Salt, body []byte) Hash { return TaggedHash(TagPart, salt[:], body) }
 
 // number4 is a number as 4 bytes.
 func number4(i int) []byte { return binary.BigEndian.AppendUint32(nil, uint32(i)) }
@@ -178,6 +202,14 @@ func ascending(leaves []Hash) bool {
 	return true
 }
 
+// FrameOf returns the frame that some leaves are, or [ErrDamaged].
+func FrameOf(leaves []Hash) (Frame, error) {
+	if Slots(len(leaves)) != len(leaves) || !ascending(leaves) {
+		return Frame{}, errFrame
+	}
+	return Frame{leaves, partsRoot(leaves)}, nil
+}
+
 // partsRoot is MTH of RFC 6962 section 2.1 over a power of two of leaves.
 func partsRoot(leaves []Hash) Hash {
 	level := make([]Hash, len(leaves))
@@ -201,7 +233,7 @@ func partsRoot(leaves []Hash) Hash {
 // SealFrame seals a frame: nonce24 ‖ ciphertext, [FrameSize] bytes, others each time.
 func (p *Parts) SealFrame(f Frame) []byte {
 	q := p.p()
-	key := q.keys.expand(TagPartsFrame)
+	key := q.sealing().expand(TagPartsFrame)
 	defer clear(key)
 	b := make([]byte, frameNonce, FrameSize(len(f.Leaves)))
 	rand.Read(b)
@@ -215,7 +247,7 @@ func (p *Parts) SealFrame(f Frame) []byte {
 // FrameKey returns the key that opens the frame: it is the same for all grants of the
 // record's version.
 func (p *Parts) FrameKey() PartsFrameKey {
-	key := p.p().keys.expand(TagPartsFrame)
+	key := p.p().sealing().expand(TagPartsFrame)
 	defer clear(key)
 	return PartsFrameKey{newSecret32(key)}
 }
@@ -280,7 +312,7 @@ func (k PartKey) ExposeSecret() [16]byte {
 
 // Key returns the key of the part with that leaf.
 func (p *Parts) Key(leaf Hash) PartKey {
-	key := p.p().keys.expand(TagPartKey, leaf[:])
+	key := p.p().sealing().expand(TagPartKey, leaf[:])
 	defer clear(key)
 	return PartKeyFrom((*[16]byte)(key))
 }
@@ -290,11 +322,11 @@ func (p *Parts) Key(leaf Hash) PartKey {
 // constant nonce are the leaf's, and lock one plaintext, ever. It panics too if the body
 // is larger than [MaxPart].
 func (p *Parts) Seal(dst []byte, salt Salt, leaf Hash, body []byte) []byte {
-	if len(body) > MaxPart || partLeaf(salt, body) != leaf {
+	if len(body) > MaxPart || PartLeaf(salt, body) != leaf {
 		panic("crypto: no part of that leaf")
 	}
 	q := p.p()
-	key := q.keys.expand(TagPartKey, leaf[:])
+	key := q.sealing().expand(TagPartKey, leaf[:])
 	defer clear(key)
 	data := partData(q.ledger, q.author, leaf)
 	class, at := PartClass(len(body)), len(dst)
@@ -310,30 +342,36 @@ func (p *Parts) Seal(dst []byte, salt Salt, leaf Hash, body []byte) []byte {
 // [ErrDamaged]. It believes no sealer: the class is that of the body, nothing is behind
 // the body, and body and salt are those of the leaf.
 func (k PartKey) Open(l LedgerID, a PubKey, leaf Hash, sealed []byte) ([]byte, error) {
+	_, body, err := k.OpenSalted(l, a, leaf, sealed)
+	return body, err
+}
+
+// OpenSalted is Open, with the salt that shows others which part it is of, see [PartLeaf].
+func (k PartKey) OpenSalted(l LedgerID, a PubKey, leaf Hash, sealed []byte) (salt Salt, body []byte, err error) {
 	if !IsPartSize(len(sealed)) {
-		return nil, errPart
+		return salt, nil, errPart
 	}
 	key := k.ExposeSecret()
 	defer clear(key[:])
 	data := partData(l, a, leaf)
 	b, err := partAEAD(key[:], data).Open(nil, noPartNonce, sealed, data)
 	if err != nil {
-		return nil, errPart
+		return salt, nil, errPart
 	}
 	size := binary.BigEndian.Uint32(b)
 	if size > MaxPart || PartClass(int(size)) != len(b) {
-		return nil, errPart
+		return salt, nil, errPart
 	}
 	end := partHeadSize + int(size)
 	rest := byte(0)
 	for _, c := range b[end:] {
 		rest |= c
 	}
-	body := b[partHeadSize:end:end]
-	if rest != 0 || partLeaf(Salt(b[4:]), body) != leaf {
-		return nil, errPart
+	body = b[partHeadSize:end:end]
+	if rest != 0 || PartLeaf(Salt(b[4:]), body) != leaf {
+		return salt, nil, errPart
 	}
-	return body, nil
+	return Salt(b[4:]), body, nil
 }
 
 // partData is the context of a part's cipher, and the associated data: ledger ‖ A ‖ leaf;

@@ -108,7 +108,7 @@ func TestPartIsSealedOnce(t *testing.T) {
 	for what, seal := range map[string]func(){
 		"another body":    func() { r.parts.Seal(nil, r.salts[0], r.leaves[0], r.bodies[1]) },
 		"another salt":    func() { r.parts.Seal(nil, r.salts[1], r.leaves[0], r.bodies[0]) },
-		"a large body":    func() { b := make([]byte, MaxPart+1); r.parts.Seal(nil, r.salts[0], partLeaf(r.salts[0], b), b) },
+		"a large body":    func() { b := make([]byte, MaxPart+1); r.parts.Seal(nil, r.salts[0], PartLeaf(r.salts[0], b), b) },
 		"a leaf twice":    func() { r.parts.Frame([]Hash{r.leaves[0], r.leaves[1], r.leaves[0]}) },
 		"too many leaves": func() { r.parts.Frame(make([]Hash, MaxParts+1)) },
 	} {
@@ -192,7 +192,7 @@ func TestGuessIsNotConfirmed(t *testing.T) {
 	}
 	const withheld = 13
 	guess := r.bodies[withheld]
-	if !leaves[partLeaf(r.salts[withheld], guess)] {
+	if !leaves[PartLeaf(r.salts[withheld], guess)] {
 		t.Fatal("the owner does not find it either")
 	}
 	frameKey := r.parts.FrameKey().ExposeSecret()
@@ -208,8 +208,8 @@ func TestGuessIsNotConfirmed(t *testing.T) {
 	tried := 0
 	for _, secret := range secrets {
 		for _, leaf := range []Hash{
-			TaggedHash(TagPart, secret, guess), sha256.Sum256(append(slices.Clip(secret), guess...)), partLeaf(Salt(derive(secret, TagPartSalt, number4(withheld), sum[:])), guess),
-			partLeaf(Salt(derive(secret, TagPartsSalts)), guess), Hash(derive(secret, TagPartKey, guess)), Hash(derive(secret, TagPartNone, number4(0))),
+			TaggedHash(TagPart, secret, guess), sha256.Sum256(append(slices.Clip(secret), guess...)), PartLeaf(Salt(derive(secret, TagPartSalt, number4(withheld), sum[:])), guess),
+			PartLeaf(Salt(derive(secret, TagPartsSalts)), guess), Hash(derive(secret, TagPartKey, guess)), Hash(derive(secret, TagPartNone, number4(0))),
 		} {
 			tried++
 			if leaves[leaf] {
@@ -239,11 +239,11 @@ func TestCorrectedPartIsNotGuessed(t *testing.T) {
 		}
 		// The simpler salt, of the number alone, would be that of the old part.
 		for i, salt := range old.salts {
-			if leaves[partLeaf(salt, after[corrected])] {
+			if leaves[PartLeaf(salt, after[corrected])] {
 				t.Errorf("%s salts: confirmed with the salt of part %d", name, i)
 			}
 		}
-		if !leaves[partLeaf(now.salts[corrected], after[corrected])] {
+		if !leaves[PartLeaf(now.salts[corrected], after[corrected])] {
 			t.Errorf("%s salts: not there", name)
 		}
 		same := 0
@@ -617,7 +617,7 @@ func FuzzPartPlaintext(f *testing.F) {
 		}
 		// The leaf of what stands there, so that only the form decides.
 		salt, body := Salt(plaintext[4:]), plaintext[partHeadSize:][:size]
-		leaf := partLeaf(salt, body)
+		leaf := PartLeaf(salt, body)
 		sealed := sealPlaintext(r, leaf, plaintext)
 		got, err := r.parts.Key(leaf).Open(r.ledger, r.author, leaf, sealed)
 		if err != nil {

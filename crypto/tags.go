@@ -126,9 +126,12 @@ const (
 // Tags of the wallet.
 const (
 	TagTerms     Tag = "carekey/v1/terms"      // signed by S: the terms of a grant
+	TagAttest    Tag = "carekey/v1/attest"     // signed by S: what an issuer says of a file
 	TagBook      Tag = "carekey/v1/book"       // what of the book stands on a ledger, compared on this machine only
 	TagProfile   Tag = "carekey/v1/profile"    // name of a profile on this machine
 	TagPlanScope Tag = "carekey/v1/plan-scope" // what a batch plan was made on
+
+	TagAttestDetail Tag = "carekey/v1/attest-detail" // what of that only who has the whole file is told
 
 	TagHeldKey     Tag = "carekey/v1/held-key"     // name of an unlocked key file on this machine
 	TagAgeIdentity Tag = "carekey/v1/age-identity" // name of a wallet in an identity for age

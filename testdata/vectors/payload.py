@@ -6,7 +6,7 @@ writes today, with every key that has its place for later, and as small and as l
 as the room that is reserved for it allows.
 """
 
-import base64, json, os
+import base64, hashlib, json, os
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CRYPTO = {v["name"]: v.get("text") or v.get("hex") for v in json.load(open(os.path.join(HERE, "crypto.json")))["vectors"]}
@@ -27,8 +27,12 @@ def head(nodes):
     return "carekey/v1/" + fill(1, 32) + "\n" + "9" * 10 + "\n" + "A" * 43 + "=\n\n" + "s" * (365 * nodes)
 
 
-VOUCHED = {"statement": "{\"v\":1}", "signature": fill(30, 64)}
-WHOLE = dict(VOUCHED, salt=fill(31, 32), detail="{}", salts=fill(32, 32))
+DETAIL = text({"v": 2, "size": 10, "sha256": fill(4, 32), "title": "Blood <test>", "about": ADDRESS})
+STATEMENT = {"v": 2, "issuer": ADDRESS, "root": fill(7, 32), "split": 1, "hour": 498000, "serial": fill(33, 16),
+             "detail": hashlib.sha256(b"carekey/v1/attest-detail\0" + bytes([31] * 32) + DETAIL.encode()).hexdigest()}
+VOUCHED = {"statement": text(STATEMENT), "signature": fill(30, 64)}
+WHOLE = dict(VOUCHED, salt=fill(31, 32), detail=DETAIL)
+GIVEN = dict(WHOLE, salts=fill(32, 32))
 
 metadata = {"v": 2, "ledger": fill(1, 32), "author": AUTHOR, "version": 2, "title": "Blood <test> & \"more\" \u2028", "category": "labs", "date": "2026-11-21", "added": 498000,
             "file": "αίμα.pdf", "size": 10, "sha256": fill(4, 32), "content": fill(5, 32), "contentSize": 4096, "ageSize": 300, "head": fill(6, 32)}
@@ -108,7 +112,7 @@ scope = {"categories": ["vitals"], "sensitive": []}
 of_parts = dict(insert(terms, "purpose", scope=scope), records=[dict(terms["records"][0], title="", category="part", root=fill(15, 32))])
 roles = dict(insert(of_parts, "purpose", scope={"role": "nurse", "beyond": True, "categories": ["demographics", "medications", "vitals"], "sensitive": ["mental-health", "unclassified"],
              "since": "2024-03-01", "until": "2025-12-31"}), records=[terms["records"][0]] + of_parts["records"])
-delivery = dict(envelope, records=[], delivery={"title": "Blood test", "file": "a.json", "size": 2, "sha256": fill(19, 32), "body": "e30=", "vouched": WHOLE})
+delivery = dict(envelope, records=[], delivery={"title": "Blood test", "file": "a.json", "size": 2, "sha256": fill(19, 32), "body": "e30=", "vouched": GIVEN})
 
 
 
@@ -142,11 +146,12 @@ def room(kind, nodes, keepers):
     return size
 
 
-out = {"payloads": [], "rooms": []}
+S = base64.b32decode((ADDRESS[len("carekey1"):].upper() + "=" * (-len(ADDRESS[len("carekey1"):]) % 8)))[1:34]
+out = {"payloads": [], "rooms": [], "attest": hashlib.sha256(b"carekey/v1/attest\0" + S + VOUCHED["statement"].encode()).hexdigest()}
 for name, kind, written, value in (
     ("metadata", "metadata", True, metadata), ("book", "metadata", True, book),
     ("metadata of FHIR that was not split", "metadata", True, dict(metadata, whole="fhir")), ("metadata of no FHIR", "metadata", True, dict(metadata, whole="file")),
-    ("metadata with parts", "metadata", True, split), ("metadata with an issuer's salts", "metadata", True, issued), ("metadata with an issuer's statement", "metadata", False, dict(issued, vouched=WHOLE)),
+    ("metadata with parts", "metadata", True, split), ("metadata with an issuer's salts", "metadata", True, issued), ("metadata with an issuer's statement", "metadata", True, dict(issued, vouched=WHOLE)),
     ("terms", "terms", True, terms), ("terms with an exact end", "terms", True, insert(terms, "notAfter", until=499994)),
     ("terms with a name", "terms", True, insert(terms, "from", name="Μαρία <\"Maria\"> \u2028")),
     ("terms with all that is to come", "terms", False, largest_terms(1, 1)),
@@ -160,8 +165,12 @@ for name, kind, written, value in (
     ("a request with a credential", "ask", False, dict(ask, credential="c")), ("a request for nothing", "ask", None, dict(ask, scope=scope_of([]))),
     ("a request for how long and until when", "ask", None, insert(ask, "for", until=500000)), ("a request without an end", "ask", None, {k: v for k, v in ask.items() if k != "for"}),
     ("a request for 030d", "ask", None, dict(ask, **{"for": "030d"})), ("a denial", "deny", True, {"reason": ""}),
-    ("envelope", "envelope", True, envelope), ("envelope of vouched records", "envelope", False, vouched), ("envelope of parts", "envelope", True, partial),
-    ("envelope of parts and a whole record", "envelope", True, mixed), ("envelope of vouched parts", "envelope", False, dict(partial, parts=[dict(part, vouched=VOUCHED)])), ("envelope of a delivery", "envelope", False, delivery),
+    ("envelope", "envelope", True, envelope), ("envelope of vouched records", "envelope", True, vouched), ("envelope of parts", "envelope", True, partial),
+    ("envelope of parts and a whole record", "envelope", True, mixed), ("envelope of vouched parts", "envelope", True, dict(partial, parts=[dict(part, root=fill(7, 32), vouched=VOUCHED)])), ("envelope of a delivery", "envelope", False, delivery),
+    ("attestation", "attestation", True, {"v": 2, "vouched": GIVEN}),
+    ("attestation of no FHIR", "attestation", True, {"v": 2, "vouched": dict(WHOLE, statement=text({k: v for k, v in STATEMENT.items() if k not in ("root", "split")}))}),
+    ("attestation of parts", "attestation", True, {"v": 2, "vouched": VOUCHED, "proof": {"leaves": base64.b64encode(b"".join(bytes([40 + i] * 32) for i in range(16))).decode().rstrip("="),
+     "parts": [{"salt": fill(34, 32), "before": "{\"resource\":", "after": "}"}, {"salt": fill(35, 32), "before": "", "after": "", "text": fill(36, 32)}, {"text": fill(37, 32)}]}}),
     ("access", "access", True, access), ("access with who looked", "access", True, insert(access, "from", by="Nurse \"Ada\" <\u2028>")), ("access by a link", "access", True, insert(access, "from", by="Dr Smith", link=True)), ("access with all that is to come", "access", False, largest_access(1)),
 ):
     out["payloads"].append({"name": name, "kind": kind, "written": written, "text": text(value)})

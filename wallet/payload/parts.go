@@ -172,6 +172,7 @@ type EnvelopePart struct {
 	Root        crypto.Hash   `json:"root"`
 	FrameKey    FrameKey      `json:"frameKey"`
 	Items       Items         `json:"items"`
+	Vouched     *Vouched      `json:"vouched,omitempty"` // without its detail
 }
 
 // Items are the granted parts of one record version, by slot. Their text is base64
@@ -218,7 +219,7 @@ func (items *Items) UnmarshalText(text []byte) error {
 // inRange reports whether every item lies in the region and overlaps no other, and every
 // narrative that names its resource is the one of a resource that is granted too.
 func (p *EnvelopePart) inRange() bool {
-	if p.Version < 1 || len(p.Items) == 0 || p.Slots != crypto.Slots(p.Slots) || p.End != p.ContentSize || !regionInRange(p.Slots, p.Start, p.End) {
+	if !p.Vouched.inRange(false) || p.Version < 1 || len(p.Items) == 0 || p.Slots != crypto.Slots(p.Slots) || p.End != p.ContentSize || !regionInRange(p.Slots, p.Start, p.End) {
 		return false
 	}
 	free, next := int64(crypto.FrameSize(p.Slots)), int64(0)

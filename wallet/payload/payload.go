@@ -42,11 +42,12 @@ type Metadata struct {
 	SHA256      crypto.Hash     `json:"sha256"`
 	Content     Locator         `json:"content"` // where the content blob is
 	ContentSize int64           `json:"contentSize"`
-	AgeSize     int64           `json:"ageSize"`          // of the age file inside the content blob
-	Head        crypto.Hash     `json:"head"`             // of the tree over the content blob's pieces
-	Hidden      string          `json:"hidden,omitempty"` // Book, or nothing
-	Whole       string          `json:"whole,omitempty"`  // why there are no parts: WholeFHIR, WholeFile, or nothing if nobody looked
-	Parts       *MetadataParts  `json:"parts,omitempty"`  // also as parts, each with a key of its own
+	AgeSize     int64           `json:"ageSize"`           // of the age file inside the content blob
+	Head        crypto.Hash     `json:"head"`              // of the tree over the content blob's pieces
+	Hidden      string          `json:"hidden,omitempty"`  // Book, or nothing
+	Whole       string          `json:"whole,omitempty"`   // why there are no parts: WholeFHIR, WholeFile, or nothing if nobody looked
+	Parts       *MetadataParts  `json:"parts,omitempty"`   // also as parts, each with a key of its own
+	Vouched     *Vouched        `json:"vouched,omitempty"` // what its issuer signed; its salts are the parts'
 }
 
 // Book in Hidden says that the record is a page of the wallet's book.
@@ -114,6 +115,7 @@ type EnvelopeRecord struct {
 	File        string      `json:"file"`
 	Size        int64       `json:"size"`
 	SHA256      crypto.Hash `json:"sha256"`
+	Vouched     *Vouched    `json:"vouched,omitempty"`
 }
 
 // Access is what a recipient tells the patient with each access.
@@ -220,7 +222,7 @@ func strict[T any](data []byte) (*T, error) {
 // ParseMetadata reads the metadata of a record version.
 func ParseMetadata(b []byte) (*Metadata, error) {
 	m, err := Parse[Metadata](b)
-	if err == nil && (m.Hidden != "" && m.Hidden != Book || m.Size < 0 || m.AgeSize < 0 || m.ContentSize < m.AgeSize || m.Version < 1 || !m.Category.Valid() || !m.partsInRange()) {
+	if err == nil && (m.Hidden != "" && m.Hidden != Book || m.Size < 0 || m.AgeSize < 0 || m.ContentSize < m.AgeSize || m.Version < 1 || !m.Category.Valid() || !m.partsInRange() || !m.Vouched.inRange(true)) {
 		return nil, fmt.Errorf("metadata out of range")
 	}
 	return m, err
@@ -321,7 +323,7 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 		return nil, err
 	}
 	for _, r := range e.Records {
-		if r.Size < 0 || r.AgeSize < 0 || r.ContentSize < r.AgeSize || len(r.File) > MaxFile {
+		if r.Size < 0 || r.AgeSize < 0 || r.ContentSize < r.AgeSize || len(r.File) > MaxFile || !r.Vouched.inRange(true) {
 			return nil, fmt.Errorf("envelope out of range")
 		}
 	}

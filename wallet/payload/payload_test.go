@@ -3,6 +3,7 @@ package payload
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -46,6 +47,7 @@ var reencode = map[string]func([]byte) ([]byte, error){
 	"terms of parts":    func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
 	"envelope of parts": func(b []byte) ([]byte, error) { v, err := ParseEnvelope(b); return marshalAny(v), err },
 	"terms of a letter": func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
+	"attestation":       func(b []byte) ([]byte, error) { v, err := ParseAttestation(b); return marshalAny(v), err },
 	"hidden":            func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
 }
 
@@ -214,6 +216,7 @@ func TestPayloadsOfOthersAreBounded(t *testing.T) {
 
 // vectors are those of testdata/vectors/payload.json, which another writer made.
 type vectors struct {
+	Attest   crypto.Hash
 	Payloads []struct {
 		Name, Kind, Text string
 		Written          *bool // by this program; the others are of later ones, or of none
@@ -403,4 +406,28 @@ func TestScopeWords(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+}
+
+// A statement is what another writer's is: its detail is the one that it names, and what is
+// signed has the signing key in it.
+func TestStatementsOfAnotherWriter(t *testing.T) {
+	vs := readVectors(t)
+	for _, v := range vs.Payloads {
+		if v.Name != "attestation" {
+			continue
+		}
+		a, err := ParseAttestation([]byte(v.Text + "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := parseSigned[Statement](a.Vouched.Statement)
+		if err != nil || DetailHash(a.Vouched.Salt, []byte(a.Vouched.Detail)) != st.Detail || AttestDigest(st.Issuer.Sign, []byte(a.Vouched.Statement)) != vs.Attest {
+			t.Errorf("%v", err)
+		}
+		if _, _, err := a.Vouched.Read(); !errors.Is(err, ErrAttestation) {
+			t.Errorf("a signature that is none: %v", err)
+		}
+		return
+	}
+	t.Fatal("no attestation")
 }
