@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/outbox"
+	"github.com/carekey/carekey/wallet/payload"
 	"github.com/carekey/carekey/wallet/view"
 )
 
@@ -35,6 +36,8 @@ type File struct {
 	Name string // as in Source
 	Size int64  // bytes; -1 if unknown
 	Open func() (io.ReadCloser, error)
+
+	Vouched *payload.Vouched // as in Source
 }
 
 // Added is what became of one of several files.
@@ -168,8 +171,8 @@ func (a *adding) one(ctx context.Context, f *addingFile, file *File) error {
 	}
 	read := &readFile{Reader: opened}
 	defer opened.Close()
-	err = a.begin(ctx, f, Source{Reader: read, Name: file.Name, Size: file.Size})
-	if read.err != nil || errors.Is(err, ErrOtherPerson) || errors.Is(err, ErrInput) {
+	err = a.begin(ctx, f, Source{Reader: read, Name: file.Name, Size: file.Size, Vouched: file.Vouched})
+	if read.err != nil || errors.Is(err, ErrOtherPerson) || errors.Is(err, ErrInput) || errors.Is(err, payload.ErrAttestation) || errors.Is(err, ErrSaltsUsed) {
 		f.Err = cmp.Or(read.err, err)
 		return nil
 	}

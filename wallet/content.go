@@ -420,6 +420,8 @@ type Source struct {
 	io.Reader        // an io.Seeker too, if it can: then known bytes are recognised before they are encrypted
 	Name      string // the file's name; only its base is kept
 	Size      int64  // bytes, for progress; -1 if unknown
+
+	Vouched *payload.Vouched // what its issuer signed of it; nil if nobody did
 }
 
 // fileKey reads a version's file key from the header of its content, with

@@ -65,7 +65,9 @@ func (rs Records) versionRecord(t *view.Thread, i int) Record {
 	if m == nil {
 		return Record{ID: t.ID, Version: i + 1, Category: payload.Other, Missing: true, Damaged: t.Damage()}
 	}
-	return recordOf(m, t.ID)
+	r := recordOf(m, t.ID)
+	r.Signed = rs.w.vouchedIn(m)
+	return r
 }
 
 func recordOf(m *payload.Metadata, id contract.ID) Record {

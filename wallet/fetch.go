@@ -44,6 +44,12 @@ type OpenedRecord struct {
 
 	key  crypto.FileKey
 	part *payload.EnvelopePart // nil if the whole was granted
+
+	// Signed says who signed it. NotSigned is why what the sender says of that is wrong: then
+	// nothing of it is read.
+	Signed    Vouching
+	NotSigned error
+	proof     *payload.Proof // of parts that were read
 }
 
 // Part reports whether only parts of the record were granted: others may exist.
@@ -54,6 +60,9 @@ func (r *OpenedRecord) Part() bool { return r.part != nil }
 // record are held in memory, and written once all of them are checked.
 func (o *Opening) Read(ctx context.Context, i int, dst io.Writer, progress func(int64)) error {
 	r := &o.Records[i]
+	if r.NotSigned != nil {
+		return r.NotSigned
+	}
 	if r.part != nil {
 		parts, err := o.granted(ctx, r, progress)
 		if err == nil {
@@ -610,6 +619,8 @@ func (in Inbox) openEnvelope(a *attempt, blob []byte, shelf *contents) (*Opening
 			parts = parts[1:]
 			o.Records = append(o.Records, OpenedRecord{Metadata: payload.Metadata{Version: p.Version, Category: payload.Part, File: partName(p.Record),
 				Size: p.End - p.Start, Content: p.Content, ContentSize: p.ContentSize, Head: p.Head}, ID: p.Record, part: p})
+			last := &o.Records[len(o.Records)-1]
+			last.Signed, last.NotSigned = in.vouched(p.Vouched, tr.From, func(st *payload.Statement, _ *payload.Detail) bool { return st.Root == p.Root })
 			continue
 		}
 		if len(whole) == 0 || whole[0].Record != shown.Record || whole[0].Version != shown.Version {
@@ -623,8 +634,10 @@ func (in Inbox) openEnvelope(a *attempt, blob []byte, shelf *contents) (*Opening
 		}
 		o.Records = append(o.Records, OpenedRecord{Metadata: payload.Metadata{
 			Version: r.Version, Title: shown.Title, Category: shown.Category, Date: shown.Date,
-			File: r.File, Size: r.Size, SHA256: r.SHA256, Content: r.Content, ContentSize: r.ContentSize, AgeSize: r.AgeSize, Head: r.Head,
+			File: r.File, Size: r.Size, SHA256: r.SHA256, Content: r.Content, ContentSize: r.ContentSize, AgeSize: r.AgeSize, Head: r.Head, Vouched: r.Vouched,
 		}, ID: r.Record, key: key})
+		last := &o.Records[len(o.Records)-1]
+		last.Signed, last.NotSigned = in.vouched(r.Vouched, tr.From, func(_ *payload.Statement, d *payload.Detail) bool { return d.SHA256 == r.SHA256 && d.Size == r.Size })
 	}
 	return o, nil
 }

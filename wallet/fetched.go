@@ -237,6 +237,9 @@ func readManifest(folder string) (*Manifest, error) {
 // replaced.
 func (f *Fetched) Save(ctx context.Context, o *Opening, i int, overwrite bool, progress func(int64)) (path string, err error) {
 	r := &o.Records[i]
+	if r.NotSigned != nil {
+		return "", r.NotSigned
+	}
 	write := func(dst io.Writer) error { return o.Read(ctx, i, dst, progress) }
 	if r.Part() { // what the file is follows from the parts
 		parts, err := o.granted(ctx, r, progress)
@@ -251,7 +254,11 @@ func (f *Fetched) Save(ctx context.Context, o *Opening, i int, overwrite bool, p
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(f.Dir, name), nil
+	path = filepath.Join(f.Dir, name)
+	if a := o.attestation(i); a != nil {
+		err = SaveFile(path+AttestationEnd, crypto.Hash(sha256.Sum256(a)), true, func(dst io.Writer) error { _, err := dst.Write(a); return err })
+	}
+	return path, err
 }
 
 // SaveAs writes bytes under that name as Save does a record. Beside another file of the

@@ -423,7 +423,7 @@ func (gs Grants) addParts(ctx context.Context, g *grantGround, x *groundVersion,
 	}
 	m := x.Metadata
 	e := payload.EnvelopePart{Record: r.ID, Author: m.Author, Version: m.Version, Content: m.Content, ContentSize: m.ContentSize, Head: m.Head,
-		Start: m.Parts.Start, End: m.Parts.End, Slots: m.Parts.Slots, Root: m.Parts.Root, FrameKey: payload.FrameKey(x.parts.FrameKey().ExposeSecret())}
+		Start: m.Parts.Start, End: m.Parts.End, Slots: m.Parts.Slots, Root: m.Parts.Root, FrameKey: payload.FrameKey(x.parts.FrameKey().ExposeSecret()), Vouched: m.Vouched.ForParts(m.Parts.Root)}
 	for k, i := range r.Given {
 		if i < 0 || i >= len(x.parts.Parts) || k > 0 && i <= r.Given[k-1] {
 			return badInput("records", r.ID.String(), "has no such parts")
@@ -561,7 +561,7 @@ func (g *grantGround) fill(p *GrantPlan, env *payload.Envelope, tr *payload.Term
 			continue
 		}
 		env.Records = append(env.Records, payload.EnvelopeRecord{Record: r.ID, Version: m.Version, FileKey: m.key, Content: m.Content,
-			ContentSize: m.ContentSize, AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256})
+			ContentSize: m.ContentSize, AgeSize: m.AgeSize, Head: m.Head, File: m.File, Size: m.Size, SHA256: m.SHA256, Vouched: m.Vouched.ForWhole()})
 		tr.Records = append(tr.Records, payload.TermsRecord{Record: r.ID, Version: m.Version, Title: m.Title, Category: m.Category, Date: m.Date})
 	}
 }

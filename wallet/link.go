@@ -244,7 +244,8 @@ func (ls Links) partsOf(ctx context.Context, id contract.ID, m *payload.Metadata
 		return nil, err
 	}
 	defer c.Close()
-	return c.granted(ctx, ls.w.client.ID(), e, nil)
+	parts, _, err := c.granted(ctx, ls.w.client.ID(), e, nil)
+	return parts, err
 }
 
 // seal makes the deposit of a link for a grant that was signed just now, which its node is to

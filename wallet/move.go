@@ -363,6 +363,7 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 		if v.Parts != nil {
 			in.salts = v.Parts.Salts
 		}
+		in.vouched = v.Vouched
 		same, existing, err := w.Records().put(ctx, t, in, said, from, progress)
 		if err != nil {
 			return err

@@ -27,29 +27,29 @@ const maxSubset = health.MaxSplit + 1<<20
 
 // granted reads the granted parts of a record. All of the region is read, so that the
 // store sees the same whatever was granted.
-func (c *content) granted(ctx context.Context, ledger crypto.LedgerID, e *payload.EnvelopePart, progress func(int64)) ([]health.Granted, error) {
+func (c *content) granted(ctx context.Context, ledger crypto.LedgerID, e *payload.EnvelopePart, progress func(int64)) (_ []health.Granted, _ *payload.Proof, err error) {
 	in, err := c.span(e.Start, e.End)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	region := readAhead(&counted{ctx: ctx, r: in, progress: progress})
 	defer region.Close()
 	sealed := make([]byte, crypto.FrameSize(e.Slots))
 	if _, err := io.ReadFull(region, sealed); err != nil {
-		return nil, c.explain(err)
+		return nil, nil, c.explain(err)
 	}
 	key := crypto.PartsFrameKeyFrom((*[32]byte)(&e.FrameKey))
 	defer key.Wipe()
 	frame, err := key.Open(ledger, e.Author, e.Root, e.Slots, sealed)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, nil, c.explain(err)
 	}
-	bodies := map[uint32][]byte{} // by slot
+	bodies, salts := map[uint32][]byte{}, map[uint32]crypto.Salt{} // by slot
 	at, size := int64(len(sealed)), 0
 	for i := range e.Items {
 		it := &e.Items[i]
 		if _, err := io.CopyN(io.Discard, region, int64(it.At)-at); err != nil {
-			return nil, c.explain(err)
+			return nil, nil, c.explain(err)
 		}
 		at = int64(it.At) + int64(it.Length)
 		if cap(sealed) < int(it.Length) {
@@ -57,37 +57,51 @@ func (c *content) granted(ctx context.Context, ledger crypto.LedgerID, e *payloa
 		}
 		sealed = sealed[:it.Length]
 		if _, err := io.ReadFull(region, sealed); err != nil {
-			return nil, c.explain(err)
+			return nil, nil, c.explain(err)
 		}
-		body, err := crypto.PartKeyFrom((*[16]byte)(&it.Key)).Open(ledger, e.Author, frame.Leaves[it.Slot], sealed)
+		salt, body, err := crypto.PartKeyFrom((*[16]byte)(&it.Key)).OpenSalted(ledger, e.Author, frame.Leaves[it.Slot], sealed)
 		if err != nil {
-			return nil, c.explain(err)
+			return nil, nil, c.explain(err)
 		}
 		if size += len(body); size > maxSubset {
-			return nil, c.tampered("its parts are larger than a file that is split")
+			return nil, nil, c.tampered("its parts are larger than a file that is split")
 		}
+		salts[it.Slot] = salt
 		bodies[it.Slot] = bytes.Clone(body) // without the zeros behind it
 	}
 	if _, err := io.Copy(io.Discard, region); err != nil {
-		return nil, c.explain(err)
+		return nil, nil, c.explain(err)
 	}
-	texts := map[uint32][]byte{} // by the slot of what they were cut from
+	texts, textSalts := map[uint32][]byte{}, map[uint32]crypto.Salt{} // by the slot of what they were cut from
 	for i := range e.Items {
 		if it := &e.Items[i]; it.Of != it.Slot {
-			texts[it.Of] = bodies[it.Slot]
+			texts[it.Of], textSalts[it.Of] = bodies[it.Slot], salts[it.Slot]
 		}
 	}
 	var parts []health.Granted
+	var under []partSalts
 	for i := range e.Items {
 		if it := &e.Items[i]; it.Of == it.Slot {
 			parts = append(parts, health.Granted{Body: bodies[it.Slot], Text: texts[it.Slot]})
+			of := partSalts{salts[it.Slot], textSalts[it.Slot]}
+			if b := bodies[it.Slot]; textSalts[it.Slot] == (crypto.Salt{}) && len(b) > 0 && b[0] != '{' { // a narrative alone
+				of = partSalts{text: salts[it.Slot]}
+			}
+			under = append(under, of)
 			delete(texts, it.Slot)
 		}
 	}
 	if len(texts) > 0 {
-		return nil, c.tampered("a narrative comes without its resource")
+		return nil, nil, c.tampered("a narrative comes without its resource")
 	}
-	return parts, nil
+	if e.Vouched == nil {
+		return parts, nil, nil
+	}
+	proof, err := proofOf(frame, parts, under)
+	if err != nil {
+		return nil, nil, c.explain(err)
+	}
+	return parts, proof, nil
 }
 
 // span reads what stands from start to end in the blob, start not being within its salt;
@@ -137,7 +151,7 @@ func (o *Opening) granted(ctx context.Context, r *OpenedRecord, progress func(in
 	}
 	defer c.Close()
 	defer sparing(r.part.End - r.part.Start)()
-	parts, err := c.granted(ctx, o.w.client.ID(), r.part, progress)
+	parts, proof, err := c.granted(ctx, o.w.client.ID(), r.part, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +160,7 @@ func (o *Opening) granted(ctx context.Context, r *OpenedRecord, progress func(in
 	if err := health.WriteSubset(out, parts); err != nil {
 		return nil, c.explain(err)
 	}
-	r.Size = out.n
+	r.Size, r.proof = out.n, proof
 	h.Sum(r.SHA256[:0])
 	return parts, nil
 }

@@ -292,6 +292,11 @@ func (rs Records) receive(ctx context.Context, src Source, t *view.Thread, d Des
 	if err != nil {
 		return nil, err
 	}
+	if src.Vouched != nil {
+		if err := rs.vouchedFor(src.Vouched); err != nil {
+			return nil, err
+		}
+	}
 	at := int64(-1)
 	s, ok := src.Reader.(io.Seeker)
 	if ok {
@@ -304,6 +309,7 @@ func (rs Records) receive(ctx context.Context, src Source, t *view.Thread, d Des
 		return nil, err
 	}
 	in.tables = tables
+	in.vouchFor(src.Vouched)
 	if in.cut == nil {
 		return in, nil
 	}

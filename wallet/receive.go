@@ -27,6 +27,7 @@ type incoming struct {
 	size      int64            // of the file, if it was split
 	seen      *health.Detector // of a file that is streamed; else nil
 	salts     *payload.Salts   // of its parts, if an issuer gave them
+	vouched   *payload.Vouched // what the issuer signed of it; nil if nobody did
 
 	// Of one that its owner adds.
 	tables      *health.Tables        // nil otherwise

@@ -44,6 +44,7 @@ type Record struct {
 	Parts    int              `json:"parts,omitempty"`   // how many it was split into; 0: it can only be given whole
 	Whole    string           `json:"whole,omitempty"`   // why it was not split: payload.WholeFHIR, payload.WholeFile; "" with Parts 0: nobody looked
 	Holds    *Holding         `json:"-"`                 // what is in it: of one that was added or updated just now, and what Parts returns; otherwise nil
+	Signed   Vouching         `json:"signed,omitzero"`   // who signed it; zero: nobody
 }
 
 // Describe says what is known of a file beside its bytes. Empty fields of an
@@ -169,6 +170,7 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 			return err
 		}
 		same := sum == old.SHA256 && m.Title == old.Title && m.Category == old.Category && m.Date == old.Date
+		same = same && (src.Vouched == nil || old.Vouched != nil && src.Vouched.Statement == old.Vouched.Statement)
 		if same && lookedAt(old) {
 			rec, existing = rs.newestRecord(t), true
 			return nil
@@ -354,6 +356,9 @@ func (rs Records) seal(ctx context.Context, t *view.Thread, in *incoming, m payl
 	}
 	in.end()
 	m.Whole = in.whole
+	if err := in.checkVouched(&m); err != nil {
+		return nil, err
+	}
 	m.V, m.Added = payload.Version, rs.w.view.Hour()
 	m.Content = payload.Locator(seed.ContentLocator())
 

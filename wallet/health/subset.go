@@ -61,6 +61,15 @@ func WriteSubset(w io.Writer, parts []Granted) error {
 	return err
 }
 
+// Around returns what stands before and behind the resource in the body.
+func (g Granted) Around() (before, after []byte, err error) {
+	e, _, err := g.read()
+	if err != nil {
+		return nil, nil, err
+	}
+	return g.Body[:e.start], g.Body[e.end:], nil
+}
+
 // read returns where the resource is in the body, and the place in it that its narrative
 // was cut from.
 func (g Granted) read() (e entry, at int, err error) {
