@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/keyring"
 	"github.com/carekey/carekey/wallet/keyring/agent"
+	"github.com/carekey/carekey/wallet/payload"
 	"github.com/carekey/carekey/wallet/shlink"
 )
 
@@ -153,6 +154,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		folder.ErrReplica:          "the folder {dir} is a copy of an order kept elsewhere: nothing can be entered here | name the order too: carekey ledger join ORDER --store DIR; or go to the node that serves it, by its operator's invitation",
 		"node-token":               "the ledger's node takes entries only from people it invited | ask its operator for an invitation with a token",
 		"node-too-large":           "that is more than the ledger's node takes ({limit} bytes) | ask its operator for a higher limit, or go in smaller parts",
+		wallet.ErrSaltsUsed:        "the attestation has the salts of another version, record {record}: who was given parts of that could test guesses of this one | ask its issuer for another attestation: each carekey record attest makes a new one",
 	},
 	cli.ExitUnexpected: {
 		errBroken:             "the program ended three times while it opened it | fetched by hand it shows why",
@@ -204,6 +206,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		keyring.ErrFailed:                                 "the keyring failed[: {op}][: {why}][: malformed {name}] | " + inAFile,
 	},
 	cli.ExitTampered: {
+		payload.ErrAttestation:                    "the attestation does not hold: {why} | do not take the file for signed; get both anew from who issued it",
 		shlink.ErrAnswer:                          "what {host} answered cannot be used: {why} | nothing of it was written; it may count as an opening. Tell who gave you the link",
 		shlink.ErrAuthority:                       "nobody whom this computer trusts vouches for {host}[: {why}] | somebody may be listening in between: try from another network, and tell who gave you the link",
 		crypto.ErrCardForged:                      "this card is not what the owner of its address made: somebody changed it, or put it together | do not use it; ask its owner for it in another way",

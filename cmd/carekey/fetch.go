@@ -208,6 +208,7 @@ func (a handing) toFetch(named string) (id string, code *crypto.FetchCode, link 
 type fetchedJSON struct {
 	wallet.ManifestFile
 	Sender wallet.ManifestSender `json:"sender"`
+	Signed wallet.Vouching       `json:"signed,omitzero"` // by its issuer
 }
 
 // fetching collects what was fetched and what was not.
@@ -438,12 +439,15 @@ func (x *fetching) save(ctx context.Context, o *wallet.Opening, to *wallet.Fetch
 		} else {
 			x.say("%s", cli.Clean(fmt.Sprintf("  %s, version %d (%s, %s)", quoted(r.Title), r.Version, r.Category, bytesText(r.Size))))
 		}
+		if r.Signed.Is() {
+			x.say("  %s", signedWords(r.Signed))
+		}
 		if x.flags.view {
 			x.say("  %s", cli.Clean(path))
 		} else {
 			x.printPath(path)
 		}
-		x.files = append(x.files, fetchedJSON{o.File(i, path), senderOf(o.Consent)})
+		x.files = append(x.files, fetchedJSON{o.File(i, path), senderOf(o.Consent), r.Signed})
 	}
 	return nil
 }

@@ -169,6 +169,9 @@ func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo) {
 	if r.Date != "" {
 		rows.Add("date", r.Date)
 	}
+	if r.Signed.Is() {
+		rows.Add("signed", signedWords(r.Signed))
+	}
 	h := r.Holds
 	switch {
 	case len(parts) > 0:

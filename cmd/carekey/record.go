@@ -23,7 +23,7 @@ import (
 
 func newRecord(a *app) *cobra.Command {
 	r := &records{app: a}
-	own := []*cobra.Command{r.newAdd(), r.newList(), r.newGet(), r.newUpdate(), r.newEdit(), r.newHistory(), r.newRemove(), r.newExport(), newTables(a)}
+	own := []*cobra.Command{r.newAdd(), r.newList(), r.newGet(), r.newUpdate(), r.newEdit(), r.newHistory(), r.newRemove(), r.newExport(), r.newAttest(), newTables(a)}
 	return group("record", "Your records", append(own, newParts(r)...)...)
 }
 
@@ -38,6 +38,8 @@ type records struct {
 	search, dated string // of list
 	limit         int
 	versions      string // of export
+
+	attestation string // that came with the file that is added
 
 	each       bool     // file of a folder is a record
 	all, reset bool     // of show and label
@@ -66,6 +68,11 @@ FOLDERS
   every file that is no FHIR is a record of its own, of exactly its bytes. What becomes
   of a folder is said before anything is entered. --each makes a record of each file.
 
+SIGNED FILES
+  What its issuer signed comes with an attestation: FILE.attested beside it is found and
+  said, another one is named with --attestation. A file that is not the one that was
+  signed is not added, and the exit code is 6. Its parts are signed too.
+
 One file that cannot be added keeps no other out: it is named, and the exit code is 8.
 The same command again adds what is missing, and nothing twice.`,
 		Example: "  carekey record add allergies.json --category allergies\n  carekey record add *.pdf --category documents",
@@ -75,6 +82,7 @@ The same command again adds what is missing, and nothing twice.`,
 	r.describeFlags(c, "the file's name", "other", "none")
 	acceptClock(r.app, c)
 	c.Flags().BoolVar(&r.describe.OtherPerson, "other-person", false, "take it although it is about another person than your other records")
+	c.Flags().StringVar(&r.attestation, "attestation", "", "the attestation `FILE` that came with it (default: FILE.attested, if it is there)")
 	c.Flags().BoolVar(&r.each, "each", false, "make a record of each file of a folder, FHIR or not")
 	return c
 }
@@ -89,6 +97,7 @@ gave stay with the version they were given for; the new one needs a new grant.`,
 		RunE: r.put,
 	}
 	r.describeFlags(c, "as before", "as before", "as before")
+	c.Flags().StringVar(&r.attestation, "attestation", "", "the attestation `FILE` that came with it (default: FILE.attested, if it is there)")
 	acceptClock(r.app, c)
 	c.Flags().BoolVar(&r.describe.OtherPerson, "other-person", false, "take it although it is about another person than your other records")
 	return c

@@ -29,6 +29,7 @@ func (a *records) put(cmd *cobra.Command, args []string) (err error) {
 	if cmd.Name() == "update" {
 		id, args = args[0], args[1:]
 	}
+	args = withoutAttestations(args)
 	if a.category != "" {
 		if a.describe.Category, err = wallet.ParseCategory(a.category); err != nil {
 			return err
@@ -46,34 +47,42 @@ func (a *records) put(cmd *cobra.Command, args []string) (err error) {
 			return usage("--each is for the files of a folder, and there is none", "leave it out")
 		case len(files) > 1 && a.describe.Title != "":
 			return usage("--title is for one record, and these are "+thousands(len(files)), "leave it out: each gets its own, which carekey record edit changes")
+		case (len(files) > 1 || folder) && a.attestation != "":
+			return usage("--attestation is for one file", "leave it out: FILE.attested beside a file is found")
 		case len(files) > 1 || a.each:
 			return a.putAll(cmd, files)
 		case folder:
-			return a.putOne(cmd, "", func() (io.ReadCloser, error) { return files[0].Open() }, files[0].Name)
+			return a.putOne(cmd, "", files[0].path, func() (io.ReadCloser, error) { return files[0].Open() }, files[0].Name)
 		}
 	}
 	name := filepath.Base(path)
 	if path == "-" {
 		name = ""
 	}
-	return a.putOne(cmd, id, func() (io.ReadCloser, error) { return a.source(ctx, path) }, name)
+	return a.putOne(cmd, id, path, func() (io.ReadCloser, error) { return a.source(ctx, path) }, name)
 }
 
 // putOne adds what it opens, as the next version of the record with that id or, if it is
 // "", as a new one.
-func (a *records) putOne(cmd *cobra.Command, id string, open func() (io.ReadCloser, error), name string) error {
+func (a *records) putOne(cmd *cobra.Command, id, path string, open func() (io.ReadCloser, error), name string) error {
 	f, err := open()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	src := wallet.Source{Reader: f, Name: name, Size: sizeOf(f)}
+	if src.Vouched, err = a.vouchedFor(path); err != nil {
+		return err
+	}
 	return a.withWallet(cmd, writes|keeps, func(ctx context.Context, w *wallet.Wallet) error {
 		r, existing, err := a.keep(ctx, w, id, src)
 		if err != nil && !errors.Is(err, wallet.ErrPending) {
 			return err
 		}
 		a.sayKept(r, existing, id != "")
+		if existing && src.Vouched != nil && !r.Signed.Is() {
+			a.say("It came with an attestation, which is not kept so. To keep it: carekey record update %s FILE", short(r.ID))
+		}
 		a.print("%s", r.ID)
 		a.nextOf(r, existing, id != "")
 		if id != "" {
@@ -184,6 +193,9 @@ func (a *records) sayKept(r wallet.Record, existing, update bool) {
 	default:
 		a.say("%s, version %d: encrypted, and on the ledger (%s, %s).", quoted(r.Title), r.Version, inShortOf(r), bytesText(r.Size))
 	}
+	if r.Signed.Is() {
+		a.say("It is %s.", signedWords(r.Signed))
+	}
 	a.sayHolding(r, a.describe.Title == "" && !update)
 }
 
@@ -278,13 +290,13 @@ func (a *records) inFolder(ctx context.Context, path string) (files []toAdd, err
 	var lines []byte
 	var together []string
 	large := false
-	for _, name := range names {
+	for _, name := range withoutAttestations(names) {
 		info, err := os.Stat(name)
 		if err != nil {
 			return nil, err
 		}
 		files = append(files, a.plain(ctx, name, info))
-		if a.each || large {
+		if a.each || large || isAttestation(name+wallet.AttestationEnd) { // what was signed is that file alone
 			continue
 		}
 		file, err := readFHIR(ctx, name)
@@ -444,6 +456,14 @@ func (a *records) addAll(ctx context.Context, w *wallet.Wallet, files []toAdd, d
 	}
 	step, end := a.progress("encrypting", total)
 	defer end()
+	for i := range files {
+		v, err := a.vouchedFor(files[i].path)
+		if err != nil {
+			open := err
+			files[i].Open = func() (io.ReadCloser, error) { return nil, open } // told in its turn
+		}
+		files[i].Vouched = v
+	}
 	out, err := w.Records().AddAll(ctx, list(files, func(f toAdd) wallet.File { return f.File }), d, step)
 	return out, cmp.Or(ctx.Err(), err)
 }

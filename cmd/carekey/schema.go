@@ -30,6 +30,7 @@ func schemas() cli.Schemas {
 			"record export":        cli.JSON[recordsOutJSON](),
 			"record remove":        cli.JSON[[]recordJSON](),
 			"record show":          cli.JSON[recordPartsJSON](),
+			"record attest":        cli.JSON[attestedJSON](cli.JSON[signerJSON]()), // the second with --check
 			"record label":         cli.JSON[[]wallet.PartInfo](),
 			"record tables":        cli.JSON[tablesJSON](),
 			"record tables show":   cli.JSON[tablesJSON](),

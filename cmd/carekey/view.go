@@ -245,7 +245,7 @@ func (v *viewing) files(ctx context.Context, seen *health.Viewing) error {
 			switch {
 			case hidden && d.IsDir():
 				return fs.SkipDir
-			case hidden || d.IsDir() || m.is(at):
+			case hidden || d.IsDir() || m.is(at) || isAttestation(at):
 				return nil
 			case !d.Type().IsRegular(): // what may be behind it is not in the picture, which must say so
 				seen.AddUnread(health.Source{Name: filepath.ToSlash(at)}, "a link, or no ordinary file")
