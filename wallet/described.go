@@ -66,7 +66,7 @@ func (rs Records) versionRecord(t *view.Thread, i int) Record {
 		return Record{ID: t.ID, Version: i + 1, Category: payload.Other, Missing: true, Damaged: t.Damage()}
 	}
 	r := recordOf(m, t.ID)
-	r.Signed = rs.w.vouchedIn(m)
+	r.Signed = rs.w.Contacts().vouchedIn(m)
 	return r
 }
 

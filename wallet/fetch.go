@@ -686,3 +686,19 @@ func shortName(name string) string {
 func trimName(name string) string {
 	return strings.TrimRight(strings.TrimLeft(name, ".- "), ". ")
 }
+
+// vouched checks what came with a granted record. A sender who says that somebody signed
+// what he did not is like one who changed it: nothing of it is read.
+func (in Inbox) vouched(v *payload.Vouched, giver crypto.Address, is func(*payload.Statement, *payload.Detail) bool) (Vouching, error) {
+	if v == nil {
+		return Vouching{}, nil
+	}
+	st, d, err := v.Read()
+	if err != nil {
+		return Vouching{}, err
+	}
+	if !is(st, d) {
+		return Vouching{}, errOtherBytes
+	}
+	return in.w.Contacts().vouching(st, d, giver), nil
+}

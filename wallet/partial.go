@@ -164,3 +164,40 @@ func (o *Opening) granted(ctx context.Context, r *OpenedRecord, progress func(in
 	h.Sum(r.SHA256[:0])
 	return parts, nil
 }
+
+// proofOf is what shows others later that parts are under the root.
+func proofOf(frame crypto.Frame, parts []health.Granted, salts []partSalts) (*payload.Proof, error) {
+	p := &payload.Proof{Leaves: frame.Leaves}
+	for i, g := range parts {
+		if salts[i].body == (crypto.Salt{}) {
+			p.Parts = append(p.Parts, payload.ProofPart{Text: crypto.Hash(salts[i].text)})
+			continue
+		}
+		before, after, err := g.Around()
+		if err != nil {
+			return nil, err
+		}
+		b, a := string(before), string(after)
+		p.Parts = append(p.Parts, payload.ProofPart{Salt: crypto.Hash(salts[i].body), Before: &b, After: &a, Text: crypto.Hash(salts[i].text)})
+	}
+	return p, nil
+}
+
+// partSalts are those of the parts of an entry; zero of one that was not given.
+type partSalts struct{ body, text crypto.Salt }
+
+// attestation is what is written beside record i of an opening once it was read; nil if
+// nobody signed it.
+func (o *Opening) attestation(i int) []byte {
+	r := &o.Records[i]
+	a := payload.Attestation{V: payload.Version}
+	switch {
+	case r.part == nil && r.Metadata.Vouched != nil:
+		a.Vouched = *r.Metadata.Vouched
+	case r.part != nil && r.part.Vouched != nil && r.proof != nil:
+		a.Vouched, a.Proof = *r.part.Vouched, r.proof
+	default:
+		return nil
+	}
+	return AttestationFile(&a)
+}

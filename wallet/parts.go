@@ -564,3 +564,29 @@ func union[T cmp.Ordered](a, b, without []T) []T {
 	slices.Sort(out)
 	return slices.Compact(out)
 }
+
+// vouchedFor checks an attestation before the file that it came with becomes a version: what
+// is left is that its bytes and parts are those that were signed.
+func (rs Records) vouchedFor(v *payload.Vouched) error {
+	st, d, err := v.Read()
+	if err != nil {
+		return err
+	}
+	if d == nil || (v.Salts == nil) != st.Root.IsZero() {
+		return otherFile("it is not the one that its issuer made for the owner")
+	}
+	if err := splitsAlike(st); err != nil {
+		return err
+	}
+	if v.Salts == nil {
+		return nil
+	}
+	for t := range rs.threads() {
+		for _, m := range t.Versions {
+			if m != nil && m.Parts != nil && m.Parts.Salts != nil && *m.Parts.Salts == *v.Salts && m.Parts.Root != st.Root {
+				return ErrSaltsUsed.With("record", t.ID)
+			}
+		}
+	}
+	return nil
+}

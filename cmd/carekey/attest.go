@@ -89,7 +89,7 @@ func (t *attesting) run(ctx context.Context, w *wallet.Wallet, args []string) er
 		if a == nil {
 			return usage("there is no attestation beside "+path, "name the one that came with it: --attestation FILE")
 		}
-		v, part, err := w.Attestations().Check(ctx, src, a)
+		v, part, err := w.Records().Attested(ctx, src, a)
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (t *attesting) run(ctx context.Context, w *wallet.Wallet, args []string) er
 		}
 		about = &c.Address
 	}
-	a, err := w.Attestations().Sign(ctx, src, about, t.title)
+	a, err := w.Records().Attest(ctx, src, about, t.title)
 	if err != nil {
 		return err
 	}
