@@ -3,14 +3,17 @@ package wallet_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"math/big"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
@@ -230,4 +233,65 @@ func TestSenderWithAnotherAttestation(t *testing.T) {
 			t.Error("a part that stands twice is taken")
 		}
 	}
+}
+
+// What an issuer signed goes along in a move: the file is encrypted anew, and its root stays.
+func TestMoveTakesAttestationsAlong(t *testing.T) {
+	ctx := context.Background()
+	j := newJourney(t)
+	from, to, err := j.open(t, func(s ledgerclient.Services) ledgerclient.Services { return s })
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := fixture(t, "parts.json")
+	v := must(j.from.person("City Lab").Records().Attest(ctx, fileOf("a.json", file), nil, ""))(t).Vouched
+	if _, _, err := from.Records().Add(ctx, signedFileOf("report.json", file, &v), wallet.Describe{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	must(from.Moves().Run(ctx, to, nil))(t)
+	rs := must(to.Records().List(ctx))(t)
+	r := rs[len(rs)-1]
+	if r.File != "report.json" || !r.Signed.Is() || r.Parts == 0 {
+		t.Fatalf("%+v", r)
+	}
+	plan := must(to.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", Records: []string{r.ID.String()}, NotAfter: endOf(1), Select: health.Selection{Role: "nurse"}}))(t)
+	c, _, err := to.Grants().Give(ctx, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := must(j.clinic.Inbox().OpenByID(ctx, c.ID.String(), ""))(t); !o.Records[0].Part() || !o.Records[0].Signed.Is() || o.Records[0].NotSigned != nil {
+		t.Errorf("%+v", o.Records[0])
+	}
+}
+
+// BenchmarkBudgetAttest prints what signing a bundle of 10,000 resources takes, to what
+// parsing it and adding a file of its size takes.
+func BenchmarkBudgetAttest(b *testing.B) {
+	ctx := context.Background()
+	tn := newTown(b)
+	w := tn.person("City Lab")
+	n := 0
+	attest := func() time.Duration {
+		file := manyResources(10_000, n)
+		n++
+		start := time.Now()
+		if _, err := w.Records().Attest(ctx, fileOf("x.json", file), nil, ""); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(start)
+	}
+	add := func() time.Duration {
+		file := manyResources(10_000, n)
+		n++
+		start := time.Now()
+		var v any
+		if err := json.Unmarshal(file, &v); err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := w.Records().Add(ctx, fileOf("x.bin", append([]byte("x"), file...)), wallet.Describe{}, nil); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(start)
+	}
+	pairs(b, 5, 1, attest, add)
 }
