@@ -82,6 +82,7 @@ var guideStories = map[string]map[string]string{
 		"carekey request send":   `printf 'to\nMaria\n' > all.csv`,
 		"carekey contact import": `somebody leo Leo; sed -n 's/^    \(name,address,ref\)/\1/p; s/^    Leo,carekey1…/Leo,'"$(cat "$W/leo.address")"'/p' "$GUIDES/clinic.md" > patients.csv`,
 		"carekey fetch @code":    `cp "$W/code" code`,
+		"carekey record attest":  `cp "$FHIR/parts.json" report.json`,
 	},
 	"scripts": {
 		"carekey --no-input status": `carekey init --name "Dr Smith" --ledger "$INVITATION"; carekey address > "$W/me.address"` + "\n" + given + `
