@@ -47,8 +47,11 @@ var reencode = map[string]func([]byte) ([]byte, error){
 	"terms of parts":    func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
 	"envelope of parts": func(b []byte) ([]byte, error) { v, err := ParseEnvelope(b); return marshalAny(v), err },
 	"terms of a letter": func(b []byte) ([]byte, error) { v, err := ParseTerms(b); return marshalAny(v), err },
-	"attestation":       func(b []byte) ([]byte, error) { v, err := ParseAttestation(b); return marshalAny(v), err },
-	"hidden":            func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
+	"attestation": func(b []byte) ([]byte, error) {
+		v, err := ParseAttestation(append(bytes.Clone(b), '\n'))
+		return marshalAny(v), err
+	},
+	"hidden": func(b []byte) ([]byte, error) { v, err := ParseMetadata(b); return marshalAny(v), err },
 }
 
 func marshalAny[T any](v *T) []byte {

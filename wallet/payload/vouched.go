@@ -185,12 +185,16 @@ func (l *Leaves) UnmarshalText(text []byte) error {
 // resources of a file that is split, and [crypto.MaxParts] salts and leaves.
 const MaxAttestation = 64 << 20
 
-// ParseAttestation reads an attestation file; a line end may stand behind it.
+// ParseAttestation reads an attestation file, with the LF at its end.
 func ParseAttestation(b []byte) (*Attestation, error) {
 	if len(b) > MaxAttestation {
 		return nil, notSigned("it is too large")
 	}
-	a, err := Parse[Attestation](bytes.TrimSuffix(b, []byte("\n")))
+	b, whole := bytes.CutSuffix(b, []byte("\n"))
+	if !whole {
+		return nil, notSigned("it is cut short")
+	}
+	a, err := Parse[Attestation](b)
 	if err != nil {
 		if !errors.Is(err, ErrVersion) {
 			err = notSigned("it is no attestation")
