@@ -512,13 +512,18 @@ var lengths = []struct{ flag, words string }{
 	{"1d", "one day"}, {"7d", "one week"}, {"30d", "30 days"}, {"90d", "90 days"}, {"365d", "a year"},
 }
 
+// namedEnd is what --for or --until says.
+func (a *grants) namedEnd() (contract.Hour, error) {
+	if a.length != "" {
+		return wallet.EndAfter(a.length, a.now())
+	}
+	return wallet.EndOfDay(a.until, a.now())
+}
+
 // chooseEnd asks when a consent ends, if no flag says it. Offered is what may be.
 func (a *grants) chooseEnd(ctx context.Context, may func(contract.Hour) bool) (contract.Hour, error) {
-	switch {
-	case a.length != "":
-		return wallet.EndAfter(a.length, a.now())
-	case a.until != "":
-		return wallet.EndOfDay(a.until, a.now())
+	if a.length != "" || a.until != "" {
+		return a.namedEnd()
 	}
 	var items []ui.Item
 	var ends []contract.Hour

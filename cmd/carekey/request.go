@@ -470,7 +470,7 @@ func (a *grants) approve(ctx context.Context, w *wallet.Wallet, asked wallet.Req
 		return err
 	}
 	if a.length != "" || a.until != "" {
-		if r.Until, err = a.chooseEnd(ctx); err != nil {
+		if r.Until, err = a.namedEnd(); err != nil {
 			return err
 		}
 		if wallet.InHours(a.length) {
