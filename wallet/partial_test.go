@@ -1051,7 +1051,7 @@ func TestPlanTells(t *testing.T) {
 		"goes":      {text(r.Gives()), "1 demographics, 1 labs, 1 medications, 1 problems, 1 vitals"},
 		"stays":     {text(r.Keeps()), "2 sensitive, 1 documents, 1 unclassified"},
 		"sensitive": {text(r.Sensitive()), ""},
-		"scope":     {g.Scope.Words(), "allergies, claims, demographics, devices, images, immunizations, labs, medications, other, problems, vitals"},
+		"scope":     {g.Scope.Words(), "allergies, claims, demographics, devices, images, immunizations, labs, medications, other, problems, vitals; nothing sensitive, if there is any"},
 	} {
 		if got[0] != got[1] {
 			t.Errorf("%s: %q, want %q", what, got[0], got[1])

@@ -473,7 +473,7 @@ func linkStatus(c wallet.Consent) string {
 func operatorSays(ledger string, a ledgerclient.LinkAnswer) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "As the operator of %s says, and nothing else shows: %s", cli.Clean(ledger), map[ledgerclient.LinkState]string{
-		ledgerclient.LinkActive: "it can be opened", ledgerclient.LinkExhausted: "it opens no more: " + usedUp(a), ledgerclient.LinkEnded: "it has ended", ledgerclient.LinkLocked: "too many wrong passcodes ended it for good",
+		ledgerclient.LinkActive: "it can be opened", ledgerclient.LinkExhausted: usedUp(a), ledgerclient.LinkEnded: "it has ended", ledgerclient.LinkLocked: "too many wrong passcodes ended it for good",
 	}[a.State])
 	if a.State == ledgerclient.LinkActive {
 		more := map[bool]string{true: " on this day (UTC)", false: ""}[a.Daily]

@@ -53,7 +53,7 @@ is stopped in the middle goes on with carekey batch resume.
 
 A request can be answered for 30 days, or until the end that it asks for. To take one
 back: carekey request withdraw.`,
-		Example: "  carekey request send --to Maria --role pharmacist --for 30d --reason 'Your prescription'",
+		Example: "  carekey request send --to Maria --role pharmacist --for 30d --reason Refill",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (x.to == "") == (x.rows == "") {
 				return usage("it is asked of one contact, or of those in a file", "name one with --to, or a file with --from")
