@@ -141,7 +141,7 @@ func (a inbox) requests(asked, mine []wallet.Request) (err error) {
 		a.print("\nAsked of you:")
 	}
 	if len(open) > 0 {
-		err = (requests{a.session}).table(open)
+		err = requests(a).table(open)
 	}
 	for _, line := range append(more, strangers) {
 		if line != "" {
