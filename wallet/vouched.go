@@ -78,7 +78,7 @@ func (cs Contacts) vouchedIn(m *payload.Metadata) Vouching {
 	if m.Vouched == nil {
 		return Vouching{}
 	}
-	st, d, err := m.Vouched.Read()
+	st, d, err := m.Vouched.Kept()
 	if err != nil {
 		return Vouching{}
 	}
