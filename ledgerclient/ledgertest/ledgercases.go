@@ -24,13 +24,15 @@ func (r *run) found(fd folder.Founding) folder.Ordered {
 	return folder.Ordered{Next: at + 1, Hour: items[0].Hour}
 }
 
-// replica makes a new replica of the order and the ledger on it.
+// replica makes a new replica of the order and the ledger on it. That it is made for another
+// ledger than the backend's own, if it keeps one alone ([order.Dedicated]), is hidden: what is
+// tested here is what it orders.
 func (r *run) replica(fd folder.Founding, at folder.Ordered, name string) *order.Ledger {
 	dir := filepath.Join(r.Dir, strconv.FormatUint(r.Seed, 16)+"-"+strconv.Itoa(r.number)+"-"+name)
 	f, err := folder.CreateFrom(dir, fd, at, folder.Options{Clock: r.clock})
 	r.must(err)
 	r.opened = append(r.opened, f)
-	return order.NewLedger(r.b, f, r.clock)
+	return order.NewLedger(struct{ order.Backend }{r.b}, f, r.clock)
 }
 
 // ledger opens the ledger under test.
