@@ -226,7 +226,10 @@ func TestSitesMove(t *testing.T) {
 		own, other := keys(i), keys(1-i)
 		m := node.Member{Name: "Institution", Node: own.Node(), Keeper: other.Keeper(), URLs: []string{s.nodes[i].http.URL}}
 		third.takeSites(node.NewSite(s.config.LedgerID(), m, later, own.Sign, other.SignAsKeeper))
-		if third.sites.all.Whole() != whole {
+		third.sites.mu.Lock() // it asks the others meanwhile
+		got := third.sites.all.Whole()
+		third.sites.mu.Unlock()
+		if got != whole {
 			t.Errorf("after %d: %v", i+1, !whole)
 		}
 	}
