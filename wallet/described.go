@@ -122,13 +122,13 @@ func (rs Records) describe(ctx context.Context, t *view.Thread) error {
 }
 
 // spare takes note that something of a thread cannot be had: it is missing, or what the
-// store holds is not what was signed, or cannot be reached. One thread does not hide all
+// store holds is not what was signed, cannot be reached, or is more than is read now. One thread does not hide all
 // others.
 func (w *Wallet) spare(t *view.Thread, err error) error {
 	if isMissing(err) {
 		return nil
 	}
-	if isTampered(err) || w.view.DoWithout(err) {
+	if isTampered(err) || errors.Is(err, ErrUnread) || w.view.DoWithout(err) {
 		t.SetDamage(err)
 		return nil
 	}

@@ -204,6 +204,14 @@ func SetAddTogether(n int) (undo func()) {
 	return func() { addTogether = was }
 }
 
+// SetDayOutsize bounds the bytes of outsize terms that are read in a day, and returns what
+// undoes it.
+func SetDayOutsize(n int64) (undo func()) {
+	was := dayOutsize
+	dayOutsize = n
+	return func() { dayOutsize = was }
+}
+
 // SetMaxUnread bounds how many consents are tried in vain at a time, and returns what
 // undoes it.
 func SetMaxUnread(n int) (undo func()) {

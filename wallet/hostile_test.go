@@ -160,6 +160,25 @@ func TestFloodOfGarbage(t *testing.T) {
 	must(clinic.Inbox().OpenByID(ctx, good.ID.String(), ""))(t)
 }
 
+// Threat: outsize terms of a stranger, of which a day's worth was read, hide all else.
+func TestOutsizeTermsBeyondTheDay(t *testing.T) {
+	ctx := context.Background()
+	defer wallet.SetDayOutsize(100 << 10)()
+	tn := newTown(t)
+	patient, clinic := tn.person("Maria"), tn.person("Dr Smith")
+	add(t, patient, "a.txt", "a")
+	patient.Contacts().Add(ctx, "Dr Smith", clinic.Address().String())
+	plan := must(patient.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", All: true, NotAfter: contract.Hour(tn.now.Unix()/3600) + 24}))(t)
+	large := must(patient.Grants().GiveTwisted(ctx, plan, wallet.Twist{Title: strings.Repeat("<", 300<<10)}))(t)
+	good, _ := grant(t, patient, "Dr Smith", tn.now)
+	for _, r := range must(clinic.Inbox().List(ctx))(t) {
+		if errors.Is(r.Damaged, wallet.ErrUnread) != (r.Consent == large) || r.Consent == good.ID && r.Missing {
+			t.Errorf("%+v", r)
+		}
+	}
+	must(clinic.Audit().Status(ctx))(t)
+}
+
 // silentKeeper counts how often it is asked in vain.
 type silentKeeper struct {
 	ledgerclient.Keeper

@@ -100,7 +100,7 @@ func (in Inbox) people() map[crypto.Address]bool {
 		known[in.w.book.contacts[i].Address] = true
 	}
 	for _, t := range in.w.view.Threads() {
-		if t.Given() && t.Terms != nil {
+		if t.Given() && t.Terms != nil && (t.Role == view.OwnGrant || t.Request() == (contract.ID{})) { // who was denied something is not known by that
 			known[t.Terms.Peer] = true
 		}
 	}
@@ -116,9 +116,11 @@ var maxUnread = 200
 const (
 	fewLetters = 20       // in one look
 	dayLetters = 200      // in a day
+	fewOver    = 5        // in one look beyond that: else they would hide what a contact gives on that day
 	usualTerms = 65 << 10 // bytes of a payload up to which terms are as those of any consent: a class of 64 KiB
-	dayOutsize = 16 << 20 // bytes of others in a day
 )
+
+var dayOutsize int64 = 16 << 20 // bytes of others in a day
 
 // strangers is what of that was read on a day.
 type strangers struct {
@@ -146,8 +148,9 @@ func (in Inbox) readTerms(ctx context.Context, ts []*view.Thread) error {
 			unread = append(unread, t)
 		}
 	}
-	if len(unread) > maxUnread {
-		rand.Shuffle(len(unread), func(i, j int) { unread[i], unread[j] = unread[j], unread[i] })
+	slices.Reverse(unread) // what came last is what somebody waits for
+	if rest := unread[min(fewOver, len(unread)):]; len(unread) > maxUnread {
+		rand.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
 	}
 	if in.w.lock.tried && !in.every { // once in a look, whoever asks
 		return nil
@@ -170,10 +173,14 @@ func (in Inbox) readTerms(ctx context.Context, ts []*view.Thread) error {
 		}
 	}
 	known := in.people()
-	failed, letters, atOnce := 0, 0, fewLetters
+	failed, letters, few := 0, 0, fewLetters
+	if day.Letters >= dayLetters {
+		few = fewOver
+	}
+	atOnce := few
 	for len(unread) > 0 {
 		some := unread[:min(len(unread), ledgerclient.MaxBulk, maxUnread-failed, atOnce)]
-		if !in.every && (letters >= fewLetters || day.Letters >= dayLetters) {
+		if !in.every && letters >= few {
 			some = nil
 		}
 		if len(some) == 0 {

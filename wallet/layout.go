@@ -18,7 +18,7 @@ var (
 		`ledgers/{id}/(state|cache|index|mark|genesis|sites|config-[1-9][0-9]*)`,
 		`ledgers/{id}/journal/{id}-{id}`,
 		`ledgers/{id}/parts/{id}{id}{id}{id}(-persons)?`,
-		`ledgers/{id}/batch/(job|recipients|choices|(items|left|done)-[0-9]+)`,
+		`ledgers/{id}/batch/(job|recipients|choices|ask|(items|left|done)-[0-9]+)`,
 		`(ledgers/{id}/)?((journal|batch|parts)/)?\.new-[0-9a-f]{12}`,
 	)
 	profileFolder = layout(`{id}`)

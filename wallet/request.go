@@ -496,6 +496,8 @@ func (rs Requests) Withdraw(ctx context.Context, id string) (r Request, err erro
 		case found.Status == RequestWithdrawn:
 			r = found
 			return nil
+		case found.Status == RequestApproved || found.Status == RequestDenied:
+			return ErrAnswered.With("request", found.ID, "consent", found.Consent)
 		}
 		waits := func() error {
 			tag, t, _ := rs.w.Consents().granted(found.ID)
@@ -600,8 +602,9 @@ func (r *Request) completes(g *GrantRequest) {
 	if s.Whole || g.All {
 		return
 	}
+	named := s.Role != "" || len(s.Categories) > 0 // then with what is sensitive in it is for the person to say
 	asks := func(c payload.Category) bool { return slices.Contains(r.Scope.Categories, c) }
-	if s.Role == "" && len(s.Categories) == 0 {
+	if !named {
 		s.Categories = slices.DeleteFunc(slices.Clone(r.Scope.Categories), func(c payload.Category) bool {
 			return c == health.Documents || c == health.Demographics && len(r.Scope.Categories) > 1 || !c.Valid()
 		})
@@ -612,7 +615,7 @@ func (r *Request) completes(g *GrantRequest) {
 			s.Without = append(slices.Clone(s.Without), string(health.Demographics))
 		}
 	}
-	if len(s.With) == 0 {
+	if len(s.With) == 0 && !named {
 		sensitive := append(health.Sensitivities(), health.Unclassified)
 		for _, w := range r.Scope.Sensitive {
 			if slices.Contains(sensitive, health.Sensitivity(w)) { // another is a newer carekey's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,40 @@ func TestRequestsEnd(t *testing.T) {
 	}
 }
 
+// Threats: who was denied something counts as known from then on; what is sensitive goes with
+// a category that was not asked with it; an answered request is said to be taken back.
+func TestNarrowedAndDenied(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	maria, smith, eve := tn.person("Maria"), tn.person("Dr Smith"), tn.person("Eve")
+	knowing(t, maria, smith)
+	knowing(t, smith, maria)
+	knowing(t, eve, maria)
+	add(t, maria, "a.txt", "a")
+	add(t, maria, "b.json", `{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Condition","code":{"coding":[{"system":"http://snomed.info/sct","code":"38341003","display":"Hypertension"}]},"subject":{"reference":"Patient/1"}}}]}`)
+	if _, err := maria.Requests().Deny(ctx, must(eve.Requests().Send(ctx, ask(t, eve, "Maria")))(t).ID.String(), "", false); err != nil {
+		t.Fatal(err)
+	}
+	if again := must(eve.Requests().Send(ctx, ask(t, eve, "Maria")))(t); !must(maria.Requests().Show(ctx, again.ID.String()))(t).Stranger {
+		t.Error("a denial makes somebody known")
+	}
+	asked := must(smith.Requests().Send(ctx, must(smith.Requests().Plan(ctx, wallet.AskRequest{To: "Maria",
+		Select: health.Selection{Categories: []wallet.Category{"labs", "documents"}, With: []string{"hiv"}}, For: "30d"}))(t)))(t)
+	answer := func(s health.Selection) *payload.Scope {
+		return must(maria.Requests().PlanAnswer(ctx, asked.ID.String(), wallet.GrantRequest{Select: s}))(t).Scope
+	}
+	if s := answer(health.Selection{Categories: []wallet.Category{"problems"}}); s == nil || len(s.Sensitive) != 0 || slices.Contains(s.Categories, "documents") {
+		t.Errorf("another category goes with what was asked for labs: %+v", s)
+	}
+	p := must(maria.Requests().PlanAnswer(ctx, asked.ID.String(), wallet.GrantRequest{All: true}))(t)
+	if _, _, err := maria.Requests().Give(ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := smith.Requests().Withdraw(ctx, asked.ID.String()); !errors.Is(err, wallet.ErrAnswered) {
+		t.Errorf("an answered request is taken back: %v", err)
+	}
+}
+
 // weightedStore counts how often it is asked for a payload, and how many bytes those have.
 type weightedStore struct {
 	ledgerclient.Store
@@ -224,7 +259,7 @@ func TestFloodOfLetters(t *testing.T) {
 	if n > 2*n10 || size > 2*bytes10 {
 		t.Errorf("%d letters cost %d payloads and %d bytes, 10 cost %d and %d", many, n, size, n10, bytes10)
 	}
-	// In a day 200 are read, whatever the number of looks.
+	// In a day 200 are read, and 5 in each look after that.
 	var all []wallet.Request
 	for range 12 {
 		var friends, others int
@@ -232,11 +267,24 @@ func TestFloodOfLetters(t *testing.T) {
 			t.Fatalf("asked %d times; %d requests, %d of strangers of %d", n, friends, others, len(all))
 		}
 	}
-	if len(all) != 200 {
+	if len(all) != 200+3*5 {
 		t.Errorf("%d letters of a stranger were read in a day", len(all))
 	}
-	// Who is known is found by the id, and by who wants to see all of it; the next day goes on.
+	// What somebody who is known sends now is found all the same, what he gives too; the next
+	// day goes on.
 	known := must(smith.Requests().Send(ctx, ask(t, smith, "Maria")))(t)
+	add(t, smith, "s.txt", "s")
+	given, _ := grant(t, smith, "Maria", tn.now)
+	if friends, _, _, _, _ := look("Maria"); friends != 1 {
+		t.Errorf("%d requests of who is known are found beyond the day's", friends)
+	}
+	found := false
+	for _, r := range must(tn.again("Maria").Inbox().List(ctx))(t) {
+		found = found || r.Consent == given.ID && r.Damaged == nil
+	}
+	if !found {
+		t.Error("what somebody who is known gives is hidden by letters")
+	}
 	maria = tn.again("Maria")
 	if r := must(maria.Requests().Show(ctx, known.ID.String()))(t); r.Stranger || r.Status != wallet.RequestOpen {
 		t.Errorf("%+v", r)
