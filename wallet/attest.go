@@ -113,6 +113,7 @@ func (rs Records) Attested(ctx context.Context, src Source, a *payload.Attestati
 		return v, false, err
 	}
 	err = rs.w.Look(ctx, func() error { v = rs.w.Contacts().vouching(st, d, crypto.Address{}); return nil })
+	v.Narratives = a.Proof != nil && slices.ContainsFunc(a.Proof.Parts, func(p payload.ProofPart) bool { return !p.Salt.IsZero() && !p.Text.IsZero() })
 	return v, a.Proof != nil, err
 }
 

@@ -248,7 +248,11 @@ func (f *Fetched) Save(ctx context.Context, o *Opening, i int, overwrite bool, p
 		}
 		write = func(dst io.Writer) error { return health.WriteSubset(dst, parts) }
 	}
-	name, err := saveBeside(SafeName(r.File, r.ID), r.ID, f.taken, func(name string) error {
+	name := SafeName(r.File, r.ID)
+	if strings.HasSuffix(foldName(name), AttestationEnd) {
+		name += "_" // else what is written beside another file could replace it
+	}
+	name, err = saveBeside(name, r.ID, f.taken, func(name string) error {
 		return SaveFile(filepath.Join(f.Dir, name), r.SHA256, overwrite, write)
 	})
 	if err != nil {

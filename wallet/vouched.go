@@ -28,9 +28,11 @@ type Vouching struct {
 	Own      bool           `json:"own,omitempty"`  // signed with this wallet's own key
 	Replaced bool           `json:"replaced"`       // the contact has another address by now: when it was signed cannot be shown
 	About    string         `json:"about"`
-	Title    string         `json:"title,omitempty"` // what the issuer calls it: his word, and hostile
-	Signed   Hour           `json:"signed"`          // as the issuer says; nothing proves it
-	Serial   payload.Serial `json:"serial"`
+	// Narratives: some stand in a resource again, and no leaf says in which: it is the sender's word.
+	Narratives bool           `json:"narratives,omitempty"`
+	Title      string         `json:"title,omitempty"` // what the issuer calls it: his word, and hostile
+	Signed     Hour           `json:"signed"`          // as the issuer says; nothing proves it
+	Serial     payload.Serial `json:"serial"`
 }
 
 // Is reports whether somebody signed.

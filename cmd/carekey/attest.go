@@ -82,7 +82,7 @@ func (t *attesting) run(ctx context.Context, w *wallet.Wallet, args []string) er
 	defer f.Close()
 	src := wallet.Source{Reader: f, Name: filepath.Base(path), Size: sizeOf(f)}
 	if t.check {
-		a, err := t.attestationOf(path, t.attestation)
+		a, err := t.attestationOf(path, t.attestation, payload.MaxAttestation)
 		if err != nil {
 			return err
 		}
@@ -137,15 +137,15 @@ func (t *attesting) run(ctx context.Context, w *wallet.Wallet, args []string) er
 }
 
 // attestationOf reads the attestation of a file: that which is named, or the one beside it;
-// nil if there is none.
-func (a *records) attestationOf(path, named string) (*payload.Attestation, error) {
+// nil if there is none. It is refused if it has more than most bytes.
+func (a *records) attestationOf(path, named string, most int64) (*payload.Attestation, error) {
 	at := named
 	if at == "" {
 		if at = path + wallet.AttestationEnd; !isAttestation(at) {
 			return nil, nil
 		}
 	}
-	b, err := disk.ReadFile(at, payload.MaxAttestation)
+	b, err := disk.ReadFile(at, most)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func isAttestation(path string) bool {
 
 // vouchedFor is what came with a file that is to be added; nil if nothing did.
 func (a *records) vouchedFor(path string) (*payload.Vouched, error) {
-	x, err := a.attestationOf(path, a.attestation)
+	x, err := a.attestationOf(path, a.attestation, payload.MaxVouched)
 	if x == nil || err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func withoutAttestations(paths []string) []string {
 }
 
 // signedWords says who signed something.
-func signedWords(v wallet.Vouching) string {
+func signedWords(v wallet.Vouching) (words string) {
 	name := cli.Clean(v.Name)
 	who := ""
 	switch {
@@ -198,6 +198,9 @@ func signedWords(v wallet.Vouching) string {
 		who = "signed by " + name + " (contact, verified)"
 	default:
 		who = "signed by " + name + " (contact; check words not compared)"
+	}
+	if v.Narratives {
+		defer func() { words += "; which resource a narrative belongs to is the sender's word" }()
 	}
 	return who + map[string]string{wallet.AboutYou: ", about you", wallet.AboutGiver: ", about who gave it", wallet.AboutOther: ", about another address",
 		wallet.AboutNobody: "; it says nobody whom it is about", wallet.AboutUntold: "; of parts it is not told whom they are about"}[v.About]

@@ -188,6 +188,9 @@ func (l *Leaves) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// MaxVouched is the most bytes of an attestation file without a proof, as an issuer makes it.
+const MaxVouched = 32 << 10
+
 // MaxAttestation is the most bytes of an attestation file: what stands before and behind the
 // resources of a file that is split, and [crypto.MaxParts] salts and leaves.
 const MaxAttestation = 64 << 20
