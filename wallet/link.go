@@ -451,13 +451,20 @@ func (ls Links) Show(ctx context.Context, id, label string) (s Shown, err error)
 func (ls Links) Said(ctx context.Context, ids []contract.ID) (said []ledgerclient.LinkAnswer, errs []error, err error) {
 	said, errs = make([]ledgerclient.LinkAnswer, len(ids)), make([]error, len(ids))
 	err = ls.w.Look(ctx, func() error {
+		var silent error // it was waited for once
 		for i, id := range ids {
+			if errs[i] = silent; silent != nil {
+				continue
+			}
 			t, err := ls.find(ctx, id.String())
 			if err == nil {
 				said[i], err = ls.ask(ctx, t)
 			}
 			if errs[i] = err; ctx.Err() != nil {
 				return err
+			}
+			if ledgerclient.Unreachable(err) != nil {
+				silent = err
 			}
 		}
 		return nil
@@ -480,7 +487,7 @@ func (ls Links) Ask(ctx context.Context, cs []Consent) error {
 		return nil
 	}
 	said, errs, err := ls.Said(ctx, ids)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || err != nil && ledgerclient.Unreachable(err) == nil {
 		return err
 	}
 	for i, c := range at {

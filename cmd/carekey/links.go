@@ -409,6 +409,11 @@ type linked struct{ *session }
 
 func (a linked) list(ctx context.Context) error {
 	all, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) ([]wallet.Consent, error) { return w.Links().List(ctx) })
+	for _, l := range all {
+		if isForged(l.Unsaid) {
+			failed = errors.Join(failed, l.Unsaid)
+		}
+	}
 	switch {
 	case n == 0:
 		return failed
@@ -451,6 +456,8 @@ func linkStatus(c wallet.Consent) string {
 	switch {
 	case errors.Is(c.Unsaid, wallet.ErrLinkLost):
 		return "lost at its node"
+	case isForged(c.Unsaid):
+		return "not known: its node's answer DOES NOT VERIFY"
 	case a == nil:
 		return "not known: its node does not say"
 	case a.State == ledgerclient.LinkLocked:
@@ -467,6 +474,12 @@ func linkStatus(c wallet.Consent) string {
 		return fmt.Sprintf("active, %d left", a.Left)
 	}
 	return fmt.Sprintf("active, %d of %d left", a.Left, a.Openings)
+}
+
+// isForged reports whether what a node said of a link does not verify.
+func isForged(err error) bool {
+	_, is := errors.AsType[*ledgerclient.TamperedError](err)
+	return is
 }
 
 // operatorSays is what a link's node says of it, in words.
