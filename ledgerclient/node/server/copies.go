@@ -36,8 +36,10 @@ const (
 	// copySpeed, in bytes a second.
 	copyTime  = time.Minute
 	copySpeed = 1 << 20
-	// noneTime is in what time a node says that it has none.
+	// noneTime is in what time a node says that it has none. What one takes longer may come to
+	// lateTime in a pass, each time that is waited for it among them.
 	noneTime = time.Second
+	lateTime = 10 * time.Minute
 )
 
 // mender are the other nodes in one pass.
@@ -47,13 +49,18 @@ type mender struct {
 	peers map[[32]byte]*node.Peer
 	time  time.Duration
 	none  time.Duration // in what time a node says that it has none
-	// waited are those that were waited for once, which is what each gets in a pass.
+	// waited are those that were waited for once, which is what each gets in a pass, late is how
+	// much longer than none each took in it to say that.
 	waited map[[32]byte]bool
+	late   lates
+	most   time.Duration // of late
 }
 
-// mender is one to whom so much time is given; peers and waited are by checkpoint key.
+type lates map[[32]byte]time.Duration
+
+// mender is one to whom so much time is given; peers, waited and late are by checkpoint key.
 func (s *Server) mender(time, none time.Duration, sites ...node.Site) *mender {
-	return &mender{s: s, sites: sites, peers: map[[32]byte]*node.Peer{}, time: time, none: none, waited: map[[32]byte]bool{}}
+	return &mender{s: s, sites: sites, peers: map[[32]byte]*node.Peer{}, time: time, none: none, waited: map[[32]byte]bool{}, late: lates{}, most: lateTime}
 }
 
 // close ends the connections.
@@ -91,12 +98,14 @@ func (s *Server) mend(ctx context.Context, read func(at uint64) bool) error {
 		}
 	}
 	s.sites.mu.Unlock()
-	return m.pass(ctx, read)
+	return m.pass(ctx, rand.Uint64(), read)
 }
 
-// pass looks at everything once. What was damaged the last time, and no other node gave, is read
-// each time: what is said to be broken is that until it is not.
-func (m *mender) pass(ctx context.Context, read func(at uint64) bool) error {
+// pass looks at everything once, from some entry on to the last and then from the first: where
+// another node gives nothing right of one, that is not always before the same others. What was
+// damaged the last time, and no other node gave, is read each time: what is said to be broken is
+// that until it is not.
+func (m *mender) pass(ctx context.Context, begin uint64, read func(at uint64) bool) error {
 	s := m.s
 	head, err := s.folder.Head(ctx)
 	broken, before := int64(0), s.broken.Load()
@@ -106,10 +115,16 @@ func (m *mender) pass(ctx context.Context, read func(at uint64) bool) error {
 	}
 	left := map[uint64]bool{}
 	again := func(at uint64) bool { return s.left[at] || read(at) }
-	for from := uint64(0); err == nil && from < head.Size; from += 1024 {
+	begin %= max(head.Size, 1)
+	for from, to := begin, uint64(0); err == nil && from < begin+head.Size; from = to {
+		end := begin + head.Size
+		if from < head.Size {
+			end = head.Size
+		}
+		to = min(from+1024, end)
 		var damaged []ledgerclient.PartOf
 		var unread []error
-		damaged, unread, err = s.folder.Damaged(ctx, from, min(from+1024, head.Size), again)
+		damaged, unread, err = s.folder.Damaged(ctx, from%head.Size, (to-1)%head.Size+1, again)
 		if len(unread) > 0 {
 			s.log.Warn("copies", "unread", len(unread), "cause", cause(unread[0]))
 			breaks(len(unread))
@@ -138,15 +153,15 @@ func (m *mender) pass(ctx context.Context, read func(at uint64) bool) error {
 }
 
 // obtain gets a payload from the first node that has it. One that gives something else, or
-// takes too long, also to say that it has none, is not asked again in this pass: the others
-// have their turn. What fails here is no reason.
+// takes too long, is not asked again in this pass: the others have their turn. One that takes
+// long to say that it has none may be the only one that has the next, so that it is asked after
+// the others, until it took lateTime in all. What fails here is no reason.
 func (m *mender) obtain(ctx context.Context, of ledgerclient.PartOf) bool {
 	for _, site := range slices.Clone(m.sites) {
 		begun, key := time.Now(), site.Node.Checkpoint
 		err := m.take(ctx, site, of)
-		late := time.Since(begun) > m.none
 		if wait := retryAfter(err); wait > 0 && !m.waited[key] {
-			m.waited[key], late = true, true
+			m.waited[key] = true
 			select {
 			case <-time.After(wait):
 				err = m.take(ctx, site, of)
@@ -163,8 +178,14 @@ func (m *mender) obtain(ctx context.Context, of ledgerclient.PartOf) bool {
 		m.s.log.Debug("copies", "cause", cause(err))
 		_, own := errors.AsType[ownError](err)
 		_, none := errors.AsType[*ledgerclient.NotFoundError](err)
-		if !own && (!none || late) {
-			m.sites = slices.DeleteFunc(m.sites, func(s node.Site) bool { return s.Node == site.Node })
+		late := time.Since(begun) - m.none
+		if own || none && late <= 0 {
+			continue
+		}
+		m.late[key] += max(0, late)
+		m.sites = slices.DeleteFunc(m.sites, func(s node.Site) bool { return s.Node == site.Node })
+		if none && m.late[key] < m.most {
+			m.sites = append(m.sites, site)
 		}
 	}
 	return false

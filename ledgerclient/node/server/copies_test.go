@@ -239,7 +239,7 @@ func TestMendingConnectsOnce(t *testing.T) {
 	}
 	m := s.nodes[0].server.mender(time.Minute, time.Minute, site)
 	defer m.close()
-	s.must(m.pass(ctx, everything))
+	s.must(m.pass(ctx, 0, everything))
 	if asked != len(all) || len(from) != 1 || s.nodes[0].server.broken.Load() != 0 {
 		t.Errorf("%d of %d were got over %d connections", asked, len(all), len(from))
 	}
@@ -419,7 +419,7 @@ func TestSlowNone(t *testing.T) {
 	}
 	none := &ledgerclient.NotFoundError{What: "payload"}
 	var give func(asked int) error
-	asked := 0
+	asked, broken := 0, len(all)
 	evil := s.evil(func(w http.ResponseWriter, _ *http.Request, of ledgerclient.PartOf) {
 		asked++
 		err := give(asked)
@@ -428,47 +428,95 @@ func TestSlowNone(t *testing.T) {
 			says(w, x.Package, x.bytes, len(x.bytes))
 			return
 		}
-		p := node.ProblemOf(err)
-		body, err := json.Marshal(p)
-		s.must(err)
-		w.Header().Set("Content-Type", node.TypeProblem)
-		w.WriteHeader(p.Status)
-		w.Write(body)
+		saysNo(w, err)
 	})
 	for _, x := range []struct {
 		what               string
 		asked, left, taken int
 		give               func(asked int) error
 		none               time.Duration // 0: more than it takes
+		most               time.Duration // that it is late; 0: more than it is
 	}{
 		{"none", 6, 1, 0, func(asked int) error {
 			if n := first.broken.Load(); n != int64(asked-1) {
 				t.Errorf("%d are broken when %d are asked for", n, asked)
 			}
 			return none
-		}, 0},
+		}, 0, 0},
 		{"waits", 2, 0, 0, func(asked int) error {
 			if asked%2 == 1 {
 				return refuseFor(node.KindBusy, time.Second)
 			}
 			return none
-		}, 0},
-		{"waits again", 2, 0, 0, func(int) error { return refuseFor(node.KindBusy, time.Second) }, 0},
-		{"slow", 1, 0, 0, func(int) error { return none }, 1},
+		}, 1, time.Second},
+		{"waits again", 2, 0, 0, func(int) error { return refuseFor(node.KindBusy, time.Second) }, 0, 0},
+		{"slow", 6, 1, 0, func(int) error { return none }, 1, 0},
+		{"slow for too long", 1, 0, 0, func(int) error { return none }, 1, 1},
 		{"waits, and gives", 3, 0, 1, func(asked int) error {
 			if asked%2 == 1 {
 				return refuseFor(node.KindBusy, time.Second)
 			}
 			return nil
-		}, 0},
+		}, 0, 0},
+		{"slow, and gives", 5, 1, 3, func(asked int) error {
+			if asked <= 2 {
+				return none
+			}
+			return nil
+		}, 1, 0},
 	} {
 		asked, give = 0, x.give
 		m := first.mender(time.Minute, cmp.Or(x.none, time.Minute), evil)
 		first.broken.Store(0)
-		s.must(m.pass(ctx, everything))
-		if asked != x.asked || len(m.sites) != x.left || first.broken.Load() != int64(len(all)-x.taken) {
+		m.most = cmp.Or(x.most, m.most)
+		s.must(m.pass(ctx, 0, everything))
+		if asked != x.asked || len(m.sites) != x.left || first.broken.Load() != int64(broken-x.taken) {
 			t.Errorf("%s: asked %d times, %d are left, %d broken", x.what, asked, len(m.sites), first.broken.Load())
 		}
+		broken -= x.taken
+	}
+}
+
+// Threat: one payload that a node cannot give whole keeps all that stand behind it from being
+// mended, in each pass anew. A pass begins at another entry; and who is slow is asked last.
+func TestPassesBeginElsewhere(t *testing.T) {
+	s := newSeveral(t, 3, 3)
+	s.meet()
+	all := s.someStored(0, 2)
+	first := s.nodes[0]
+	bad, _, err := first.folder.Find(ctx, all[0].Entry.ID(s.ledger))
+	s.must(err)
+	other := s.evil(func(w http.ResponseWriter, _ *http.Request, of ledgerclient.PartOf) {
+		x := all[slices.IndexFunc(all, func(x stored) bool { return s.part(x) == of })]
+		if x.Entry == all[0].Entry {
+			says(w, x.Package, x.bytes[:1], len(x.bytes))
+			return
+		}
+		says(w, x.Package, x.bytes, len(x.bytes))
+	})
+	for _, x := range []struct {
+		begin uint64
+		taken float64
+	}{{bad, 0}, {bad + 1, 4}} {
+		for _, x := range all {
+			s.damage(x)
+		}
+		before := first.counter("carekey_copies_taken_total")
+		m := first.server.mender(time.Minute, time.Minute, other)
+		s.must(m.pass(ctx, x.begin, everything))
+		if n := first.counter("carekey_copies_taken_total") - before; n != x.taken {
+			t.Errorf("from %d on: %v were got, not %v", x.begin, n, x.taken)
+		}
+		s.must(first.server.mend(ctx, everything)) // the third node has all of it
+	}
+
+	slow := s.evil(func(w http.ResponseWriter, _ *http.Request, _ ledgerclient.PartOf) {
+		saysNo(w, &ledgerclient.NotFoundError{What: "payload"})
+	})
+	m := first.server.mender(time.Minute, 0, slow, s.nodes[2].site(s.nodes[2].http.URL, 0))
+	s.damage(all[3])
+	if !m.obtain(ctx, s.part(all[3])) || len(m.sites) != 2 || m.sites[1].Node != slow.Node {
+		t.Errorf("%d are asked for the next", len(m.sites))
 	}
 }
 
@@ -500,6 +548,15 @@ func says(w http.ResponseWriter, pkg, payload []byte, size int) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(head)+size))
 	w.Write(head)
 	w.Write(payload)
+}
+
+// saysNo is an error, as a node says it.
+func saysNo(w http.ResponseWriter, err error) {
+	p := node.ProblemOf(err)
+	body, _ := json.Marshal(p)
+	w.Header().Set("Content-Type", node.TypeProblem)
+	w.WriteHeader(p.Status)
+	w.Write(body)
 }
 
 // Threat: payloads are had without a locator. Only another node of the ledger gets them, that
