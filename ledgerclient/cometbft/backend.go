@@ -54,7 +54,17 @@ type backend struct {
 type call struct {
 	items []order.Item
 	sent  bool       // in an envelope that went out: it may be ordered, now or later
+	part  bool       // some of its items are in the order, or go there by another call
 	wrong chan error // why it was not sent, and nothing was done
+}
+
+// not is that a call is not sent, and why. By it nothing was done; of its items that is not so
+// where another brought some of them.
+func (w *call) not(err error) {
+	if w.part {
+		err = order.ErrUnknown.Of(err)
+	}
+	w.wrong <- err
 }
 
 func newBackend(a *app, key ed25519.PrivateKey, p pool, patience time.Duration, words func() string) *backend {
@@ -309,7 +319,9 @@ func (b *backend) fill(state chain.State) (*envelope, error) {
 			if err != nil {
 				return nil, err
 			}
-			if !is && !keys[key] && !own[key] {
+			if is || keys[key] {
+				w.part = true
+			} else if !own[key] {
 				fresh, own[key] = append(fresh, w.items[i]), true
 			}
 		}
@@ -319,7 +331,7 @@ func (b *backend) fill(state chain.State) (*envelope, error) {
 		}
 		if err := share.Charge(b.member, fresh); err != nil {
 			b.drop(w)
-			w.wrong <- spent(err)
+			w.not(spent(err))
 			continue
 		}
 		maps.Copy(keys, own)
@@ -354,6 +366,6 @@ func (b *backend) refuse(e *envelope, err error) {
 	defer b.mu.Unlock()
 	for _, w := range e.calls {
 		b.drop(w)
-		w.wrong <- err
+		w.not(err)
 	}
 }

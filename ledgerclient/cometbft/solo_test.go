@@ -573,6 +573,30 @@ func TestShare(t *testing.T) {
 	if got := <-revoke; got.err != nil {
 		t.Error(got.err)
 	}
+
+	// That nothing was ordered is not said of what another call brings, or brought, in part.
+	p := &forgetful{came: make(chan []byte)}
+	b = s.serve(p)
+	first, beside := records(rnd, 1, contract.KindRevoke), records(rnd, 1, contract.KindRevoke)
+	grants := records(rnd, 1, contract.KindGrant)
+	asked := []chan answered{asks(t.Context(), b, first)}
+	tx := <-p.came
+	asked = append(asked, asks(t.Context(), b, beside))
+	for b.waiting() != 2 {
+	}
+	for i, part := range [][]contract.Entry{first, beside} {
+		asked = append(asked, asks(t.Context(), b, slices.Concat(part, grants)))
+		for b.waiting() != 4+2*i {
+		}
+	}
+	s.block(tx)
+	s.block(<-p.came)
+	for i, c := range asked {
+		got := <-c
+		if i < 2 && got.err != nil || i >= 2 && !errors.Is(got.err, order.ErrUnknown) {
+			t.Errorf("call %d: %v", i, got.err)
+		}
+	}
 }
 
 // Members may connect, and nobody else.
