@@ -161,6 +161,7 @@ func TestCatchUp(t *testing.T) {
 	}
 	want := uint64(3*each*batch + 1)
 
+	began := time.Now()
 	out, validator, _ := d.begin("carekey-ledger-cometbft", "serve", late.Validator)
 	var line [8]byte
 	_, err = io.ReadFull(out, line[:])
@@ -179,6 +180,7 @@ func TestCatchUp(t *testing.T) {
 		}
 		must(ctx.Err())
 	}
+	t.Logf("catch-up: %d entries were read and judged in %.1f s, of processor time the validator's %.1f s, the node's %.1f s", want, time.Since(began).Seconds(), processorTime(validator.Process.Pid).Seconds(), processorTime(served.Process.Pid).Seconds())
 	took := []int64{(&nodeProcess{cmd: validator}).peak(t), (&nodeProcess{cmd: served}).peak(t)}
 	t.Logf("memory: after %d entries, validator: %d MiB, node: %d MiB", want, took[0]>>20, took[1]>>20)
 	if took[0]+took[1] > most && !lane.Race() {

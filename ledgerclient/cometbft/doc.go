@@ -27,8 +27,13 @@
 // copy, nor run in two places.
 //
 // A validator whose folder was lost begins anew with an empty one and reads the blocks of
-// the others, all of them: there are no snapshots (state sync), and no blocks are ever
-// thrown away. Since it does not know any more what it has voted for, it leaves out the
+// the others, all of them: no blocks are ever thrown away, and there are no snapshots (state
+// sync), because they would earn next to nothing. To catch up with 100,609 entries took 3.4 s
+// of the validator's processor time and 21.5 s of its node's, on two cores, 38 s in all while
+// others used them too (TestCatchUp prints it): the node judges every entry itself, and no
+// snapshot of the order spares it that.
+//
+// Since such a validator does not know any more what it has voted for, it leaves out the
 // first height at which it could vote; if it is needed for that one, it goes on only when
 // another member is back. Where all members are needed always, as of three, it votes at once:
 // no other block can be decided while one of the others holds to its vote.
