@@ -25,6 +25,7 @@ type broken struct {
 	read   func(from uint64, items []order.Item) []order.Item
 	head   func(uint64) uint64
 	opened func(b *broken)
+	state  order.State
 	each   func(b *broken) order.Backend // what is opened each time, in place of b
 }
 
@@ -55,6 +56,13 @@ func (b *broken) Head(ctx context.Context) (uint64, error) {
 		n = b.head(n)
 	}
 	return n, err
+}
+
+func (b *broken) State(context.Context) (*order.State, error) {
+	if b.state == (order.State{}) {
+		return nil, nil
+	}
+	return &b.state, nil
 }
 
 // stale is a program that reads the order when it is started, and from then on knows only
@@ -221,6 +229,9 @@ func TestBrokenBackendsAreCaught(t *testing.T) {
 			}
 			return es
 		}}},
+		{"state", &broken{state: order.State{Words: "1 of 4 decides"}}},
+		{"state", &broken{state: order.State{Decides: true, Waits: time.Second, Words: "decides"}}},
+		{"state", &broken{state: order.State{Decides: true}}},
 		{"together", &broken{each: startStale}},
 	}
 	harness := func(b *broken, only string) ledgertest.Harness {

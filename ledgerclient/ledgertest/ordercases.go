@@ -27,6 +27,8 @@ var allCases = []Case{
 		Rule: "An item gets the hour of the backend's clock at which it is appended; a clock set back gives the hour of the last item."},
 	{Name: "concurrent", order: concurrent,
 		Rule: "Appends at the same time get positions of their own; the same bytes at the same time get one."},
+	{Name: "state", order: stateSaid,
+		Rule: "An order that says in what state it is has words for it; behind an append that it answered it says that it decides, and that nothing waits."},
 	{Name: "derived", order: derived,
 		Rule: "From one order with junk in it every replica derives the log of the contract."},
 	{Name: "seeded", order: seededOrder, ledger: seededLedger,
@@ -299,6 +301,27 @@ func clockMoves(r *run) {
 func concurrent(r *run) {
 	head := r.open()
 	r.atOnce(head, r.junk(workers*each+1), r.b)
+}
+
+// stateSaid asks an order in what state it is, where it says that.
+func stateSaid(r *run) {
+	r.open()
+	for range 2 {
+		r.append(r.junk(3)...)
+		var s *order.State
+		if b, is := r.b.(order.Stated); is {
+			var err error
+			s, err = b.State(r.ctx)
+			r.must(err)
+		}
+		if s == nil {
+			r.detail = "it does not say in what state it is"
+			return
+		}
+		r.detail = s.Words
+		r.check(s.Decides && s.Waits == 0 && s.Words != "", "behind an append that was answered it says: decides %v, waits %v, %q", s.Decides, s.Waits, s.Words)
+		r.reopen()
+	}
 }
 
 // Who appends at the same time, and how many entries of his own each has.

@@ -81,6 +81,14 @@ func NewLedger(b Backend, r Replica, clock func() time.Time) *Ledger {
 
 func (l *Ledger) hour() contract.Hour { return contract.Hour(max(0, l.clock().Unix()/3600)) }
 
+// State is what the backend says of itself; nil: it says nothing.
+func (l *Ledger) State(ctx context.Context) (*State, error) {
+	if b, is := l.backend.(Stated); is {
+		return b.State(ctx)
+	}
+	return nil, nil
+}
+
 // Follow consumes what the order has and the replica has not. Errors:
 // [ErrBroken], [ErrAnother], *ledgerclient.UnreachableError, and those of the replica.
 func (l *Ledger) Follow(ctx context.Context) error { return l.follow(ctx, nil) }

@@ -33,13 +33,14 @@ type welcome struct {
 	Append int `json:"append,omitzero"`
 	// Ledger is the id of the only ledger whose order it keeps; left out: it keeps any.
 	Ledger crypto.LedgerID `json:"ledger,omitzero"`
+	State  bool            `json:"state,omitzero"` // it can be asked for its state
 	Error  *denial         `json:"error,omitzero"`
 }
 
 // question is one request. ID counts from 1 in each run of the program.
 type question struct {
 	ID      uint64   `json:"id"`
-	Do      string   `json:"do"` // "append", "configure", "read", "head"
+	Do      string   `json:"do"` // "append", "configure", "read", "head", "state"
 	Entries []string `json:"entries,omitempty"`
 	// Document is that of the one entry of "configure".
 	Document string  `json:"document,omitempty"`
@@ -53,6 +54,7 @@ type answer struct {
 	Positions []uint64 `json:"positions,omitzero"`
 	Items     []item   `json:"items,omitzero"`
 	Head      *uint64  `json:"head,omitzero"`
+	State     *state   `json:"state,omitzero"`
 	Error     *denial  `json:"error,omitzero"`
 }
 
@@ -60,6 +62,13 @@ type item struct {
 	Hour     uint32 `json:"hour"`
 	Entry    string `json:"entry"`
 	Document string `json:"document,omitempty"`
+}
+
+// state is a [State]. Waits is in seconds.
+type state struct {
+	Decides bool   `json:"decides"`
+	Waits   uint32 `json:"waits"`
+	Words   string `json:"words"`
 }
 
 // denial is why a program did not do what it was asked.
@@ -122,6 +131,8 @@ func parseAnswer(line []byte, q *question) (answer, error) {
 		ok = a.Items != nil && len(a.Items) <= q.Most
 	case "head":
 		ok = a.Head != nil
+	case "state":
+		ok = a.State != nil
 	}
 	if !ok {
 		return a, errShape

@@ -2,6 +2,7 @@ package order
 
 import (
 	"context"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -65,6 +66,23 @@ type Backend interface {
 type Dedicated interface {
 	// Keeps returns the ledger; zero: of any.
 	Keeps() crypto.LedgerID
+}
+
+// State is what a backend says of itself.
+type State struct {
+	// Decides: what is handed over now is ordered, as far as the backend knows.
+	Decides bool
+	// Waits is for how long what was handed over at this place and is not ordered yet has
+	// waited; 0: nothing waits.
+	Waits time.Duration
+	// Words say both for people, who decides, and who is missing since when.
+	Words string
+}
+
+// Stated is a Backend that knows whether it decides also while nobody hands anything over.
+type Stated interface {
+	// State returns what is so now; nil: the backend does not know it.
+	State(ctx context.Context) (*State, error)
 }
 
 // check reports with an [ErrAnother] that a backend keeps another ledger than that with this

@@ -35,6 +35,7 @@ type Program struct {
 	says            string          // its own name
 	most            int             // entries that it takes at once
 	keeps           crypto.LedgerID // alone; zero: it keeps any
+	states          bool            // it can be asked for its state
 
 	// first is asked whatever it is free for; second, which is started only then, reads
 	// while the first has not answered.
@@ -48,7 +49,10 @@ type process struct {
 	closed bool
 }
 
-var _ Backend = (*Program)(nil)
+var (
+	_ Backend = (*Program)(nil)
+	_ Stated  = (*Program)(nil)
+)
 
 // ProgramName returns the name of the program for a URL, and false if the URL is none:
 // its scheme is made of a-z, 0-9 and -, and begins with a letter.
@@ -80,7 +84,7 @@ func Start(ctx context.Context, url string, opt ProgramOptions) (*Program, error
 	if b.first.run, w, err = b.start(ctx); err != nil {
 		return nil, err
 	}
-	b.says, b.most, b.keeps = printable(w.Name), max(leastAppend, min(w.Append, MaxAppend)), w.Ledger
+	b.says, b.most, b.keeps, b.states = printable(w.Name), max(leastAppend, min(w.Append, MaxAppend)), w.Ledger, w.State
 	return b, nil
 }
 
@@ -264,6 +268,19 @@ func (b *Program) Head(ctx context.Context) (uint64, error) {
 	return *a.Head, nil
 }
 
+// State is what the program says of itself; nil: it cannot be asked. The error is a
+// *ProgramError.
+func (b *Program) State(ctx context.Context) (*State, error) {
+	if !b.states {
+		return nil, nil
+	}
+	a, err := b.ask(ctx, question{Do: "state"})
+	if err != nil {
+		return nil, err
+	}
+	return &State{Decides: a.State.Decides, Waits: time.Duration(a.State.Waits) * time.Second, Words: cut(a.State.Words, 1000)}, nil
+}
+
 // Close ends the program: it sees the end of its input and has two seconds.
 func (b *Program) Close() error {
 	for _, p := range []*process{&b.first, &b.second} {
@@ -325,11 +342,13 @@ const (
 
 // printable cuts what a program said to 200 characters without control
 // characters.
-func printable(s string) string {
+func printable(s string) string { return cut(s, 200) }
+
+func cut(s string, most int) string {
 	var b strings.Builder
 	n := 0
 	for _, r := range s {
-		if n++; n > 200 {
+		if n++; n > most {
 			break
 		}
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\u2028' || r == '\u2029' || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {

@@ -79,6 +79,10 @@ func fake() int {
 		return serve(line, in, hanging{kept})
 	case "good":
 		return serve(line, in, kept)
+	case "stated":
+		return serve(line, in, stated{hanging{kept}, &order.State{Waits: 90 * time.Second, Words: "1 of 4 \x1b[2Jdecides; " + strings.Repeat("é", 2000)}})
+	case "unstated":
+		return serve(line, in, stated{hanging{kept}, nil})
 	case "few":
 		order.Serve(io.MultiReader(bytes.NewReader(line), in), silent{}, func(string) (order.Backend, error) { return few{kept}, nil })
 		return 0
@@ -147,6 +151,14 @@ func (b unable) Configure(context.Context, contract.Entry, string) (uint64, erro
 }
 func (b unable) Read(context.Context, uint64) ([]order.Item, error) { return nil, b.err }
 func (b unable) Head(context.Context) (uint64, error)               { return 0, b.err }
+
+// stated is a backend that says in what state it is; nil: only that it would.
+type stated struct {
+	order.Backend
+	state *order.State
+}
+
+func (b stated) State(context.Context) (*order.State, error) { return b.state, nil }
 
 // few is a backend that takes no more entries at once than all must, and none of version 9.
 type few struct{ order.Backend }
@@ -297,6 +309,39 @@ func TestGood(t *testing.T) {
 	b.Close()
 	if _, err := b.Head(t.Context()); faultOf(err) != order.Died {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// A program that says so is asked in what state it is, also while an append waits, and one that
+// does not is not asked.
+func TestProgramState(t *testing.T) {
+	install(t)
+	for _, c := range []struct {
+		way   string
+		state *order.State
+		fault order.Fault
+	}{
+		{"stated", &order.State{Waits: 90 * time.Second, Words: "1 of 4 \ufffd[2Jdecides; " + strings.Repeat("é", 1000-len("1 of 4 x[2Jdecides; "))}, ""},
+		{"unstated", nil, order.SaysNo},
+		{"hangs", nil, ""},
+	} {
+		b, err := order.Start(t.Context(), "fake:"+c.way, order.ProgramOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, end := context.WithCancel(t.Context())
+		var waits sync.WaitGroup
+		waits.Go(func() { b.Append(ctx, es) })
+		s, err := b.State(t.Context())
+		if faultOf(err) != c.fault || (s == nil) != (c.state == nil) || s != nil && *s != *c.state {
+			t.Errorf("%s: %+v, %v", c.way, s, err)
+		}
+		end()
+		waits.Wait()
+		b.Close()
+		if s, err := b.State(t.Context()); c.way == "hangs" && (s != nil || err != nil) {
+			t.Errorf("one that is not to be asked was: %+v, %v", s, err)
+		}
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
@@ -56,6 +58,7 @@ func Serve(in io.Reader, out io.Writer, open func(url string) (Backend, error)) 
 	if d, is := b.(Dedicated); is {
 		w.Ledger = d.Keeps()
 	}
+	_, w.State = b.(Stated)
 	if err := say.Encode(w); err != nil {
 		return err
 	}
@@ -87,6 +90,24 @@ func denied(err error) *denial {
 		return &denial{Code: "quota", Message: printable(fault.Get[string](e, "why"))}
 	}
 	return &denial{Code: code, Message: printable(err.Error())}
+}
+
+var errNoRequest = errors.New("no such request")
+
+// stateOf asks a backend that may know its state.
+func stateOf(ctx context.Context, b Backend) (*state, error) {
+	of, is := b.(Stated)
+	if !is {
+		return nil, errNoRequest
+	}
+	s, err := of.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, errNoRequest
+	}
+	return &state{Decides: s.Decides, Waits: uint32(min(s.Waits/time.Second, math.MaxUint32)), Words: s.Words}, nil
 }
 
 // answer asks the backend.
@@ -131,8 +152,10 @@ func (q *question) answer(ctx context.Context, b Backend) (a answer, err error) 
 		var n uint64
 		n, err = b.Head(ctx)
 		a.Head = &n
+	case q.Do == "state":
+		a.State, err = stateOf(ctx, b)
 	default:
-		err = errors.New("no such request")
+		err = errNoRequest
 	}
 	return a, err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -119,6 +120,37 @@ func TestServe(t *testing.T) {
 		want := `{"protocol":"carekey-order/2","name":"two","append":1024}` + "\n" + c.said + "\n" + `{"id":99,"head":2}` + "\n"
 		if err != nil || out.String() != want || b.closed != 1 {
 			t.Errorf("%.80s: %v, closed %d times\n got %s\nwant %s", c.ask, err, b.closed, out.String(), want)
+		}
+	}
+}
+
+// stately is one that says in what state it is.
+type stately struct {
+	two
+	state *State
+	err   error
+}
+
+func (b *stately) State(context.Context) (*State, error) { return b.state, b.err }
+
+// What is said of a state is said as PROTOCOL.md shows it, and asked only of who says it.
+func TestServeState(t *testing.T) {
+	for _, c := range []struct {
+		b    Backend
+		said string
+	}{
+		{&stately{state: &State{Waits: 42*time.Second + 999*time.Millisecond, Words: "2 of 4 decide, and 3 are needed: nothing is ordered"}},
+			`,"state":true}` + "\n" + `{"id":6,"state":{"decides":false,"waits":42,"words":"2 of 4 decide, and 3 are needed: nothing is ordered"}}` + "\n"},
+		{&stately{state: &State{Decides: true, Waits: 1 << 62, Words: "x"}}, `,"state":true}` + "\n" + `{"id":6,"state":{"decides":true,"waits":4294967295,"words":"x"}}` + "\n"},
+		{&stately{err: errors.New("torn")}, `,"state":true}` + "\n" + `{"id":6,"error":{"code":"failed","message":"torn"}}` + "\n"},
+		{&stately{}, `,"state":true}` + "\n" + `{"id":6,"error":{"code":"failed","message":"no such request"}}` + "\n"},
+		{&two{}, "}\n" + `{"id":6,"error":{"code":"failed","message":"no such request"}}` + "\n"},
+	} {
+		var out bytes.Buffer
+		in := `{"protocol":"carekey-order/2","url":"two:x"}` + "\n" + `{"id":6,"do":"state"}` + "\n"
+		err := Serve(strings.NewReader(in), &out, func(string) (Backend, error) { return c.b, nil })
+		if want := `{"protocol":"carekey-order/2","name":"two","append":1024` + c.said; err != nil || out.String() != want {
+			t.Errorf("%v\n got %s\nwant %s", err, out.String(), want)
 		}
 	}
 }
