@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -41,13 +42,15 @@ type backend struct {
 	member   int
 	pool     pool
 	patience time.Duration
-	// words is what the network looks like now, for who got no answer in time.
-	words func() string
+	// status is what the network looks like now.
+	status func() Status
 
 	mu     sync.Mutex
 	queue  []*call
 	queued int           // entries in queue
 	more   chan struct{} // something was put into queue
+	sent   *envelope     // the one that is on its way; nil: none
+	since  time.Time     // when something was on its way first since nothing was, or since the last that was decided
 }
 
 // call is one of Append or Configure.
@@ -67,14 +70,15 @@ func (w *call) not(err error) {
 	w.wrong <- err
 }
 
-func newBackend(a *app, key ed25519.PrivateKey, p pool, patience time.Duration, words func() string) *backend {
+func newBackend(a *app, key ed25519.PrivateKey, p pool, patience time.Duration, status func() Status) *backend {
 	own := [32]byte(key.Public().(ed25519.PublicKey))
-	return &backend{app: a, key: key, member: slices.Index(a.chain.Nodes(), own), pool: p, patience: patience, words: words, more: make(chan struct{}, 1)}
+	return &backend{app: a, key: key, member: slices.Index(a.chain.Nodes(), own), pool: p, patience: patience, status: status, more: make(chan struct{}, 1)}
 }
 
 var (
 	_ order.Backend   = (*backend)(nil)
 	_ order.Dedicated = (*backend)(nil)
+	_ order.Stated    = (*backend)(nil)
 )
 
 // Keeps is the ledger of the network.
@@ -95,6 +99,35 @@ func (b *backend) Head(context.Context) (uint64, error) {
 // Read returns items.
 func (b *backend) Read(_ context.Context, from uint64) ([]order.Item, error) {
 	return b.app.read(from)
+}
+
+// State is what the network looks like from here. Where something has waited for longer than
+// an append is waited for, it does not decide, whoever seems to be there.
+func (b *backend) State(context.Context) (*order.State, error) {
+	waits, err := b.waits()
+	if err != nil {
+		return nil, err
+	}
+	s := b.status()
+	state := &order.State{Decides: s.Halted == "" && !s.Behind && waits < b.patience, Waits: waits, Words: s.Words}
+	if waits >= b.patience {
+		state.Words += fmt.Sprintf("; what was handed over here has waited for %v to be ordered", waits.Round(time.Second))
+	}
+	return state, nil
+}
+
+// waits is for how long what is on its way has been so.
+func (b *backend) waits() (time.Duration, error) {
+	b.mu.Lock()
+	e, since := b.sent, b.since
+	b.mu.Unlock()
+	if e == nil {
+		return 0, nil
+	}
+	if at, err := b.places(e.items); err != nil || at != nil {
+		return 0, err
+	}
+	return time.Since(since), nil
 }
 
 // Append has entries ordered.
@@ -155,7 +188,7 @@ func (b *backend) put(ctx context.Context, items []order.Item) ([]uint64, error)
 		case err := <-own.wrong:
 			return nil, err
 		case <-late.C:
-			err = errors.New(b.words())
+			err = errors.New(b.status().Words)
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -224,6 +257,7 @@ func (b *backend) run(ctx context.Context) {
 			b.app.fail(err)
 			return
 		}
+		b.under(e)
 		if e == nil {
 			select {
 			case <-b.more:
@@ -242,10 +276,22 @@ func (b *backend) run(ctx context.Context) {
 			}
 		case abci.CodeTypeOK:
 			b.await(ctx, e, decided)
+			b.under(nil)
 		default:
 			b.refuse(e, err)
+			b.under(nil)
 		}
 	}
+}
+
+// under notes what is on its way; nil: nothing is any more.
+func (b *backend) under(e *envelope) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sent == nil {
+		b.since = time.Now()
+	}
+	b.sent = e
 }
 
 // envelope is one that is on its way.

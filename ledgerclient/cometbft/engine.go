@@ -86,6 +86,7 @@ type Engine struct {
 	apart  []bool          // whose validator said last that it is of another network
 	off    []time.Duration // how far each one's clock was ahead of the others', see clocks
 	looked uint64          // height to which off is known
+	halted time.Time       // since when too few decide; zero: enough do
 }
 
 // Errors of Start.
@@ -178,7 +179,7 @@ func Start(opt Options) (e *Engine, err error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	e.stop = stop
-	e.backend = newBackend(e.app, opt.Key, e.node.Mempool(), opt.Patience, func() string { return e.Status().Words })
+	e.backend = newBackend(e.app, opt.Key, e.node.Mempool(), opt.Patience, e.Status)
 	e.ended.Go(func() {
 		defer crash.Report()
 		e.backend.run(ctx)
@@ -363,6 +364,7 @@ func (e *Engine) connect(ctx context.Context) {
 				}
 			}()
 		}
+		e.Status() // which notes since when too few decide
 		select {
 		case <-ctx.Done():
 			return

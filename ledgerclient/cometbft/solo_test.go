@@ -156,7 +156,7 @@ func (p *atOnce) CheckTx(tx cmttypes.Tx, answered func(*abci.ResponseCheckTx), _
 
 // serve runs a backend on a pool until the test ends.
 func (s *solo) serve(p pool) *backend {
-	b := newBackend(s.app, s.keys[0], p, time.Hour, func() string { return "1 of 4 decide" })
+	b := newBackend(s.app, s.keys[0], p, time.Hour, func() Status { return Status{Words: "1 of 4 decide"} })
 	ctx, stop := context.WithCancel(s.t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -187,6 +187,54 @@ func TestSolo(t *testing.T) {
 	for _, r := range all {
 		if r.Skipped != "" {
 			t.Errorf("%s was skipped: %s", r.Name, r.Skipped)
+		}
+	}
+}
+
+// kept is a pool in which envelopes wait for the test.
+type kept chan []byte
+
+func (p kept) CheckTx(tx cmttypes.Tx, answered func(*abci.ResponseCheckTx), _ mempool.TxInfo) error {
+	p <- tx
+	answered(&abci.ResponseCheckTx{})
+	return nil
+}
+
+// Who asks is told for how long something has waited, and that nothing is decided where that is
+// too long, whoever is there; what is decided does not wait.
+func TestStateWaits(t *testing.T) {
+	s := newSolo(t, 4)
+	pool := make(kept, 1)
+	b := s.serve(pool)
+	state := func() order.State {
+		got, err := b.State(t.Context())
+		return *check(t, got, err)
+	}
+	if got := state(); got != (order.State{Decides: true, Words: "1 of 4 decide"}) {
+		t.Errorf("idle: %+v", got)
+	}
+	es := records(rand.New(rand.NewPCG(1, 9)), 3, 2)
+	var waits sync.WaitGroup
+	waits.Go(func() { b.Append(t.Context(), es) })
+	tx := <-pool
+	if got := state(); !got.Decides || got.Waits == 0 || got.Words != "1 of 4 decide" {
+		t.Errorf("on its way: %+v", got)
+	}
+	b.mu.Lock()
+	b.since = b.since.Add(-2 * b.patience)
+	b.mu.Unlock()
+	if got := state(); got.Decides || got.Waits < 2*b.patience || got.Words != "1 of 4 decide; what was handed over here has waited for 2h0m0s to be ordered" {
+		t.Errorf("too late: %+v", got)
+	}
+	s.block(tx)
+	if got := state(); got != (order.State{Decides: true, Words: "1 of 4 decide"}) {
+		t.Errorf("decided: %+v", got)
+	}
+	waits.Wait()
+	for _, bad := range []Status{{Halted: "2026-12-01T00:00:00Z"}, {Behind: true}} {
+		b.status = func() Status { return bad }
+		if got := state(); got.Decides {
+			t.Errorf("%+v: %+v", bad, got)
 		}
 	}
 }

@@ -14,6 +14,7 @@ type Status struct {
 	Items   uint64         `json:"items"`   // in the order
 	Last    string         `json:"last"`    // hour of the last item; "" if there is none
 	Needed  int            `json:"needed"`  // members without which nothing is decided
+	Halted  string         `json:"halted"`  // since when fewer decide, as this validator noticed; "": enough do
 	Behind  bool           `json:"behind"`  // this validator still reads blocks that the others have decided
 	Members []MemberStatus `json:"members"` // in the order of the configuration
 }
@@ -73,8 +74,39 @@ func (e *Engine) Status() Status {
 		}
 		s.Members = append(s.Members, ms)
 	}
+	e.halt(&s)
 	s.Words = words(s)
 	return s
+}
+
+// halt notes since when too few decide.
+func (e *Engine) halt(s *Status) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s.decide() >= s.Needed {
+		e.halted = time.Time{}
+		return
+	}
+	if e.halted.IsZero() {
+		e.halted = e.opt.Clock()
+	}
+	s.Halted = e.halted.UTC().Format(time.RFC3339)
+}
+
+// decide is how many members do.
+func (s *Status) decide() (n int) {
+	for _, m := range s.Members {
+		if m.State == stateDecides {
+			n++
+		}
+	}
+	return n
+}
+
+// shownTime is a time of JSON as people read it.
+func shownTime(text string) string {
+	t, _ := time.Parse(time.RFC3339, text)
+	return t.Format("2006-01-02 15:04:05") + " UTC"
 }
 
 // words says it for people: "3 of 4 decide; City hospital is missing since …".
@@ -95,18 +127,16 @@ func words(s Status) string {
 		}
 		switch m.State {
 		case stateMissing:
-			since, _ := time.Parse(time.RFC3339, m.Since)
-			missing = append(missing, fmt.Sprintf("%s is missing since %s UTC", m.Name, since.Format("2006-01-02 15:04:05")))
+			missing = append(missing, fmt.Sprintf("%s is missing since %s", m.Name, shownTime(m.Since)))
 		case stateApart:
 			missing = append(missing, fmt.Sprintf("the validator of %s FOLLOWS ANOTHER DRAFT: it was made for another ledger, or is another program", m.Name))
 		case stateSilent:
 			silent = append(silent, fmt.Sprintf("%s is there and votes for nothing", m.Name))
 		}
 	}
-	decide := len(s.Members) - len(missing) - len(silent)
-	text := fmt.Sprintf("%d of %d decide", decide, len(s.Members))
-	if decide < s.Needed {
-		text += fmt.Sprintf(", and %d are needed: nothing is ordered", s.Needed)
+	text := fmt.Sprintf("%d of %d decide", s.decide(), len(s.Members))
+	if s.Halted != "" {
+		text += fmt.Sprintf(", and %d are needed: nothing is ordered since %s", s.Needed, shownTime(s.Halted))
 	}
 	if s.Behind {
 		text += "; this validator still reads what was decided without it"

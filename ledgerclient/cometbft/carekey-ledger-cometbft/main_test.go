@@ -253,6 +253,16 @@ func (n *network) waits(member int, words ...string) []contract.Entry {
 	return es
 }
 
+// state is what carekey is told of a member's order.
+func (n *network) state(member int) order.State {
+	n.t.Helper()
+	s, err := n.orders[member].(order.Stated).State(n.ctx)
+	if err != nil || s == nil {
+		n.t.Fatal(s, err)
+	}
+	return *s
+}
+
 // level waits until members have as many items as were ordered, or more.
 func (n *network) level(size int, members ...int) {
 	n.t.Helper()
@@ -416,10 +426,19 @@ func TestFour(t *testing.T) {
 
 	n.validators[2].kill()
 	n.validators[0].until(func(w string) bool {
-		return strings.HasPrefix(w, "2 of 4 decide, and 3 are needed: nothing is ordered; ")
+		return strings.HasPrefix(w, "2 of 4 decide, and 3 are needed: nothing is ordered since ")
 	})
+	if s := n.state(0); s.Decides || s.Waits != 0 || !strings.HasPrefix(s.Words, "2 of 4 decide, ") || !strings.Contains(s.Words, "; Patients is missing since ") {
+		t.Errorf("nothing waits: %+v", s)
+	}
 	ordered := uint64(len(n.sent))
 	waits := n.waits(0, "2 of 4 decide", "University is missing")
+	for !strings.Contains(n.state(0).Words, "; what was handed over here has waited for ") { // from two seconds on
+		time.Sleep(5 * time.Millisecond)
+	}
+	if s := n.state(0); s.Decides || s.Waits < 2*time.Second {
+		t.Errorf("something waits: %+v", s)
+	}
 	head, err := n.orders[1].Head(n.ctx)
 	if err != nil || head != ordered {
 		t.Errorf("%d items with two of four, after %d (%v)", head, ordered, err)
@@ -427,6 +446,9 @@ func TestFour(t *testing.T) {
 	n.validators[2].start()
 	n.put(n.orders[0], waits)
 	n.through(0, 1, 2)
+	if s := n.state(0); !s.Decides || s.Waits != 0 || !strings.HasPrefix(s.Words, "3 of 4 decide; ") {
+		t.Errorf("it goes on: %+v", s)
+	}
 
 	// The fourth has lost all but its keys and settings.
 	v := n.validators[3]
