@@ -104,6 +104,7 @@ func (s *Server) gauges() map[string]float64 {
 	if n := len(s.opt.Witnesses); n > 0 {
 		now["carekey_witnesses"], now["carekey_witnesses_cosigned"] = float64(n), float64(s.witnesses.cosigned())
 	}
+	s.orderGauges(now)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if head, err := s.folder.Head(ctx); err == nil {
@@ -134,8 +135,9 @@ func (s *Server) Operator() http.Handler {
 	return mux
 }
 
-// Health is "ok", or one word for what is wrong: "closing", "clock", "ledger", or
-// "keys" if one that the node signs with cannot be used.
+// Health is "ok", or one word for what is wrong: "closing", "clock", "ledger", "keys" if one
+// that the node signs with cannot be used, or "order" if that is kept elsewhere and says that
+// it does not decide.
 func (s *Server) Health() string {
 	if s.closing.Load() {
 		return "closing"
@@ -150,6 +152,9 @@ func (s *Server) Health() string {
 	}
 	if len(s.keys) > 0 {
 		return "keys"
+	}
+	if state := s.order.Load(); state != nil && !state.Decides {
+		return "order"
 	}
 	return "ok"
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/order"
 )
 
 // elsewhere is an order that can be out of reach.
@@ -103,6 +105,67 @@ func TestOrderQuota(t *testing.T) {
 	}
 	if !strings.Contains(said.String(), "kind=quota cause=\"12 grants in this hour\"") {
 		t.Errorf("the operator is told %q", said.String())
+	}
+}
+
+// saying is an order that says in what state it is.
+type saying struct {
+	elsewhere
+	state atomic.Pointer[order.State] // nil: it gives no answer
+}
+
+func (s *saying) State(context.Context) (*order.State, error) {
+	if state := s.state.Load(); state != nil {
+		return state, nil
+	}
+	return nil, errNoAnswer
+}
+
+// An order that halted is seen by the operator while nobody submits anything; one that does not
+// say in what state it is counts neither as one that decides nor as one that does not.
+func TestOrderState(t *testing.T) {
+	said := func(w *world) (health, metrics string) {
+		for path, to := range map[string]*string{"/healthz": &health, "/metrics": &metrics} {
+			r := httptest.NewRecorder()
+			w.server.Operator().ServeHTTP(r, httptest.NewRequest("GET", path, nil))
+			*to = r.Body.String()
+		}
+		return health, metrics
+	}
+	var log lockedBuffer
+	b := &saying{}
+	w := newWorld(t, func(o *Options) { o.Ledger, o.Log = &b.elsewhere, slog.New(slog.NewTextHandler(&log, nil)) })
+	b.w = w
+	if health, metrics := said(w); health != "ok\n" || strings.Contains(metrics, "carekey_order_") {
+		t.Errorf("%s%s", health, metrics)
+	}
+	for _, c := range []struct {
+		state          *order.State
+		health         string
+		decides, waits string
+		log            string
+	}{
+		{&order.State{Decides: true, Words: "4 of 4 decide"}, "ok", "1", "0", ""},
+		{&order.State{Words: "2 of 4 decide", Waits: 90 * time.Second}, "order", "0", "90", `msg="order: nothing is ordered" cause="2 of 4 decide"`},
+		{nil, "order", "0", "0", ""},
+		{&order.State{Decides: true, Words: "3 of 4 decide"}, "ok", "1", "0", `msg="order: it decides again" state="3 of 4 decide"`},
+	} {
+		b.state.Store(c.state)
+		before := log.String()
+		w.server.askOrder(t.Context(), b)
+		health, metrics := said(w)
+		if health != c.health+"\n" || !strings.Contains(metrics, "carekey_order_decides "+c.decides+"\n") || !strings.Contains(metrics, "carekey_order_waits_seconds "+c.waits+"\n") {
+			t.Errorf("%+v: %s%s", c.state, health, metrics)
+		}
+		if news := strings.TrimPrefix(log.String(), before); c.log == "" && news != "" || !strings.Contains(news, c.log) {
+			t.Errorf("%+v: %q", c.state, news)
+		}
+	}
+	b = &saying{}
+	b.state.Store(&order.State{Words: "2 of 4 decide"})
+	b.w = newWorld(t, func(o *Options) { o.Ledger = b })
+	for b.w.server.Health() != "order" { // it asks by itself
+		time.Sleep(time.Millisecond)
 	}
 }
 

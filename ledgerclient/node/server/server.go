@@ -35,6 +35,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/ledgerclient/node"
+	"github.com/carekey/carekey/ledgerclient/order"
 	"github.com/carekey/carekey/ledgerclient/witness"
 )
 
@@ -204,6 +205,8 @@ type Server struct {
 	broken   atomic.Int64    // payloads that are damaged and that no other node gave, in the last pass
 	left     map[uint64]bool // positions of their entries; of who mends alone
 
+	order atomic.Pointer[order.State] // what the order said of itself last; nil: nothing
+
 	witnesses witnesses
 
 	unnamed sync.Once // says that somebody who may be a proxy is none of Proxies
@@ -336,6 +339,9 @@ func (s *Server) begin(run context.Context) {
 				awake(s.cosign.wake)
 			}
 		})
+		if of, is := s.opt.Ledger.(stated); is {
+			s.every(run, followEvery, func() { s.askOrder(run, of) })
+		}
 	}
 	if s.cosign != nil {
 		s.cosign.run(run, &s.ended)
