@@ -33,6 +33,7 @@ type description struct {
 	Closed      bool        `json:"closed"`              // nothing is taken without a token
 	Order       string      `json:"order"`               // "" for the folder itself
 	Consumed    *uint64     `json:"consumed"`            // items of the order
+	State       *orderState `json:"order_state"`         // of status alone; none of an order that does not say it
 	Witnesses   []string    `json:"witnesses,omitempty"` // names of those that the server asks
 	Serving     bool        `json:"serving"`             // a server runs on the folder
 	Nodes       int         `json:"nodes"`               // of the ledger
@@ -110,6 +111,48 @@ func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *c
 	return d, nil
 }
 
+// orderState is what an order says of itself.
+type orderState struct {
+	Decides bool   `json:"decides"`
+	Waits   int    `json:"waits"` // for how many seconds what was submitted here has waited to be ordered
+	Words   string `json:"words"`
+}
+
+// askOrder asks the order in what state it is; nil if it does not say that. One that cannot be
+// asked decides nothing of what is submitted here.
+func (a *app) askOrder(ctx context.Context, url string) *orderState {
+	ctx, cancel := context.WithTimeout(ctx, orderWithin)
+	defer cancel()
+	b, err := a.openOrder(ctx, url)
+	if err != nil {
+		return &orderState{Words: explanations.Explain(err).Message}
+	}
+	defer b.Close()
+	of, is := b.(order.Stated)
+	if !is {
+		return nil
+	}
+	switch s, err := of.State(ctx); {
+	case err != nil:
+		return &orderState{Words: explanations.Explain(err).Message}
+	case s != nil:
+		return &orderState{s.Decides, int(s.Waits / time.Second), s.Words}
+	}
+	return nil
+}
+
+// orderWithin is how long status waits for the program of an order.
+const orderWithin = 10 * time.Second
+
+// text is the state in words. Where this node alone has nothing ordered, that is said alike.
+func (s *orderState) text() string {
+	text := strings.ReplaceAll(cli.Clean(s.Words), "; ", ";\n")
+	if !s.Decides {
+		text = "HALTED HERE: " + text
+	}
+	return text
+}
+
 // linksDamaged is what holds where something of the links cannot be read.
 const linksDamaged = "no link opens whose openings may have stood there, and the share of one of which nothing at all can be read goes to whoever has the link"
 
@@ -118,6 +161,9 @@ func (a *app) show(d description) error {
 	kept := "this folder"
 	if d.Consumed != nil {
 		kept = fmt.Sprintf("%s (%d items read)", d.Order, *d.Consumed)
+	}
+	if d.State != nil {
+		kept += "\n" + d.State.text()
 	}
 	vouched := "the system's certificate authorities"
 	if d.Fingerprint != "" {
@@ -165,6 +211,9 @@ func newStatus(a *app) *cobra.Command {
 				if d.Peers, err = a.askPeers(cmd.Context(), f, cfg, d.config); err != nil {
 					return err
 				}
+			}
+			if cfg.Order != "" {
+				d.State = a.askOrder(cmd.Context(), cfg.Order)
 			}
 			if err := a.show(d); err != nil {
 				return err
