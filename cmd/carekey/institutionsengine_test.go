@@ -120,6 +120,20 @@ func (d *engineInstitutions) decides(i int, words string) {
 	}
 }
 
+// sees waits until the operator of a node sees a number.
+func (d *engineInstitutions) sees(i int, name string, want float64) {
+	d.t.Helper()
+	for limit := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		got, said := d.gauge(i, name)
+		if said && got == want {
+			return
+		}
+		if time.Now().After(limit) {
+			d.t.Fatalf("node %d says %s %v (%v), not %v", i+1, name, got, said, want)
+		}
+	}
+}
+
 // Promises 3, 4 and 8 where four institutions keep the order too: with one gone all of it goes
 // on; with two nothing is ordered, which is said, what was signed waits, and keepers stop what
 // they are told to stop; and when all are back, everything that waited is on the ledger once.
@@ -152,6 +166,12 @@ func TestEngine(t *testing.T) {
 	if !strings.Contains(d.said, "the ledger does not decide at the moment: too few of those who keep") {
 		t.Error(d.said)
 	}
+	for _, look := range [][]string{{"status"}, {"ledger", "info"}} { // what the wallet knows of it, it says
+		if _, out, talk := d.run("patient", look...); !strings.Contains(talk, "1 record waits: the ledger does not decide at the moment. To send it again now: carekey sync") {
+			t.Errorf("%s: %s%s", look, out, talk)
+		}
+	}
+	d.sees(0, "carekey_order_decides", 0) // and an operator, whoever submits
 	if code, out, talk := d.run("patient", "revoke", first.consent, "--yes"); code != cli.ExitUnreachable || !strings.Contains(out+talk, "at 2 of 4 keepers") {
 		t.Errorf("exit %d: %s%s", code, out, talk)
 	}
@@ -165,6 +185,10 @@ func TestEngine(t *testing.T) {
 	}
 	if got := d.agree(entries + 2); got != entries+2 {
 		t.Errorf("%d entries are signed by all, not %d", got, entries+2)
+	}
+	for i := range d.nodes {
+		d.sees(i, "carekey_order_decides", 1)
+		d.sees(i, "carekey_order_waits_seconds", 0)
 	}
 	d.mustRun("patient", "ledger", "verify")
 	p.refused(first)
