@@ -374,11 +374,25 @@ func (d *devnet) freeAddress() (string, error) {
 		l, err := net.Listen("tcp", at)
 		if err == nil {
 			d.held[at] = l
+			go refuse(l)
 			return at, nil
 		}
 		if d.port >= 32_000 {
 			return "", err
 		}
+	}
+}
+
+// refuse lets nobody wait at an address that is held: a node that is made asks the others, and
+// of one that never says a word it cannot know that it is not there.
+func refuse(l net.Listener) {
+	defer crash.Report()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return // it is released
+		}
+		c.Close()
 	}
 }
 

@@ -19,6 +19,14 @@ func TestDevnetHoldsAddresses(t *testing.T) {
 			l.Close()
 			t.Errorf("another listens at %s", at)
 		}
+		c, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, 1)); err == nil { // who asks is not kept waiting
+			t.Errorf("%s answers", at)
+		}
+		c.Close()
 		if seen[at] {
 			t.Errorf("%s is given twice", at)
 		}
