@@ -49,16 +49,22 @@ func (p peerState) text() string {
 	case faultForked:
 		return fmt.Sprintf("%s: signs ANOTHER HISTORY (node %d, %d entries)", p.Name, p.Node, p.Entries)
 	}
-	signed, _ := time.Parse(time.RFC3339, p.Signed)
 	text := fmt.Sprintf("%s: node %d, %d entries, signed ", p.Name, p.Node, p.Entries)
-	if ahead := signed.Sub(p.now); ahead > server.ClockTolerance {
+	if ahead := p.ahead(); ahead > server.ClockGoal {
 		return text + fmt.Sprintf("by a clock that is %s AHEAD of this one: one of the two is wrong", ahead.Round(time.Second))
 	}
-	text += fmt.Sprintf("%s ago", max(0, p.now.Sub(signed)).Round(time.Second))
+	text += fmt.Sprintf("%s ago", max(0, -p.ahead()).Round(time.Second))
 	if p.Fault == faultOld {
 		text += ": too long"
 	}
 	return text
+}
+
+// ahead is how far the time under which it signed is ahead of this computer's clock. Nobody
+// signs as of a time that is still to come: so far its clock is ahead, or this one behind.
+func (p peerState) ahead() time.Duration {
+	signed, _ := time.Parse(time.RFC3339, p.Signed)
+	return signed.Sub(p.now)
 }
 
 // askPeers asks the other nodes what they have signed, all at once.
@@ -125,6 +131,18 @@ func (d description) nodesText() string {
 			sign[p.Node] = true
 		}
 		lines = append(lines, p.text())
+	}
+	known, ahead := 0, 0
+	for _, p := range d.Peers {
+		if p.Signed != "" {
+			known++
+			if p.ahead() > server.ClockGoal {
+				ahead++
+			}
+		}
+	}
+	if ahead > 1 && 2*ahead > known {
+		lines = append(lines, fmt.Sprintf("%d of %d are AHEAD: it is this computer's clock that is behind", ahead, known))
 	}
 	if d.Serving && d.unsure {
 		lines = append(lines, "this one signs nothing before the others have shown it what they signed")

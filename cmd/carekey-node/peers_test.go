@@ -62,6 +62,24 @@ University: node 6, 7 entries, signed by a clock that is 1h0m0s AHEAD of this on
 	if got := d.nodesText(); got != want {
 		t.Errorf("%s", got)
 	}
+	for i := range d.Peers[:3] {
+		d.Peers[i].Signed = at(-11 * time.Second)
+	}
+	d.Peers[1].Signed, d.Peers[3].Signed = "", at(9*time.Second)
+	const behind = `City hospital: node 2, 7 entries, signed by a clock that is 11s AHEAD of this one: one of the two is wrong
+https://b.example: missing: nobody answers
+Clinic: node 4, 6 entries, signed by a clock that is 11s AHEAD of this one: one of the two is wrong
+Praxis: signs ANOTHER HISTORY (node 5, 7 entries)
+University: node 6, 7 entries, signed by a clock that is 1h0m0s AHEAD of this one: one of the two is wrong
+3 of 4 are AHEAD: it is this computer's clock that is behind
+`
+	if got := d.nodesText(); !strings.Contains(got, behind) {
+		t.Errorf("%s", got)
+	}
+	d.Peers[2].Signed, d.Peers[4].Signed = at(0), at(-10*time.Second)
+	if got := d.nodesText(); strings.Contains(got, "this computer's clock") || strings.Count(got, "AHEAD") != 1 {
+		t.Errorf("%s", got)
+	}
 	d.unsure = true
 	if got := d.nodesText(); !strings.HasPrefix(got, "2 of 7 sign") || !strings.Contains(got, "this one signs nothing before") {
 		t.Errorf("%s", got)

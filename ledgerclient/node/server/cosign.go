@@ -54,6 +54,8 @@ type cosigner struct {
 	gone int
 	// told is what was complained of last; "": nothing since all went well. For step alone.
 	told string
+	// off is whose clock was said to be off. For tellClocks alone.
+	off map[int]bool
 	// joint is the largest head that enough have signed; of size 0: none yet. It is written
 	// under mu and read without: a keeper asks for it under the lock of its folder, for which
 	// somebody with mu may be waiting.

@@ -63,7 +63,10 @@ type signing struct {
 	putBack bool
 	// reads is called when it reads its log, which may wait for the lock of its folder.
 	reads func()
+	off   time.Duration // its clock
 }
+
+func (s *signing) now() time.Time { return s.clock.now().Add(s.off) }
 
 func newNetwork(t *testing.T, nodes, threshold int) *network {
 	n := &network{t: t, clock: &testClock{wall: time.Unix(1_700_000_000, 0)}, rng: rand.New(rand.NewPCG(1, 2)), order: &history{}}
@@ -104,7 +107,7 @@ func (s *signing) start() error {
 	}
 	c.lost = s.putBack
 	s.last, s.lastAt, s.pause = nil, c.most.Time, time.Time{}
-	c.own, c.clock, c.patience = s.own, s.clock.now, 0
+	c.own, c.clock, c.patience = s.own, s.now, 0
 	c.follow = func(context.Context) error {
 		there := s.log.size()
 		if s.lags != nil {
@@ -234,7 +237,7 @@ func (s *signing) signed(id crypto.LedgerID, size uint64, root crypto.Hash, at t
 
 // own is what Server.head does.
 func (s *signing) own(ctx context.Context) ([]byte, error) {
-	now := s.clock.now()
+	now := s.now()
 	if now.Before(s.lastAt) {
 		now = s.lastAt
 	}
@@ -261,7 +264,7 @@ func (s *signing) follows() {
 
 // step is what run does again and again.
 func (s *signing) step() {
-	now := s.clock.now()
+	now := s.now()
 	chase := !now.Before(s.pause)
 	if pause := s.c.step(s.ctx, chase); pause > 0 && chase {
 		s.pause = now.Add(pause)

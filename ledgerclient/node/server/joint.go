@@ -33,9 +33,10 @@ type shownHead struct {
 // other is what is known of another node.
 type other struct {
 	heads     []shownHead // what it has signed, smallest first; of this history, as far as that is known
-	heard     time.Time   // when something new came of it; zero: never
-	forked    bool        // it has signed another history
-	fruitless int         // how often the order did not have what it says
+	lags      lags
+	heard     time.Time // when something new came of it; zero: never
+	forked    bool      // it has signed another history
+	fruitless int       // how often the order did not have what it says
 }
 
 // newestSize is that of the largest head that a node has shown.
@@ -193,6 +194,7 @@ func (c *cosigner) take(ctx context.Context, raw []byte) (mine []byte, err error
 		}
 		if added {
 			news, c.others[i].heard = true, c.clock()
+			c.others[i].lags.take(s.By[i].Time, c.others[i].heard)
 		}
 		if astray || twofold {
 			c.accuse(i, s.Head.Size)

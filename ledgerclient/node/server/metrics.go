@@ -97,6 +97,7 @@ func (s *Server) gauges() map[string]float64 {
 	}
 	if s.cosign != nil {
 		s.cosign.gauges(now)
+		s.cosign.clockGauges(now)
 	}
 	if s.cosign != nil && s.opt.Sign != nil {
 		now["carekey_copies_broken"] = float64(s.broken.Load())

@@ -314,6 +314,9 @@ func (s *Server) begin(run context.Context) {
 		if err := s.look(run); err != nil && run.Err() == nil {
 			s.log.Warn("clock", "cause", cause(err))
 		}
+		if s.cosign != nil {
+			s.cosign.tellClocks()
+		}
 		s.sweepLinks(run)
 		s.uploads.places.dropIdle(uploadIdle)
 		s.buckets.dropFull()
