@@ -226,6 +226,9 @@ func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making
 	}
 	if !make || m.Began(p.at.kept(p.home)) {
 		l, err = a.openLedger(ctx, p)
+		if err == nil && p.at.node != nil {
+			err = a.current(ctx, l, p)
+		}
 		if !errors.Is(err, folder.ErrNoLedger) {
 			return l, func() {}, err
 		}
@@ -252,6 +255,21 @@ func (a making) ledger(ctx context.Context, p place, make bool, m *wallet.Making
 			os.RemoveAll(dir)
 		}
 	}, nil
+}
+
+// current reports with an errInviter that the node of an invitation shows no head of the ledger
+// that holds now, as one does which the others have left behind. Then nothing is made: what the
+// wallet has of the others it would have of that node.
+func (a making) current(ctx context.Context, l *ledger, p place) error {
+	c, err := ledgerclient.Connect(ctx, l.Services, p.at.node.Ledger)
+	if err == nil {
+		_, err = c.Head(ctx)
+	}
+	if errors.Is(err, ledgerclient.ErrTooFew) || errors.Is(err, ledgerclient.ErrStale) {
+		l.close()
+		return errInviter.Of(err)
+	}
+	return nil // what else is wrong, who uses it is told
 }
 
 // unfounded reports whether a folder that was to become a ledger is none, or holds nothing
