@@ -60,8 +60,10 @@ Of a ledger with several nodes a head holds that as many have signed as the ledg
 says. The others are the peers in node.json: names, URLs, fingerprints of TLS keys.
 In /metrics carekey_signed_entries stands still where too few sign, and
 carekey_nodes_missing and carekey_nodes_forked are to be 0: the second counts nodes
-that signed another history. carekey-node status asks each of them. What is damaged or
-gone here a node gets from another one: carekey_copies_broken is how much of it none has.
+that signed another history; carekey_clocks_off those whose clock is more than ten seconds
+off. carekey-node status asks each of them. What is damaged or gone here a node gets
+from another one: carekey_copies_broken is how much of it none has. Where the order
+says it, carekey_order_decides is 0 as long as nothing that is submitted here is ordered.
 
 A node that goes on from a backup does not know what it has signed, and waits for the
 others to say it: for all three of 4. If some of them are gone for good, --gone says how

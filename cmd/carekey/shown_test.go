@@ -95,7 +95,8 @@ var guideStories = map[string]map[string]string{
 		"carekey batch plan": `rm "$W/env"; grep -A 2 '^    to,categories' "$GUIDES/scripts.md" | sed 's/^ *//' > consents.csv`,
 	},
 	"operator": {
-		"carekey ledger join": `carekey init --name Maria; echo "INVITATION=$(carekey-node invite "$W/srv/ledger")" > "$W/env"`,
+		"carekey ledger join":            `carekey init --name Maria; echo "INVITATION=$(carekey-node invite "$W/srv/ledger")" > "$W/env"`,
+		"carekey-node status /srv/again": `cp -r "$W/backup/ledger" "$W/srv/again"`,
 	},
 	"security": {
 		"carekey unlock": `carekey init --name "Maria"`,
