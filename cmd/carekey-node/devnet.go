@@ -374,7 +374,10 @@ func (d *devnet) freeAddress() (string, error) {
 		l, err := net.Listen("tcp", at)
 		if err == nil {
 			d.held[at] = l
-			go refuse(l)
+			go func() {
+				defer crash.Report()
+				refuse(l)
+			}()
 			return at, nil
 		}
 		if d.port >= 32_000 {
@@ -386,7 +389,6 @@ func (d *devnet) freeAddress() (string, error) {
 // refuse lets nobody wait at an address that is held: a node that is made asks the others, and
 // of one that never says a word it cannot know that it is not there.
 func refuse(l net.Listener) {
-	defer crash.Report()
 	for {
 		c, err := l.Accept()
 		if err != nil {

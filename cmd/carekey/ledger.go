@@ -304,6 +304,9 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 	if len(j.Keepers) > 1 {
 		rows.Add("keepers", fmt.Sprintf("any %d of %d give the key to an opening%s:\n%s", j.Release, len(j.Keepers), j.unwise(), keeperNames(keepers)))
 	}
+	if !verify && len(j.Nodes) > 1 {
+		rows.Add("who can what", j.powers())
+	}
 	rows.Add("state", j.state(away != nil, verify, w != nil))
 	if p := j.Page; p != nil {
 		is := "the one that this version of carekey has"
