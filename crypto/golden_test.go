@@ -348,6 +348,9 @@ func checkParts(g *vectors, seed Seed, l LedgerID, author PubKey) {
 		parts := map[Hash][]byte{}
 		for i, body := range set.bodies {
 			salt, leaf, _ := p.Leaf(i, body)
+			if i == 0 {
+				g.check(set.name+": what a narrative of the first begins with", NarrativeHead(salt, leaf))
+			}
 			leaves = append(leaves, leaf)
 			parts[leaf] = p.Seal(nil, salt, leaf, body)
 		}

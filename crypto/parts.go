@@ -18,7 +18,9 @@ const (
 	// MaxParts is the most parts of a record.
 	MaxParts = 65_000
 	// MaxPart is the size of the largest part's body, in bytes.
-	MaxPart = 16 << 20
+	MaxPart = 16<<20 + NarrativeHeadSize
+	// NarrativeHeadSize is the size of [NarrativeHead], in bytes.
+	NarrativeHeadSize = 1 + len(Hash{})
 	// PartOverhead is how many bytes a part's ciphertext has more than its plaintext.
 	PartOverhead = chacha20poly1305.Overhead
 
@@ -53,9 +55,9 @@ func IsPartSize(n int) bool {
 
 // PartsStart returns where the region of a record's parts begins in its content, behind a
 // salt and an age file of ageSize bytes that encrypts size bytes; spare is by how much the
-// classes of all parts together are larger than their bodies. It is [PadLength] of the next
-// multiple of 16 KiB behind the age file that there would be if each body were as long as
-// its class. Who has all parts but one knows all of the file but one length, and the class
+// classes of all parts together are larger than what these have of the file. It is [PadLength]
+// of the next multiple of 16 KiB behind the age file that there would be if each part were as
+// long as its class. Who has all parts but one knows all of the file but one length, and the class
 // of that one: the place then tells no more. The multiple is for what else of a file can
 // vary; [PadLength] alone has steps of 256 bytes for 5 kB and of 2 KiB for 100 kB.
 func PartsStart(size, ageSize, spare int64) int64 {
@@ -154,6 +156,14 @@ func (p *Parts) Leaf(i int, body []byte) (salt Salt, leaf, sum Hash) {
 
 // PartLeaf is the leaf of a part.
 func PartLeaf(salt Salt, body []byte) Hash { return TaggedHash(TagPart, salt[:], body) }
+
+// NarrativeHead is what the body of a narrative's part begins with, [NarrativeHeadSize] bytes:
+// a zero, as no resource does, and what names the part of its resource to whoever has that one's
+// salt and leaf. To others it is a random number.
+func NarrativeHead(salt Salt, leaf Hash) []byte {
+	of := TaggedHash(TagPartOf, salt[:], leaf[:])
+	return append([]byte{0}, of[:]...)
+}
 
 // number4 is a number as 4 bytes.
 func number4(i int) []byte { return binary.BigEndian.AppendUint32(nil, uint32(i)) }
@@ -359,7 +369,7 @@ func (k PartKey) OpenSalted(l LedgerID, a PubKey, leaf Hash, sealed []byte) (sal
 		return salt, nil, errPart
 	}
 	size := binary.BigEndian.Uint32(b)
-	if size > MaxPart || PartClass(int(size)) != len(b) {
+	if int64(size) > int64(MaxPart) || PartClass(int(size)) != len(b) {
 		return salt, nil, errPart
 	}
 	end := partHeadSize + int(size)

@@ -52,6 +52,7 @@ const (
 	TagPartSalt   Tag = "carekey/v1/part-salt"   // seed of the salts → salt of a part
 	TagPartNone   Tag = "carekey/v1/part-none"   // seed of the salts → leaf of no part
 	TagPart       Tag = "carekey/v1/part"        // leaf of a part
+	TagPartOf     Tag = "carekey/v1/part-of"     // what a narrative's part names its resource's by
 	TagPartKey    Tag = "carekey/v1/part-key"    // seed of the parts → key of a part
 	TagPartCipher Tag = "carekey/v1/part-cipher" // key of a part → AEAD key
 )

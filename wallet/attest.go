@@ -113,7 +113,6 @@ func (rs Records) Attested(ctx context.Context, src Source, a *payload.Attestati
 		return v, false, err
 	}
 	err = rs.w.Look(ctx, func() error { v = rs.w.Contacts().vouching(st, d, crypto.Address{}); return nil })
-	v.Narratives = a.Proof != nil && slices.ContainsFunc(a.Proof.Parts, func(p payload.ProofPart) bool { return !p.Salt.IsZero() && !p.Text.IsZero() })
 	return v, a.Proof != nil, err
 }
 
@@ -164,11 +163,16 @@ func proves(src Source, st *payload.Statement, p *payload.Proof) error {
 		if x.Text {
 			text := x.Append(nil)
 			of := &p.Parts[x.Entry]
-			if of.Text.IsZero() || !is(of.Text, text) {
+			head := append([]byte{0}, of.Of[:]...)
+			if body := parts[x.Entry].Body; body != nil {
+				salt := crypto.Salt(of.Salt)
+				head = crypto.NarrativeHead(salt, crypto.PartLeaf(salt, body))
+			}
+			if of.Text.IsZero() || !is(of.Text, slices.Concat(head, text)) {
 				return errOtherBytes
 			}
-			if of.Salt.IsZero() {
-				parts[x.Entry] = health.Granted{Body: text}
+			if parts[x.Entry].Body == nil {
+				parts[x.Entry].Body = text
 			} else {
 				parts[x.Entry].Text = text
 			}

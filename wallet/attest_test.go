@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
@@ -232,6 +233,118 @@ func TestSenderWithAnotherAttestation(t *testing.T) {
 		if check(twice, &b) == nil {
 			t.Error("a part that stands twice is taken")
 		}
+	}
+}
+
+// Threat: a sender puts the narrative of one result into another, with an issuer's statement
+// about both. Neither he who reads them nor who checks the file later takes it for signed.
+func TestNarrativeInAnotherResource(t *testing.T) {
+	ctx := context.Background()
+	tn := newTown(t)
+	lab, maria, smith := tn.person("City Lab"), tn.person("Maria"), tn.person("Dr Smith")
+	if _, _, err := maria.Contacts().Add(ctx, "Dr Smith", smith.Address().String()); err != nil {
+		t.Fatal(err)
+	}
+	result := func(id, says string) string {
+		return `{"resource":{"resourceType":"Observation","id":"` + id + `","text":{"status":"generated","div":"<div>` + says + `</div>"},"status":"final",` +
+			`"code":{"coding":[{"system":"http://loinc.org","code":"718-7"}]},"effectiveDateTime":"2024-05-01","valueInteger":1}}`
+	}
+	file := []byte(`{"resourceType":"Bundle","type":"collection","entry":[` + result("a", "within its range") + "," + result("b", "far too high") + `]}`)
+	v := must(lab.Records().Attest(ctx, fileOf("a.json", file), nil, ""))(t).Vouched
+	r, _, err := maria.Records().Add(ctx, signedFileOf("a.json", file, &v), wallet.Describe{}, nil)
+	if err != nil || r.Parts != 4 {
+		t.Fatal(r.Parts, err)
+	}
+	plan := must(maria.Grants().Plan(ctx, wallet.GrantRequest{To: "Dr Smith", Records: []string{r.ID.String()}, NotAfter: endOf(1), Select: health.Selection{With: []string{"documents", "unclassified"}}}))(t)
+	open := func(change func(p *payload.EnvelopePart)) (*wallet.Opening, *wallet.Fetched, error) {
+		id, err := maria.Grants().GiveTwisted(ctx, plan, wallet.Twist{Change: func(env *payload.Envelope, _ *payload.Terms) { change(&env.Parts[0]) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := smith.Inbox().OpenByID(ctx, id.String(), "")
+		if err != nil {
+			return nil, nil, err
+		}
+		return o, must(wallet.PrepareFetch(t.TempDir(), o.Consent, false))(t), nil
+	}
+	narratives := func(p *payload.EnvelopePart) (of []*payload.Item) {
+		for i := range p.Items {
+			if x := &p.Items[i]; x.Of != x.Slot {
+				of = append(of, x)
+			}
+		}
+		if len(of) != 2 {
+			t.Fatalf("%d narratives", len(of))
+		}
+		return of
+	}
+	for name, change := range map[string]func(p *payload.EnvelopePart){
+		"exchanged":                func(p *payload.EnvelopePart) { x := narratives(p); x[0].Of, x[1].Of = x[1].Of, x[0].Of },
+		"one in the other's place": func(p *payload.EnvelopePart) { x := narratives(p); x[0].Of, x[1].Of = x[1].Of, x[1].Slot },
+	} {
+		o, to, err := open(change)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		var out bytes.Buffer
+		rerr := o.Read(ctx, 0, &out, nil)
+		_, serr := to.Save(ctx, o, 0, false, nil)
+		_, read := errors.AsType[*ledgerclient.TamperedError](rerr)
+		if _, saved := errors.AsType[*ledgerclient.TamperedError](serr); !read || !saved || out.Len() > 0 {
+			t.Errorf("%s: taken, %v, %v", name, rerr, serr)
+		}
+	}
+	for split, age := range map[int]string{0: "older", 1: "older", health.SplitVersion + 1: "newer"} { // a part of version 1 names no resource
+		_, _, err := open(func(p *payload.EnvelopePart) { p.Split = split })
+		if f, ok := errors.AsType[*fault.Error](err); !ok || !errors.Is(err, wallet.ErrVersion) || f.Value("age") != age {
+			t.Errorf("cut by version %d: %v", split, err)
+		}
+	}
+
+	check := func(b []byte, a *payload.Attestation) error {
+		_, _, err := smith.Records().Attested(ctx, fileOf("x.json", b), a)
+		return err
+	}
+	save := func(change func(p *payload.EnvelopePart)) ([]byte, *payload.Attestation) {
+		o, to, err := open(change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, err := to.Save(ctx, o, 0, false, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := must(payload.ParseAttestation(must(os.ReadFile(path + wallet.AttestationEnd))(t)))(t)
+		return must(os.ReadFile(path))(t), a
+	}
+	saved, a := save(func(*payload.EnvelopePart) {})
+	if err := check(saved, a); err != nil || !bytes.Contains(saved, []byte("far too high")) {
+		t.Fatal(err)
+	}
+	// She who was given both can put them as she likes, and shows nobody that they were signed so.
+	turned := bytes.Replace(saved, []byte("within its range"), []byte("-"), 1)
+	turned = bytes.Replace(turned, []byte("far too high"), []byte("within its range"), 1)
+	turned = bytes.Replace(turned, []byte("<div>-"), []byte("<div>far too high"), 1)
+	b := *a
+	b.Proof = &payload.Proof{Leaves: a.Proof.Leaves, Parts: slices.Clone(a.Proof.Parts)}
+	x := b.Proof.Parts
+	x[0].Text, x[1].Text = x[1].Text, x[0].Text
+	if err := check(turned, &b); !errors.Is(err, payload.ErrAttestation) {
+		t.Errorf("exchanged, and taken for signed: %v", err)
+	}
+	// Alone each is what was signed, and names no resource to who has none.
+	alone, a := save(func(p *payload.EnvelopePart) {
+		p.Items = slices.DeleteFunc(p.Items, func(x payload.Item) bool { return x.Of == x.Slot })
+		for i := range p.Items {
+			p.Items[i].Of = p.Items[i].Slot
+		}
+	})
+	if err := check(alone, a); err != nil || !bytes.Contains(alone, []byte("far too high")) {
+		t.Error(err)
+	}
+	a.Proof.Parts[0].Of[0] ^= 1
+	if err := check(alone, a); !errors.Is(err, payload.ErrAttestation) {
+		t.Errorf("of another resource, and taken for signed: %v", err)
 	}
 }
 

@@ -617,11 +617,13 @@ func (in Inbox) openEnvelope(a *attempt, blob []byte, shelf *contents) (*Opening
 			}
 			p := &parts[0]
 			parts = parts[1:]
+			if p.Split != health.SplitVersion {
+				return fail(WrongVersion("parts of a record", max(1, p.Split), health.SplitVersion))
+			}
 			o.Records = append(o.Records, OpenedRecord{Metadata: payload.Metadata{Version: p.Version, Category: payload.Part, File: partName(p.Record),
 				Size: p.End - p.Start, Content: p.Content, ContentSize: p.ContentSize, Head: p.Head}, ID: p.Record, part: p})
 			last := &o.Records[len(o.Records)-1]
 			last.Signed, last.NotSigned = in.vouched(p.Vouched, tr.From, func(st *payload.Statement, _ *payload.Detail) bool { return st.Root == p.Root })
-			last.Signed.Narratives = last.Signed.Is() && slices.ContainsFunc(p.Items, func(it payload.Item) bool { return it.Of != it.Slot })
 			continue
 		}
 		if len(whole) == 0 || whole[0].Record != shown.Record || whole[0].Version != shown.Version {

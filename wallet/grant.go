@@ -422,7 +422,7 @@ func (gs Grants) addParts(ctx context.Context, g *grantGround, x *groundVersion,
 		return badInput("records", r.ID.String(), "is to be given neither whole nor in parts")
 	}
 	m := x.Metadata
-	e := payload.EnvelopePart{Record: r.ID, Author: m.Author, Version: m.Version, Content: m.Content, ContentSize: m.ContentSize, Head: m.Head,
+	e := payload.EnvelopePart{Record: r.ID, Author: m.Author, Version: m.Version, Split: m.Parts.Split, Content: m.Content, ContentSize: m.ContentSize, Head: m.Head,
 		Start: m.Parts.Start, End: m.Parts.End, Slots: m.Parts.Slots, Root: m.Parts.Root, FrameKey: payload.FrameKey(x.parts.FrameKey().ExposeSecret()), Vouched: m.Vouched.ForParts(m.Parts.Root)}
 	for k, i := range r.Given {
 		if i < 0 || i >= len(x.parts.Parts) || k > 0 && i <= r.Given[k-1] {

@@ -45,6 +45,7 @@ func (c *content) granted(ctx context.Context, ledger crypto.LedgerID, e *payloa
 		return nil, nil, c.explain(err)
 	}
 	bodies, salts := map[uint32][]byte{}, map[uint32]crypto.Salt{} // by slot
+	heads := map[uint32][]byte{}                                   // of narratives
 	at, size := int64(len(sealed)), 0
 	for i := range e.Items {
 		it := &e.Items[i]
@@ -67,7 +68,14 @@ func (c *content) granted(ctx context.Context, ledger crypto.LedgerID, e *payloa
 			return nil, nil, c.tampered("its parts are larger than a file that is split")
 		}
 		salts[it.Slot] = salt
-		bodies[it.Slot] = bytes.Clone(body) // without the zeros behind it
+		body = bytes.Clone(body) // without the zeros behind it
+		if bytes.HasPrefix(body, []byte{0}) && len(body) > crypto.NarrativeHeadSize {
+			heads[it.Slot], body = body[:crypto.NarrativeHeadSize], body[crypto.NarrativeHeadSize:]
+		}
+		if narrative := heads[it.Slot] != nil; narrative == bytes.HasPrefix(body, []byte{'{'}) {
+			return nil, nil, c.tampered("one of its parts is neither a resource nor a narrative")
+		}
+		bodies[it.Slot] = body
 	}
 	if _, err := io.Copy(io.Discard, region); err != nil {
 		return nil, nil, c.explain(err)
@@ -75,6 +83,9 @@ func (c *content) granted(ctx context.Context, ledger crypto.LedgerID, e *payloa
 	texts, textSalts := map[uint32][]byte{}, map[uint32]crypto.Salt{} // by the slot of what they were cut from
 	for i := range e.Items {
 		if it := &e.Items[i]; it.Of != it.Slot {
+			if !bytes.Equal(heads[it.Slot], crypto.NarrativeHead(salts[it.Of], frame.Leaves[it.Of])) {
+				return nil, nil, c.tampered("a narrative is not of the resource that it is to go into")
+			}
 			texts[it.Of], textSalts[it.Of] = bodies[it.Slot], salts[it.Slot]
 		}
 	}
@@ -83,9 +94,9 @@ func (c *content) granted(ctx context.Context, ledger crypto.LedgerID, e *payloa
 	for i := range e.Items {
 		if it := &e.Items[i]; it.Of == it.Slot {
 			parts = append(parts, health.Granted{Body: bodies[it.Slot], Text: texts[it.Slot]})
-			of := partSalts{salts[it.Slot], textSalts[it.Slot]}
-			if b := bodies[it.Slot]; textSalts[it.Slot] == (crypto.Salt{}) && len(b) > 0 && b[0] != '{' { // a narrative alone
-				of = partSalts{text: salts[it.Slot]}
+			of := partSalts{body: salts[it.Slot], text: textSalts[it.Slot]}
+			if head := heads[it.Slot]; head != nil { // a narrative alone
+				of = partSalts{text: salts[it.Slot], of: crypto.Hash(head[1:])}
 			}
 			under = append(under, of)
 			delete(texts, it.Slot)
@@ -170,7 +181,7 @@ func proofOf(frame crypto.Frame, parts []health.Granted, salts []partSalts) (*pa
 	p := &payload.Proof{Leaves: frame.Leaves}
 	for i, g := range parts {
 		if salts[i].body == (crypto.Salt{}) {
-			p.Parts = append(p.Parts, payload.ProofPart{Text: crypto.Hash(salts[i].text)})
+			p.Parts = append(p.Parts, payload.ProofPart{Text: crypto.Hash(salts[i].text), Of: salts[i].of})
 			continue
 		}
 		before, after, err := g.Around()
@@ -184,7 +195,10 @@ func proofOf(frame crypto.Frame, parts []health.Granted, salts []partSalts) (*pa
 }
 
 // partSalts are those of the parts of an entry; zero of one that was not given.
-type partSalts struct{ body, text crypto.Salt }
+type partSalts struct {
+	body, text crypto.Salt
+	of         crypto.Hash // of a narrative alone: what its part begins with
+}
 
 // attestation is what is written beside record i of an opening once it was read; nil if
 // nobody signed it.

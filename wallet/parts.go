@@ -61,6 +61,9 @@ func (rs Records) partsOf(ctx context.Context, t *view.Thread, version int) (*re
 	if err != nil {
 		return nil, err
 	}
+	if m.Parts.Split != health.SplitVersion {
+		return nil, WrongVersion("parts of a record", m.Parts.Split, health.SplitVersion)
+	}
 	keys := partsMaker(seed, m, m.Parts.Salts)
 	if kept := rs.keptParts(m, tables); kept != nil {
 		return &recordParts{Metadata: m, Parts: kept.Parts, Persons: kept.Persons, keys: keys}, nil
@@ -69,9 +72,6 @@ func (rs Records) partsOf(ctx context.Context, t *view.Thread, version int) (*re
 	file, err := rs.file(ctx, t.ID, m)
 	if err != nil {
 		return nil, err
-	}
-	if m.Parts.Split != health.SplitVersion {
-		return nil, WrongVersion("parts of a record", m.Parts.Split, health.SplitVersion)
 	}
 	cut, err := health.Split(file)
 	if err != nil {

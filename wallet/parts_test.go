@@ -82,9 +82,18 @@ func checkParts(t testing.TB, w *wallet.Wallet, r wallet.Record, file []byte) cr
 	}
 	cut := must(health.Split(file))(t)
 	used := int64(len(sealedFrame))
+	var head []byte // of a narrative of the part before
 	for i, p := range parts {
-		body, err := p.Key.Open(m.Ledger, m.Author, frame.Leaves[p.Slot], region[p.At:p.At+p.Length])
-		if want := cut.Parts[i].Append(nil); err != nil || !bytes.Equal(body, want) || p.Sum != sha256.Sum256(want) || p.Size != len(want) {
+		salt, body, err := p.Key.OpenSalted(m.Ledger, m.Author, frame.Leaves[p.Slot], region[p.At:p.At+p.Length])
+		want := cut.Parts[i].Append(nil)
+		if p.Text {
+			if !bytes.HasPrefix(body, head) {
+				t.Errorf("part %d does not name the resource that it is of", i+1)
+			}
+			body = body[len(head):]
+		}
+		head = crypto.NarrativeHead(salt, p.Leaf)
+		if err != nil || !bytes.Equal(body, want) || p.Sum != sha256.Sum256(want) || p.Size != len(want) {
 			t.Errorf("part %d: %v", i+1, err)
 		}
 		of := p.Slot

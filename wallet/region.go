@@ -18,7 +18,7 @@ type recordPart struct {
 	Of     int          `json:"of"`     // slot of the resource that a narrative belongs to; else its own
 	At     int64        `json:"at"`     // of the ciphertext, bytes from the region's start
 	Length int64        `json:"length"` // of the ciphertext, bytes
-	Size   int          `json:"size"`   // of the part, bytes
+	Size   int          `json:"size"`   // of what it has of the file, bytes
 	Entry  int          `json:"entry"`  // of the file, from 0
 	Text   bool         `json:"text"`   // a narrative
 	Label  health.Label `json:"label"`
@@ -34,11 +34,20 @@ func partsMaker(seed crypto.Seed, m *payload.Metadata, salts *payload.Salts) *cr
 	return seed.Parts(m.Ledger, m.Author, &s)
 }
 
-// spare is by how much the classes of a cut's parts are larger than their bodies, in bytes.
+// bodySize is the size of what is sealed of a part, in bytes.
+func bodySize(p *health.Part) int {
+	if p.Text {
+		return crypto.NarrativeHeadSize + p.Len()
+	}
+	return p.Len()
+}
+
+// spare is by how much the classes of a cut's parts are larger than what they have of the
+// file, in bytes.
 func spare(cut *health.Cut) (n int64) {
 	for i := range cut.Parts {
-		size := cut.Parts[i].Len()
-		n += int64(crypto.PartClass(size) - size)
+		x := &cut.Parts[i]
+		n += int64(crypto.PartClass(bodySize(x)) - x.Len())
 	}
 	return n
 }
@@ -61,11 +70,13 @@ func planParts(keys *crypto.Parts, cut *health.Cut) *partsPlan {
 	var body []byte
 	for i := range cut.Parts {
 		part := &cut.Parts[i]
-		body = part.Append(body[:0])
+		body = p.body(body[:0], i)
 		var sum crypto.Hash
-		p.salts[i], leaves[i], sum = keys.Leaf(i, body)
+		if p.salts[i], leaves[i], sum = keys.Leaf(i, body); part.Text {
+			sum = part.Sum()
+		}
 		p.parts[i] = recordPart{Sum: sum, Leaf: leaves[i], Size: part.Len(), Entry: part.Entry, Text: part.Text,
-			Length: int64(crypto.PartClass(part.Len()) + crypto.PartOverhead)}
+			Length: int64(crypto.PartClass(len(body)) + crypto.PartOverhead)}
 		p.order[i] = i
 	}
 	p.frame = keys.Frame(leaves)
@@ -86,6 +97,15 @@ func planParts(keys *crypto.Parts, cut *health.Cut) *partsPlan {
 	return p
 }
 
+// body appends what is sealed of a part. Of a narrative its resource's part stands before it.
+func (p *partsPlan) body(dst []byte, i int) []byte {
+	x := &p.cut.Parts[i]
+	if x.Text {
+		dst = append(dst, crypto.NarrativeHead(p.salts[i-1], p.parts[i-1].Leaf)...)
+	}
+	return x.Append(dst)
+}
+
 // writeTo writes the region without its padding.
 func (p *partsPlan) writeTo(w io.Writer) error {
 	if _, err := w.Write(p.keys.SealFrame(p.frame)); err != nil {
@@ -93,7 +113,7 @@ func (p *partsPlan) writeTo(w io.Writer) error {
 	}
 	var body, sealed []byte
 	for _, i := range p.order {
-		body = p.cut.Parts[i].Append(body[:0])
+		body = p.body(body[:0], i)
 		sealed = p.keys.Seal(sealed[:0], p.salts[i], p.parts[i].Leaf, body)
 		if _, err := w.Write(sealed); err != nil {
 			return err

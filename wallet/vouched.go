@@ -28,11 +28,9 @@ type Vouching struct {
 	Own      bool           `json:"own,omitempty"`  // signed with this wallet's own key
 	Replaced bool           `json:"replaced"`       // the contact has another address by now: when it was signed cannot be shown
 	About    string         `json:"about"`
-	// Narratives: some stand in a resource again, and no leaf says in which: it is the sender's word.
-	Narratives bool           `json:"narratives,omitempty"`
-	Title      string         `json:"title,omitempty"` // what the issuer calls it: his word, and hostile
-	Signed     Hour           `json:"signed"`          // as the issuer says; nothing proves it
-	Serial     payload.Serial `json:"serial"`
+	Title    string         `json:"title,omitempty"` // what the issuer calls it: his word, and hostile
+	Signed   Hour           `json:"signed"`          // as the issuer says; nothing proves it
+	Serial   payload.Serial `json:"serial"`
 }
 
 // Is reports whether somebody signed.
@@ -93,7 +91,7 @@ func otherFile(why string) error { return payload.ErrAttestation.With("why", why
 var errOtherBytes = otherFile("what was signed are other bytes than these: the file was changed, or is another one")
 
 func splitsAlike(st *payload.Statement) error {
-	if st.Split > health.SplitVersion {
+	if st.Split != 0 && st.Split != health.SplitVersion { // 0: the file is not split
 		return WrongVersion("attestation", st.Split, health.SplitVersion)
 	}
 	return nil

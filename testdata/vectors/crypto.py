@@ -336,7 +336,7 @@ def number4(n): return n.to_bytes(4, "big")
 
 
 def some_parts(name, parts_seed, salt_seed, bodies):
-    leaves, salted = [], {}
+    leaves, salted, first_salt = [], {}, derive(salt_seed, "part-salt", number4(0), sha256(bodies[0]))
     for i, body in enumerate(bodies):
         salt = derive(salt_seed, "part-salt", number4(i), sha256(body))
         leaves.append(H("part", salt, body))
@@ -344,6 +344,7 @@ def some_parts(name, parts_seed, salt_seed, bodies):
     first = leaves[0]
     slots = next(16 * 4**m for m in range(10) if 16 * 4**m >= len(leaves))
     emit(f"{name}: first leaf", leaves[0], "H(part, salt ‖ body), salt = derive(salt seed, part-salt, 00000000 ‖ SHA-256(body))")
+    emit(f"{name}: what a narrative of the first begins with", b"\0" + H("part-of", first_salt, leaves[0]), "00 ‖ H(part-of, its salt ‖ its leaf)")
     if slots > len(leaves):
         emit(f"{name}: first leaf of none", derive(salt_seed, "part-none", number4(0)), "derive(salt seed, part-none, 00000000)")
     leaves = sorted(leaves + [derive(salt_seed, "part-none", number4(j)) for j in range(slots - len(leaves))])

@@ -20,8 +20,14 @@ def derive(secret, tag, *parts):
     return hmac.digest(prk, tagged(tag, *parts) + b"\1", "sha256")
 
 
-def root(salt_seed, bodies):
-    leaves = [sha256(tagged("part", derive(salt_seed, "part-salt", i.to_bytes(4, "big"), sha256(body)), body)) for i, body in enumerate(bodies)]
+def root(salt_seed, parts):
+    """Of pairs: whether it is the narrative of the one before it, and its bytes."""
+    leaves = []
+    for i, (narrative, body) in enumerate(parts):
+        if narrative:
+            body = b"\0" + sha256(tagged("part-of", salt, leaves[-1])) + body
+        salt = derive(salt_seed, "part-salt", i.to_bytes(4, "big"), sha256(body))
+        leaves.append(sha256(tagged("part", salt, body)))
     n = 16
     while n < len(leaves):
         n *= 4
@@ -254,7 +260,7 @@ def case(name, file, called="file.json"):
         form, parts = cut(b)
         c["form"] = form
         c["parts"] = [{"entry": e, **({"narrative": True} if t else {}), "bytes": p.decode()} for e, t, p in parts]
-        c["root"] = root(SALTS, [p for _, _, p in parts]).hex()
+        c["root"] = root(SALTS, [(t, p) for _, t, p in parts]).hex()
     except NotSplit:
         pass
     CASES.append(c)

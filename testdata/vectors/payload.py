@@ -104,7 +104,7 @@ def largest_terms(nodes, keepers, letter=True):
 envelope = {"v": 2, "ledger": fill(1, 32), "author": AUTHOR, "records": [{"record": fill(7, 32), "version": 2, "fileKey": fill(11, 16), "content": fill(12, 32), "contentSize": 4096,
             "ageSize": 300, "head": fill(13, 32), "file": "../../.ssh/authorized_keys", "size": 5, "sha256": fill(14, 32)}]}
 vouched = dict(envelope, records=[dict(envelope["records"][0], vouched=WHOLE)])
-part = {"record": fill(7, 32), "author": AUTHOR, "version": 2, "content": fill(12, 32), "contentSize": END, "head": fill(13, 32), "start": START, "end": END, "slots": SLOTS, "root": fill(15, 32),
+part = {"record": fill(7, 32), "author": AUTHOR, "version": 2, "split": 2, "content": fill(12, 32), "contentSize": END, "head": fill(13, 32), "start": START, "end": END, "slots": SLOTS, "root": fill(15, 32),
         "frameKey": fill(16, 32), "items": items(ITEMS)}
 partial = dict(envelope, records=[], parts=[part])
 mixed = dict(envelope, parts=[part, dict(part, record=fill(21, 32), items=items(ITEMS[:1]))])
@@ -170,7 +170,7 @@ for name, kind, written, value in (
     ("attestation", "attestation", True, {"v": 2, "vouched": GIVEN}),
     ("attestation of no FHIR", "attestation", True, {"v": 2, "vouched": dict(WHOLE, statement=text({k: v for k, v in STATEMENT.items() if k not in ("root", "split")}))}),
     ("attestation of parts", "attestation", True, {"v": 2, "vouched": VOUCHED, "proof": {"leaves": base64.b64encode(b"".join(bytes([40 + i] * 32) for i in range(16))).decode().rstrip("="),
-     "parts": [{"salt": fill(34, 32), "before": "{\"resource\":", "after": "}"}, {"salt": fill(35, 32), "before": "", "after": "", "text": fill(36, 32)}, {"text": fill(37, 32)}]}}),
+     "parts": [{"salt": fill(34, 32), "before": "{\"resource\":", "after": "}"}, {"salt": fill(35, 32), "before": "", "after": "", "text": fill(36, 32)}, {"text": fill(37, 32), "of": fill(38, 32)}]}}),
     ("access", "access", True, access), ("access with who looked", "access", True, insert(access, "from", by="Nurse \"Ada\" <\u2028>")), ("access by a link", "access", True, insert(access, "from", by="Dr Smith", link=True)), ("access with all that is to come", "access", False, largest_access(1)),
 ):
     out["payloads"].append({"name": name, "kind": kind, "written": written, "text": text(value)})

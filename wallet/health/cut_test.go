@@ -68,13 +68,18 @@ func TestCutIsThatOfAnother(t *testing.T) {
 			continue
 		}
 		var leaves []crypto.Hash
+		var salt crypto.Salt
 		for i := range cut.Parts {
 			p, want := &cut.Parts[i], c.Parts[i]
 			body := p.Append(nil)
 			if p.Entry != want.Entry || p.Text != want.Narrative || string(body) != want.Bytes {
 				t.Errorf("%s, part %d: entry %d, %v, %q, not %+v", c.Name, i, p.Entry, p.Text, body, want)
 			}
-			_, leaf, _ := keys.Leaf(i, body)
+			if p.Text {
+				body = append(crypto.NarrativeHead(salt, leaves[i-1]), body...)
+			}
+			var leaf crypto.Hash
+			salt, leaf, _ = keys.Leaf(i, body)
 			leaves = append(leaves, leaf)
 		}
 		if f := keys.Frame(leaves); c.Root == nil || f.Root != *c.Root {

@@ -163,6 +163,7 @@ type EnvelopePart struct {
 	Record      contract.ID   `json:"record"`
 	Author      crypto.PubKey `json:"author"` // the record's thread key, that frame and parts are bound to
 	Version     int           `json:"version"`
+	Split       int           `json:"split,omitempty"` // version of the cut; those before 2 are not named
 	Content     Locator       `json:"content"`
 	ContentSize int64         `json:"contentSize"`
 	Head        crypto.Hash   `json:"head"`
@@ -219,7 +220,7 @@ func (items *Items) UnmarshalText(text []byte) error {
 // inRange reports whether every item lies in the region and overlaps no other, and every
 // narrative that names its resource is the one of a resource that is granted too.
 func (p *EnvelopePart) inRange() bool {
-	if !p.Vouched.inRange(false) || p.Version < 1 || len(p.Items) == 0 || p.Slots != crypto.Slots(p.Slots) || p.End != p.ContentSize || !regionInRange(p.Slots, p.Start, p.End) {
+	if !p.Vouched.inRange(false) || p.Version < 1 || p.Split < 0 || len(p.Items) == 0 || p.Slots != crypto.Slots(p.Slots) || p.End != p.ContentSize || !regionInRange(p.Slots, p.Start, p.End) {
 		return false
 	}
 	free, next := int64(crypto.FrameSize(p.Slots)), int64(0)

@@ -161,6 +161,7 @@ type ProofPart struct {
 	Before *string     `json:"before,omitempty"`
 	After  *string     `json:"after,omitempty"`
 	Text   crypto.Hash `json:"text,omitzero"` // of the narrative's part
+	Of     crypto.Hash `json:"of,omitzero"`   // what that begins with, of a narrative alone
 }
 
 // Leaves are those of a frame, in base64.
