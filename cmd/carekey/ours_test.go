@@ -105,6 +105,50 @@ func TestCommandsInValuesAreOurs(t *testing.T) {
 	}
 }
 
+// A screen keeps what it shows in rows and in texts for later: a command in one of these is
+// made ours there.
+func TestCommandsOnScreensAreOurs(t *testing.T) {
+	files, err := filepath.Glob("screen*.go")
+	if err != nil || len(files) < 5 {
+		t.Fatal(files, err)
+	}
+	made, found := map[string]bool{"ours": true, "asProfile": true, "say": true, "print": true, "next": true, "usage": true}, 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		set := token.NewFileSet()
+		f, err := parser.ParseFile(set, file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				name := ""
+				switch fun := n.Fun.(type) {
+				case *ast.SelectorExpr:
+					name = fun.Sel.Name
+				case *ast.Ident:
+					name = fun.Name
+				}
+				if name == "ours" {
+					found++
+				}
+				return !made[name]
+			case *ast.BasicLit:
+				if text, err := strconv.Unquote(n.Value); err == nil && n.Kind == token.STRING && commandNamed().MatchString(text) {
+					t.Errorf("%s: %s is not ours", set.Position(n.Pos()), n.Value)
+				}
+			}
+			return true
+		})
+	}
+	if found == 0 {
+		t.Error("none is found")
+	}
+}
+
 var printedCommand = regexp.MustCompile(`(?:^|[^-\w./])carekey ((?:--(?:profile|ledger) (?:'[^']*'|\S+) )*[a-z][^\n;,]*)`)
 
 // otherPeoples are commands that somebody else is to run.

@@ -38,12 +38,12 @@ func (a inbox) show(ctx context.Context, id string) error {
 	if title := a.titles[r.Ledger]; title != "" {
 		rows.Add("ledger", title)
 	}
-	compared := "no: carekey contact verify " + cli.Quote(r.From)
+	compared := a.ours("no: carekey contact verify ") + cli.Quote(r.From)
 	switch {
 	case r.Verified:
 		compared = "yes"
 	case r.From == "":
-		compared = "no, and who that is has no name here: carekey contact add NAME --from " + short(r.Consent)
+		compared = a.ours("no, and who that is has no name here: carekey contact add NAME --from ") + short(r.Consent)
 	}
 	from, fetched := "at once", "never"
 	if r.NotBefore != 0 {

@@ -105,13 +105,13 @@ func (x *glance) reopens(until time.Time) (string, error) {
 	case runtime.GOOS == "windows": // where a program cannot replace itself
 		return "The program ends then: start it again.", nil
 	case until.After(x.now()):
-		return "carekey unlock holds your key until " + clockTime(until, x.now()) + ": so long whoever presses Enter is in, without a passphrase. carekey lock ends that.", nil
+		return x.ours("carekey unlock holds your key until " + clockTime(until, x.now()) + ": so long whoever presses Enter is in, without a passphrase. carekey lock ends that."), nil
 	case p.settings.Keyring != keyring.KindFile:
 		return "The key is in the system's keyring: as long as that is unlocked, whoever presses Enter is in.", nil
 	case x.env(envPassphrase) != "":
 		return "The passphrase is read from the file that " + envPassphrase + " names: whoever presses Enter is in.", nil
 	}
-	return "Enter asks for the passphrase, unless carekey unlock holds the key by then.", nil
+	return x.ours("Enter asks for the passphrase, unless carekey unlock holds the key by then."), nil
 }
 
 // screen is what there is to see.
