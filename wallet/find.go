@@ -20,8 +20,9 @@ type RecordQuery struct {
 	Until    string
 }
 
-// Find lists the records that a query fits, as List does. Of unknown it is not known: what
-// they are, or are about, cannot be had.
+// Find lists the records that a query fits, as List does, and with what they hold, so far as
+// that is known without their files. Of unknown it is not known: what they are, or are about,
+// cannot be had.
 func (rs Records) Find(ctx context.Context, q RecordQuery) (out, unknown []Record, err error) {
 	dated := health.Selection{Since: q.Since, Until: q.Until}
 	if err := checkSelection(&dated); err != nil {
@@ -53,12 +54,33 @@ func (rs Records) Find(ctx context.Context, q RecordQuery) (out, unknown []Recor
 			case err != nil:
 				return err
 			case has:
+				if r.Holds, err = rs.keptHolding(r); err != nil {
+					return err
+				}
 				out = append(out, r)
 			}
 		}
 		return nil
 	})
 	return out, unknown, err
+}
+
+// keptHolding is what a record holds by the labels that are kept here; nil if none are, or if
+// the tables or the owner say something else by now.
+func (rs Records) keptHolding(r Record) (*Holding, error) {
+	t := rs.w.view.Thread(r.ID)
+	if r.Parts == 0 || t == nil {
+		return nil, nil
+	}
+	tables, err := rs.w.Tables().All()
+	if err != nil {
+		return nil, err
+	}
+	k := rs.keptParts(t.Versions[len(t.Versions)-1], tables)
+	if k == nil {
+		return nil, nil
+	}
+	return holding(func(i int) (*health.Label, bool) { return &k.Parts[i].Label, k.Parts[i].Text }, len(k.Parts)), nil
 }
 
 // hasCategory reports whether a record, or something in it, is of a category.

@@ -43,7 +43,7 @@ type Record struct {
 	AsOf     time.Time        `json:"asOf,omitzero"`     // when the ledger was followed last, if it is out of reach; otherwise zero
 	Parts    int              `json:"parts,omitempty"`   // how many it was split into; 0: it can only be given whole
 	Whole    string           `json:"whole,omitempty"`   // why it was not split: payload.WholeFHIR, payload.WholeFile; "" with Parts 0: nobody looked
-	Holds    *Holding         `json:"-"`                 // what is in it: of one that was added or updated just now, and what Parts returns; otherwise nil
+	Holds    *Holding         `json:"-"`                 // what is in it: of one that was added or updated just now, what Parts returns, and what Find does if it is kept here; otherwise nil
 	Signed   Vouching         `json:"signed,omitzero"`   // who signed it; zero: nobody
 }
 

@@ -136,7 +136,9 @@ func (r *records) newList() *cobra.Command {
 		Short: "List your records",
 		Long: `List your records, oldest first. What is named here, all of it has to fit: the category
 of a record or, if it was split, of one of its parts; words of its title or its file's
-name, whatever their case and accents; its date, as DATES of carekey grant --help.`,
+name, whatever their case and accents; its date, as DATES of carekey grant --help.
+
+A * is beside those with something in them that is known to be sensitive.`,
 		Example: "  carekey record list --search blood --dated 2025..",
 		RunE:    r.onWallet(looks, r.list),
 	}
@@ -236,7 +238,7 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 		a.say("You have no records.")
 		a.next("carekey record add FILE")
 	}
-	err = errors.Join(a.table(rs), a.result(list(rs, recordOf)))
+	err = errors.Join(a.table(rs), a.result(list(rs, listedOf)))
 	if len(unknown) > 0 { // a program would take what it gets for all
 		why := cmp.Or(unknown[0].Damaged, error(wallet.ErrMissing.With("part", "metadata", "id", unknown[0].ID)))
 		err = errors.Join(err, wallet.ErrPartly.Of(why, "done", len(all), "failed", len(unknown)))
@@ -251,6 +253,52 @@ func (a *records) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 	return err
 }
 
+// listedJSON is a record as record list has it.
+type listedJSON struct {
+	recordJSON
+	Sensitive *int `json:"sensitive,omitempty"` // entries with a sensitive fact in them; not there if it is not known here, or the record has no parts
+}
+
+func listedOf(r wallet.Record) listedJSON {
+	j := listedJSON{recordJSON: recordOf(r)}
+	if r.Holds != nil {
+		j.Sensitive = &r.Holds.Sensitive
+	}
+	return j
+}
+
+// Marks of records that have parts.
+const (
+	marksSensitive = " *"
+	marksUnknown   = " ?"
+)
+
+// sensitiveMark marks a record with something sensitive in it, or of which that is not known.
+func sensitiveMark(r wallet.Record) string {
+	switch {
+	case r.Parts == 0:
+		return ""
+	case r.Holds == nil:
+		return marksUnknown
+	case r.Holds.Sensitive > 0:
+		return marksSensitive
+	}
+	return ""
+}
+
+// sayMarks says what the marks in a list mean.
+func (a *records) sayMarks(rs []wallet.Record) {
+	marked := func(mark string) bool {
+		return slices.ContainsFunc(rs, func(r wallet.Record) bool { return !r.Missing && sensitiveMark(r) == mark })
+	}
+	if marked(marksSensitive) {
+		a.say("* Something in it is sensitive: carekey record show ID says what.")
+	}
+	if marked(marksUnknown) {
+		a.say("? Not known here whether something in it is sensitive: carekey record show ID.")
+	}
+}
+
 func (a *records) table(rs []wallet.Record) error {
 	t := &ui.Table{Columns: []ui.Column{ui.Key("record"), ui.Title("title"), ui.Word("category"), ui.Word("version"), ui.Word("date"), ui.Word("size"), ui.Word("added")}}
 	t.Of, t.ID = "record", func(i int) string { return rs[i].ID.String() }
@@ -260,9 +308,13 @@ func (a *records) table(rs []wallet.Record) error {
 			t.Add(short(r.ID), lost(r.Damaged), "", fmt.Sprint(r.Version))
 			continue
 		}
-		t.Add(short(r.ID), r.Title, inShortOf(r), fmt.Sprint(r.Version), when.iso(r.Date), bytesText(r.Size), addedText(r, when))
+		t.Add(short(r.ID), r.Title, inShortOf(r)+sensitiveMark(r), fmt.Sprint(r.Version), when.iso(r.Date), bytesText(r.Size), addedText(r, when))
 	}
-	return a.app.table(t)
+	if err := a.app.table(t); err != nil {
+		return err
+	}
+	a.sayMarks(rs)
+	return nil
 }
 
 func (a *records) history(ctx context.Context, w *wallet.Wallet, args []string) error {

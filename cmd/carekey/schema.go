@@ -23,7 +23,7 @@ func schemas() cli.Schemas {
 
 			"record add":           cli.JSON[addedJSON](cli.JSON[[]addedJSON]()), // several of them
 			"record update":        cli.JSON[[]addedJSON](),
-			"record list":          cli.JSON[[]recordJSON](),
+			"record list":          cli.JSON[[]listedJSON](),
 			"record get":           cli.JSON[[]recordJSON](), // with -o; otherwise the record alone is printed
 			"record history":       cli.JSON[[]recordJSON](),
 			"record edit":          cli.JSON[editedJSON](),
