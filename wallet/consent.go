@@ -154,7 +154,7 @@ func (cs Consents) of(t *view.Thread) Consent {
 	}
 	c.To = cs.w.Contacts().known(c.Address).Name
 	c.Link = c.To == "" && cs.w.Links().has(t)
-	c.Waits = c.Link && c.Status == StatusActive && cs.w.Links().waits(t.ID)
+	c.Waits = c.Link && c.Status == StatusActive && !c.Over && cs.w.Links().waits(t.ID)
 	if config := cs.w.keepersOf(t); len(config.Keepers) > 1 {
 		c.Keepers, c.Release, c.Liars = len(config.Keepers), int(config.Release), ledgerclient.Liars(config)
 		c.Unheld, c.Final = cs.unheldOf(t), cs.w.final(t, 0)

@@ -56,7 +56,7 @@ const (
 
 // LinkRequest says what a link holds, until when, and how often it opens.
 type LinkRequest struct {
-	GrantRequest        // without To and New
+	GrantRequest        // without To, New and NotAfter: on the ledger a link ends with a day, as other consents
 	Openings     uint16 // 1 to 1000, or to what the node takes
 	Daily        bool   // openings are those of a day
 	Passcode     string // "" if there is none
@@ -130,7 +130,9 @@ func (ls Links) plan(ctx context.Context, r LinkRequest) (*LinkPlan, error) {
 	if err := gs.confirmed(); err != nil {
 		return nil, err
 	}
-	r.To, r.New = "", nil
+	// Its node holds everybody to the exact end. On the ledger an hour would tell a link for a
+	// day from a consent for one, and which two were made with one another.
+	r.To, r.New, r.NotAfter = "", nil, 0
 	gp, err := gs.planTo(ctx, r.GrantRequest, Contact{}, func(p *GrantPlan, now contract.Hour) (out []Warning) {
 		if gs.long(p, now) {
 			out = append(out, Warning{Kind: "long"})
@@ -321,7 +323,7 @@ func (ls Links) handOver(ctx context.Context, id contract.ID) error {
 	if err != nil {
 		return &DamagedError{File: name, Err: err}
 	}
-	if t := ls.w.view.Thread(id); t != nil && ls.w.Consents().statusOf(t) == StatusActive {
+	if t := ls.w.view.Thread(id); t != nil && ls.opens(t) {
 		at, err := ls.node()
 		if err != nil {
 			return err
@@ -335,6 +337,12 @@ func (ls Links) handOver(ctx context.Context, id contract.ID) error {
 		}
 	}
 	return os.Remove(ls.w.home.Path(name)) // handed over, or over
+}
+
+// opens reports whether a link is neither revoked nor at its exact end, which on the ledger
+// comes later.
+func (ls Links) opens(t *view.Thread) bool {
+	return ls.w.Consents().statusOf(t) == StatusActive && ls.w.view.OpenHour() < t.Until()
 }
 
 func (ls Links) waits(id contract.ID) bool {
@@ -425,7 +433,7 @@ func (ls Links) Show(ctx context.Context, id, label string) (s Shown, err error)
 		if s.Said, err = ls.ask(ctx, t); err != nil {
 			return err
 		}
-		if s.Status != StatusActive || s.Said.State == ledgerclient.LinkEnded || s.Said.State == ledgerclient.LinkLocked {
+		if !ls.opens(t) || s.Said.State == ledgerclient.LinkEnded || s.Said.State == ledgerclient.LinkLocked {
 			return nil
 		}
 		takes, err := ls.w.client.Links.LinkTerms(ctx)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
@@ -90,7 +91,7 @@ func TestLink(t *testing.T) {
 	p := newPartTown(t, canaryFile(0))
 	w, shelf := p.withLinks(t, "Maria")
 	ctx := t.Context()
-	plan, err := w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}, Openings: 2})
+	plan, err := w.Links().Plan(ctx, wallet.LinkRequest{GrantRequest: wallet.GrantRequest{All: true, Until: endOf(1)}, Openings: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +175,7 @@ func TestLinkHandedOverLater(t *testing.T) {
 	w, shelf := p.withLinks(t, "Maria")
 	ctx := t.Context()
 	shelf.away = &ledgerclient.UnreachableError{Service: "keeper", Err: io.EOF}
-	plan := must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}, Passcode: "1234"}))(t)
+	plan := must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, Until: endOf(1)}, Passcode: "1234"}))(t)
 	id, err := w.Links().Give(ctx, plan)
 	if ledgerclient.Unreachable(err) == nil || id == (contract.ID{}) {
 		t.Fatal(id, err)
@@ -209,7 +210,7 @@ func TestRestoreLeavesALinksShare(t *testing.T) {
 	off := true
 	opt.Services.Keepers = []ledgerclient.Keeper{refusingKeeper{opt.Services.Keepers[0], &off}}
 	w = must(wallet.Open(ctx, opt))(t)
-	r := wallet.GrantRequest{All: true, NotAfter: must(wallet.EndAfter("30d", tn.now))(t), Select: health.Selection{Whole: true}}
+	r := wallet.GrantRequest{All: true, Until: must(wallet.EndAfter("30d", tn.now))(t), Select: health.Selection{Whole: true}}
 	plan := must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: r}))(t)
 	if _, err := w.Links().Give(ctx, plan); err == nil {
 		t.Fatal("not killed")
@@ -231,6 +232,40 @@ func TestRestoreLeavesALinksShare(t *testing.T) {
 	}
 }
 
+// A link is over at its exact end, which its node keeps to and the ledger does not show: it is
+// not shown, and what waits for the node is dropped.
+func TestLinkIsOverAtItsExactEnd(t *testing.T) {
+	p := newPartTown(t, canaryFile(0))
+	w, shelf := p.withLinks(t, "Maria")
+	ctx := t.Context()
+	// What is said of the end on the ledger does not count.
+	r := wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, Until: endOf(1), NotAfter: endOf(1)}}
+	give := func() (contract.ID, error) { return w.Links().Give(ctx, must(w.Links().Plan(ctx, r))(t)) }
+	id := must(give())(t)
+	shelf.away = &ledgerclient.UnreachableError{Service: "keeper", Err: io.EOF}
+	late, err := give()
+	if ledgerclient.Unreachable(err) == nil {
+		t.Fatal(err)
+	}
+	shelf.away = nil
+	p.now = wallet.HourTime(r.Until).Add(-time.Second)
+	w, _ = p.withLinks(t, "Maria")
+	if s := must(w.Links().Show(ctx, id.String(), ""))(t); s.Text == "" || s.Over || s.Until != wallet.Hour(r.Until) || s.Said.State != ledgerclient.LinkActive {
+		t.Errorf("before its end: %+v", s)
+	}
+	p.now = p.now.Add(time.Second)
+	w, shelf = p.withLinks(t, "Maria")
+	if s := must(w.Links().Show(ctx, id.String(), ""))(t); s.Text != "" || !s.Over || s.Status != wallet.StatusActive || s.Said.State != ledgerclient.LinkEnded {
+		t.Errorf("at its end: %q, %+v", s.Text, s.Consent)
+	}
+	if err := w.Links().HandOver(ctx); err != nil || shelf.links.Of(late) != nil {
+		t.Error("what waited:", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(p.dir, "home of Maria", "ledgers", "*", "link-*")); len(left) != 0 {
+		t.Errorf("%v are left", left)
+	}
+}
+
 // noise is FHIR of about so many bytes, of which half of them are no less when they are
 // deflated.
 func noise(size int) []byte {
@@ -249,7 +284,7 @@ func TestLinkBound(t *testing.T) {
 	w, shelf := tn.withLinks(t, "Maria")
 	file := noise(60_000)
 	add(t, w, "a.json", string(file))
-	r := wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1), Select: health.Selection{Whole: true}}}
+	r := wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, Until: endOf(1), Select: health.Selection{Whole: true}}}
 	p := must(w.Links().Plan(ctx, r))(t)
 	if p.Size != 48<<10 {
 		t.Fatalf("%d bytes, padded", p.Size)
@@ -292,7 +327,7 @@ func TestNoLinksWithSeveralKeepers(t *testing.T) {
 	if e, ok := fault.As(err, wallet.ErrKeepers); !ok || e.Value("keepers") != 3 {
 		t.Error(err)
 	}
-	if _, err := w.Links().Plan(t.Context(), wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}); !errors.Is(err, wallet.ErrKeepers) || len(h.Shown) != size {
+	if _, err := w.Links().Plan(t.Context(), wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, Until: endOf(1)}}); !errors.Is(err, wallet.ErrKeepers) || len(h.Shown) != size {
 		t.Error(err)
 	}
 	if all := must(w.Links().List(t.Context()))(t); len(all) != 0 {
@@ -306,7 +341,7 @@ func TestBatchEndsLinks(t *testing.T) {
 	p.to(t, "Dr Smith")
 	w, _ := p.withLinks(t, "Maria")
 	ctx := t.Context()
-	id := must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}))(t)))(t)
+	id := must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, Until: endOf(1)}}))(t)))(t)
 	plan := must(planFrom(w, "to,role,until\nDr Smith,nurse,"+p.now.AddDate(0, 0, 20).Format("2006-01-02")+"\n", true, p.now))(t)
 	found := false
 	for _, x := range plan.Items {
@@ -329,12 +364,12 @@ func TestBatchEndsLinks(t *testing.T) {
 // On a ledger without a node there are no links, and the wallet says why.
 func TestNoLinksInAFolder(t *testing.T) {
 	p := newPartTown(t, canaryFile(0))
-	if _, err := p.patient.Links().Plan(t.Context(), wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}); !errors.Is(err, wallet.ErrNoNode) {
+	if _, err := p.patient.Links().Plan(t.Context(), wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, Until: endOf(1)}}); !errors.Is(err, wallet.ErrNoNode) {
 		t.Error(err)
 	}
 	w, _ := p.withLinks(t, "Maria")
 	for _, r := range []wallet.LinkRequest{{Openings: 0}, {Openings: 101}, {Openings: 3, Passcode: "123"}, {Openings: 3, Passcode: strings.Repeat("x", 65)}} {
-		r.All, r.NotAfter = true, endOf(1)
+		r.All, r.Until = true, endOf(1)
 		if _, err := w.Links().Plan(t.Context(), r); !errors.Is(err, wallet.ErrInput) {
 			t.Errorf("%d openings, passcode of %d: %v", r.Openings, len(r.Passcode), err)
 		}
@@ -351,7 +386,7 @@ func TestLinkLooksLikeAnyConsent(t *testing.T) {
 	store := weighingStore{opt.Services.Store, map[ledgerclient.Part]map[int]bool{}}
 	opt.Services.Store = store
 	w := must(wallet.Open(ctx, opt))(t)
-	r := wallet.GrantRequest{All: true, NotAfter: endOf(1)}
+	r := wallet.GrantRequest{All: true, Until: endOf(1)}
 	var ids []contract.ID
 	for range 2 {
 		ids = append(ids, must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: r, Passcode: "1234"}))(t)))(t))
@@ -371,6 +406,9 @@ func TestLinkLooksLikeAnyConsent(t *testing.T) {
 	defer f.Close()
 	seen := map[string]bool{}
 	first := entryOf(t, f, ids[0])
+	if first.NotAfter != wallet.LedgerEnd(r.Until) || first.NotAfter == r.Until {
+		t.Errorf("on the ledger the first ends %d, and exactly at %d", first.NotAfter, r.Until)
+	}
 	for _, id := range ids {
 		e := entryOf(t, f, id)
 		if e.Kind != first.Kind || e.Flags != first.Flags || e.NotBefore != first.NotBefore || e.NotAfter != first.NotAfter || e.Subject != first.Subject {
@@ -390,7 +428,7 @@ func TestMoveLeavesLinks(t *testing.T) {
 	p := newPartTown(t, canaryFile(0))
 	w, shelf := p.withLinks(t, "Maria")
 	ctx := t.Context()
-	id := must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, NotAfter: endOf(1)}}))(t)))(t)
+	id := must(w.Links().Give(ctx, must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: wallet.GrantRequest{All: true, Until: endOf(1)}}))(t)))(t)
 	other := newTown(t)
 	opt := p.options("Maria")
 	opt.Services = other.services()

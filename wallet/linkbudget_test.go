@@ -20,7 +20,7 @@ func BenchmarkBudgetLink(b *testing.B) {
 			p.to(b, "Dr Smith")
 			w, _ := p.withLinks(b, "Maria")
 			ctx := b.Context()
-			r := wallet.GrantRequest{All: true, NotAfter: endOf(1)}
+			r := wallet.GrantRequest{All: true, Until: endOf(1)}
 			link := func() {
 				plan := must(w.Links().Plan(ctx, wallet.LinkRequest{Openings: 3, GrantRequest: r, Passcode: c.passcode}))(b)
 				must(w.Links().Give(ctx, plan))(b)

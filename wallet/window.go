@@ -14,7 +14,7 @@ import (
 // end of that day, stands in the terms, and the recipient's wallet keeps to it. The
 // ledger's, to which ledger and keepers hold everybody, is the first 00:00 UTC at or after
 // it, since everybody sees it: so neither the time zone nor the hour of signing shows. An
-// end given in hours is the same on both.
+// end given in hours is the same on both, but of a link, whose node keeps to the exact one.
 //
 // When a day begins and ends is looked for in the time zone: there are days without
 // midnight, with two, with 23 or 25 hours, and days that a zone left out.

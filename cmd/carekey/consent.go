@@ -161,6 +161,10 @@ func (a consents) show(ctx context.Context, args []string) error {
 	if c.Revoked != 0 {
 		status += ", " + both(c.Revoked)
 	}
+	until := untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it", columnsOf(cli.Width(a.out)))
+	if c.Link {
+		until = linkUntil(c.Until, c.NotAfter)
+	}
 	rows := cli.Rows{{"consent", c.ID.String()}}
 	if title := a.titles[c.Ledger]; title != "" {
 		rows.Add("ledger", title)
@@ -173,7 +177,7 @@ func (a consents) show(ctx context.Context, args []string) error {
 	rows = append(rows, cli.Rows{
 		{"for", c.Purpose.Word()},
 		{"from", from},
-		{"until", untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it", columnsOf(cli.Width(a.out)))},
+		{"until", until},
 		{"status", status},
 		{"granted", grantedText(c)},
 		{"opened", openedText(c.Openings, both(c.LastOpened))},
@@ -263,7 +267,7 @@ func checkText(c wallet.Check, consent *wallet.Consent) string {
 	at, id, keepers, begun := both(c.Hour), "", "", "it has begun"
 	if consent != nil {
 		id = short(consent.ID)
-		if consent.Over {
+		if consent.Over && !consent.Link {
 			keepers = "; whatever program is used,\n       keepers end it " + both(consent.NotAfter)
 		}
 	}

@@ -220,11 +220,11 @@ func (s space) preview(p *wallet.GrantPlan, l *wallet.LinkPlan, role *health.Rol
 		why += ", from " + both(p.NotBefore)
 	}
 	rows.Add("for", cli.Wrap(why, s.beside()))
-	holds := called + "'s carekey keeps to it"
+	until := untilText(p.Until, p.NotAfter, called+"'s carekey keeps to it", s.columns)
 	if l != nil {
-		holds = "the node of the link keeps to it"
+		until = linkUntil(p.Until, p.NotAfter)
 	}
-	rows.Add("until", cli.Wrap(untilText(p.Until, p.NotAfter, holds, s.columns), s.beside()))
+	rows.Add("until", cli.Wrap(until, s.beside()))
 	what := plural(len(p.Records), "record", "records")
 	if n := len(slices.DeleteFunc(slices.Clone(p.Records), func(r wallet.RecordPlan) bool { return r.Whole })); n == len(p.Records) {
 		what = "parts of " + what

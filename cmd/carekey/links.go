@@ -58,7 +58,7 @@ func (a linking) newCreate() *cobra.Command {
 			cli.Wrap(linkHolds, 86) + "\n\n" +
 			"-o writes it into a new file: as a picture of its QR code where the name ends in .png, as\na sheet for paper where it ends in .html, else as text. What is behind the link is what\nthere is now, and FHIR alone: other files stay, and are named.\n\n" +
 			"--emergency is for a card that is carried along: allergies, medications, problems, devices\n(implants, where a record has them as such and not only as an operation) and whose they are\nwith the contacts there, for 180 days, openings counted by the day. --category adds to\nthat; --role, --record and --all replace it.\n\n" +
-			"A link needs a node that opens it, and a certificate of that which browsers trust. On a\nledger in a folder there is none, and with several keepers each would give its share to\nwhoever has the link, and count nothing.\n\n" + whatGoes,
+			"A link needs a node that opens it, and a certificate of that which browsers trust. On a\nledger in a folder there is none, and with several keepers each would give its share to\nwhoever has the link, and count nothing.\n\nIts end on the ledger is the next midnight UTC, so that it does not tell that this is a\nlink. Its node keeps to the end that you chose.\n\n" + whatGoes,
 		Example: "  carekey link create --role nurse --openings 1 -o ward.png\n  carekey link create --emergency --until 2027-06-30 -o card.html",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := x.checkOpenings(cmd.Flags().Changed("openings")); err != nil {

@@ -27,18 +27,18 @@ const someLink = "https://ledger.example/view#shlink:/eyJ1cmwiOiJodHRwczovL2V4YW
 // than what holds: whoever has it opens it, and its node can go on giving what is in it.
 func TestLinkWords(t *testing.T) {
 	p := &wallet.GrantPlan{Records: []wallet.RecordPlan{{Record: wallet.Record{Title: "Labs", Version: 1, Category: "labs"}, Whole: true}},
-		Purpose: payload.Treatment, Until: 480_000, NotAfter: 480_000, Gate: ledgerclient.Enforced}
+		Purpose: payload.Treatment, Until: 479_990, NotAfter: 480_000, Gate: ledgerclient.Enforced}
 	for _, columns := range []int{40, 80, 120} {
 		text := previewGrant(p, &wallet.LinkPlan{GrantPlan: p, Openings: 3, Passcode: true}, &health.Role{}, ground{Properties: ledgerclient.Properties{Gate: p.Gate}}, columns)
 		if cli.Wrap(text, columns) != text {
 			t.Errorf("more than %d columns:\n%s", columns, text)
 		}
-		for _, want := range []string{"WHOEVER HAS THE LINK and its passcode: ", "Whoever has the link and its passcode can open it", "is not checked", "3 times", "with a passcode", "as far as it keeps the rules", "without an entry", "after a revocation", "You can revoke it"} {
+		for _, want := range []string{"WHOEVER HAS THE LINK and its passcode: ", "Whoever has the link and its passcode can open it", "is not checked", "3 times", "with a passcode", "as far as it keeps the rules", "without an entry", "after a revocation", "You can revoke it", "its node keeps to it; the ledger shows"} {
 			if !strings.Contains(plain(text), want) {
 				t.Errorf("%d columns: %q is not in\n%s", columns, want, text)
 			}
 		}
-		if strings.Contains(text, "NOT VERIFIED") || strings.Contains(text, "carekey keeps to it") {
+		if strings.Contains(text, "NOT VERIFIED") || strings.Contains(text, "carekey keeps to it") || strings.Contains(text, "keepers end it") {
 			t.Errorf("words of a consent for somebody:\n%s", text)
 		}
 	}
@@ -49,6 +49,20 @@ func TestLinkWords(t *testing.T) {
 		if m := unfounded.FindString(text); m != "" {
 			t.Errorf("%q promises: %s", m, text)
 		}
+	}
+}
+
+// Of a link that is over before the ledger shows it no keeper is said to end it later.
+func TestExplainLinkThatIsOver(t *testing.T) {
+	c := wallet.Consent{Link: true, Over: true, Seen: wallet.Seen{Until: 479_990, NotAfter: 480_000, Status: wallet.StatusActive}}
+	if text := checkText(wallet.Check{Name: "ended", Hour: 479_990}, &c); strings.Contains(text, "keepers") || !strings.Contains(text, "it has ended") {
+		t.Error(text)
+	}
+	if text := statusText(c, dates{}); text != "over" {
+		t.Error(text)
+	}
+	if c.Link = false; !strings.Contains(checkText(wallet.Check{Name: "ended", Hour: 479_990}, &c), "keepers end it") {
+		t.Error("of a consent for somebody they do")
 	}
 }
 

@@ -268,6 +268,15 @@ func untilText[H ~uint32](until, ledger H, keeps string, columns int) string {
 	return both(until) + "\n" + keeps + "; whatever program is used" + then + "keepers end it " + both(ledger)
 }
 
+// linkUntil is the end of a link, and what the ledger shows of it: its node alone keeps to
+// the first, and nobody is held to the second who has opened the link.
+func linkUntil[H ~uint32](until, ledger H) string {
+	if until == ledger {
+		return both(until)
+	}
+	return both(until) + "\nits node keeps to it; the ledger shows " + both(ledger)
+}
+
 // titles names record versions in a few words.
 func titles(rs []wallet.ConsentRecord) string {
 	var out []string
