@@ -20,6 +20,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/ledgerclient/folder"
 	"github.com/carekey/carekey/wallet/payload"
+	"github.com/carekey/carekey/wallet/shlink"
 )
 
 // Promise 2 says that nothing in the entries links two consents of one patient, or
@@ -58,6 +59,11 @@ import (
 // that a letter is never opened, as some consents are not, and that an answer is given some
 // time after it was asked for.
 
+// Links stand among them too: consents for wallets that exist only in them, given for so many
+// hours and opened by their node. They are shown, with their accesses, as letters are, and two
+// of one patient beside two of two. What is not shown: how soon they are opened, which is what
+// their holders make of them.
+
 // What a node puts into its log in one step came from several at once: recipients who open
 // all that is theirs, and patients who end all that they gave to somebody. Within a step
 // nothing tells which entries are one wallet's, though all are of one hour: pairs of one
@@ -69,6 +75,7 @@ type linkWorld struct {
 	polls   []*linkEntry // accesses that came in bursts
 	steps   []*linkStep
 	letters []*linkThread // never opened
+	links   []*linkThread // opened by their node
 
 	open func(th *linkThread, hour contract.Hour, second int) *linkEntry // once more
 }
@@ -107,6 +114,7 @@ type linkThread struct {
 	id              contract.ID // of the grant
 	tag             crypto.SelfTag
 	patients        *Wallet
+	until           contract.Hour // of a link: its exact end
 }
 
 type linkEntry struct {
@@ -123,6 +131,7 @@ const (
 	linkClinicians = 140
 	linkEach       = 26 // consents of a patient
 	linkLetters    = 6  // letters of one
+	linkLinks      = 8  // links of one
 	linkHours      = 360 * 24
 	linkSteps      = 60 // that a node makes
 	linkSenders    = 12 // in a step, of each kind
@@ -164,6 +173,11 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 	for i := range clinics {
 		root := crypto.NewEntropy().Root()
 		clinics[i], taggers[i] = root.Identity(), root.Tagger(client.ID())
+	}
+
+	file, err := shlink.Deflate([]byte(`{"resourceType":"Patient"}`))
+	if err != nil {
+		t.Fatal(err)
 	}
 
 	// hourAt draws an hour of the year, by day rather than by night.
@@ -212,6 +226,37 @@ func newLinkWorld(t *testing.T, seed uint64, patients int) *linkWorld {
 			}
 			th.access = openAt(th, client.ID(), ch.ID, taggers[clinic], hour, opened)
 			world.threads = append(world.threads, th)
+		}
+		for range linkLinks {
+			hour, second := hourAt(), rng.IntN(3600)
+			until, err := EndAfter("720h", HourTime(hour)) // as long as the consents here
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan := &GrantPlan{Records: Wholes(rec), Purpose: payload.Treatment, Until: until, NotAfter: LedgerEnd(until), link: &linkMaking{file: file}}
+			ch, err := w.Grants().prepare(plan, ground)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seed, err := w.view.Seed(ch.Entry.SelfTag)
+			if err != nil {
+				t.Fatal(err)
+			}
+			root := seed.LinkID().Root()
+			// Each is for a wallet of its own.
+			th := &linkThread{patient: p, clinic: linkClinicians + len(world.links), event: event, until: until}
+			th.grant = linkEntry{thread: th, hour: hour, second: second, raw: ch.Entry.Marshal()}
+			var ok bool
+			if th.keys, ok, err = root.Identity().Recognize(client.ID(), ch.Entry.Author, ch.Entry.Counterparty); err != nil || !ok {
+				t.Fatalf("%t %v", ok, err)
+			}
+			opened := (1+rng.IntN(29*24))*3600 + rng.IntN(3600)
+			if clinic := mine[rng.IntN(4)]; watches(clinic) {
+				opened = found(second, clinic) + int(byChance(time.Hour)/time.Second)
+			}
+			th.access = openAt(th, client.ID(), ch.ID, root.Tagger(client.ID()), hour, opened)
+			world.links = append(world.links, th)
+			event++
 		}
 		for range linkLetters {
 			end, err := EndAfter("30d", HourTime(hourAt()))
@@ -353,6 +398,10 @@ func (w *linkWorld) order(rng *mathrand.Rand) {
 	for _, th := range w.letters {
 		put(0, th.event, &th.grant)
 	}
+	for i, th := range w.links {
+		put(0, th.event, &th.grant)
+		put(3, i, &th.access)
+	}
 	sort.Slice(all, func(i, j int) bool { return all[i].at < all[j].at })
 	index := 1
 	for _, b := range all {
@@ -374,18 +423,23 @@ func threadPair(x, y *linkThread, linked bool) linkPair {
 	return linkPair{x: []*linkEntry{&x.grant, &x.access}, y: []*linkEntry{&y.grant, &y.access}, linked: linked}
 }
 
-// letterPairs makes pairs of two letters and, not linked, of a letter and a consent; with
-// ofOne, of a letter and a consent of one patient and of two. No entry is in two pairs.
-func (w *linkWorld) letterPairs(rng *mathrand.Rand, ofOne bool) (halves [2][]linkPair) {
-	entries := func(x, y *linkThread, linked bool) linkPair {
-		return linkPair{x: []*linkEntry{&x.grant}, y: []*linkEntry{&y.grant}, linked: linked}
+// besidePairs makes pairs of two letters and, not linked, of a letter and a consent; with
+// ofOne, of a letter and a consent of one patient and of two. No entry is in two pairs. Of
+// links, which are opened, it makes the same.
+func (w *linkWorld) besidePairs(rng *mathrand.Rand, of []*linkThread, ofOne bool) (halves [2][]linkPair) {
+	entries, far := threadPair, apart
+	if of[0].keys == nil {
+		entries = func(x, y *linkThread, linked bool) linkPair {
+			return linkPair{x: []*linkEntry{&x.grant}, y: []*linkEntry{&y.grant}, linked: linked}
+		}
+		far = func(x, y *linkThread) bool { return gap(&x.grant, &y.grant) >= quiet }
 	}
 	for h := range halves {
 		var letters, consents []*linkThread
 		for _, from := range []struct {
 			all  []*linkThread
 			into *[]*linkThread
-		}{{w.letters, &letters}, {w.threads, &consents}} {
+		}{{of, &letters}, {w.threads, &consents}} {
 			for _, i := range rng.Perm(len(from.all)) {
 				if from.all[i].patient%2 == h {
 					*from.into = append(*from.into, from.all[i])
@@ -395,7 +449,7 @@ func (w *linkWorld) letterPairs(rng *mathrand.Rand, ofOne bool) (halves [2][]lin
 		// take takes a consent that fits a letter.
 		take := func(x *linkThread, same bool) *linkThread {
 			for i, y := range consents {
-				if (y.patient == x.patient) == same && gap(&x.grant, &y.grant) >= quiet {
+				if (y.patient == x.patient) == same && far(x, y) {
 					consents = append(consents[:i:i], consents[i+1:]...)
 					return y
 				}
@@ -410,13 +464,26 @@ func (w *linkWorld) letterPairs(rng *mathrand.Rand, ofOne bool) (halves [2][]lin
 				linked = take(a, true)
 			}
 			none := take(c, false)
-			if linked == nil || none == nil || !ofOne && (a.patient == b.patient || gap(&a.grant, &b.grant) < quiet) {
+			if linked == nil || none == nil || !ofOne && (a.patient == b.patient || !far(a, b)) {
 				continue
 			}
 			halves[h] = append(halves[h], entries(a, linked, true), entries(c, none, false))
 		}
 	}
 	return halves
+}
+
+func (w *linkWorld) apartFrom(rng *mathrand.Rand, of []*linkThread) [2][]linkPair {
+	return w.besidePairs(rng, of, false)
+}
+
+func (w *linkWorld) ofOne(rng *mathrand.Rand, of []*linkThread) [2][]linkPair {
+	return w.besidePairs(rng, of, true)
+}
+
+func twoLinks(rng *mathrand.Rand, links []*linkThread) [2][]linkPair {
+	w := linkWorld{threads: links}
+	return w.pairs(rng, func(x, y *linkThread) bool { return true }, func(th *linkThread) int { return th.patient })
 }
 
 func apart(x, y *linkThread) bool {
@@ -691,16 +758,22 @@ func TestNothingLinksConsents(t *testing.T) {
 		}
 	}
 
+	ofPatient := func(th *linkThread) { th.grant.raw[9] = byte(th.patient * 151) }
 	for name, c := range map[string]struct {
-		ofOne bool
+		of    []*linkThread
+		pairs func(rng *mathrand.Rand, of []*linkThread) [2][]linkPair
 		leak  func(*linkThread)
+		both  bool // of consents too
 	}{
-		"letters":                               {false, func(th *linkThread) { th.grant.raw[103] = 7 }},
-		"a letter and a consent of one patient": {true, func(th *linkThread) { th.grant.raw[9] = byte(th.patient * 151) }},
+		"letters":                               {world.letters, world.apartFrom, func(th *linkThread) { th.grant.raw[103] = 7 }, false},
+		"a letter and a consent of one patient": {world.letters, world.ofOne, ofPatient, true},
+		"links":                                 {world.links, world.apartFrom, func(th *linkThread) { binary.BigEndian.PutUint32(th.grant.raw[122:], uint32(th.until)) }, false},
+		"a link and a consent of one patient":   {world.links, world.ofOne, ofPatient, true},
+		"two links of one patient":              {world.links, twoLinks, ofPatient, false},
 	} {
 		judge := func() (n int, auc, low, high float64) {
 			rng := mathrand.New(mathrand.NewPCG(11, 11))
-			return judgePairs(rng, world.letterPairs(rng, c.ofOne))
+			return judgePairs(rng, c.pairs(rng, c.of))
 		}
 		n, auc, low, high := judge()
 		t.Logf("%s: AUC %.3f [%.3f, %.3f] from %d pairs", name, auc, low, high, n)
@@ -708,11 +781,11 @@ func TestNothingLinksConsents(t *testing.T) {
 			t.Errorf("%s can be told: AUC %.3f [%.3f, %.3f]", name, auc, low, high)
 		}
 		keep := map[*linkThread][contract.Size]byte{}
-		for _, th := range world.letters {
+		for _, th := range c.of {
 			keep[th] = th.grant.raw
 			c.leak(th)
 		}
-		if c.ofOne {
+		if c.both {
 			for _, th := range world.threads {
 				keep[th] = th.grant.raw
 				c.leak(th)
