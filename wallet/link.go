@@ -430,7 +430,11 @@ func (ls Links) Show(ctx context.Context, id, label string) (s Shown, err error)
 			return err
 		}
 		s.Consent = ls.w.Consents().of(t)
-		if s.Said, err = ls.ask(ctx, t); err != nil {
+		q, err := ls.question(t)
+		if err != nil {
+			return err
+		}
+		if s.Said, err = ls.answer(ctx, q); err != nil {
 			return err
 		}
 		if !ls.opens(t) || s.Said.State == ledgerclient.LinkEnded || s.Said.State == ledgerclient.LinkLocked {
@@ -452,32 +456,6 @@ func (ls Links) Show(ctx context.Context, id, label string) (s Shown, err error)
 		return nil
 	})
 	return s, err
-}
-
-// Said is what the node of links says of each alone, signed: its word for how often it was
-// opened, which nothing else shows; or why there is none. Errors are those of Show.
-func (ls Links) Said(ctx context.Context, ids []contract.ID) (said []ledgerclient.LinkAnswer, errs []error, err error) {
-	said, errs = make([]ledgerclient.LinkAnswer, len(ids)), make([]error, len(ids))
-	err = ls.w.Look(ctx, func() error {
-		var silent error // it was waited for once
-		for i, id := range ids {
-			if errs[i] = silent; silent != nil {
-				continue
-			}
-			t, err := ls.find(ctx, id.String())
-			if err == nil {
-				said[i], err = ls.ask(ctx, t)
-			}
-			if errs[i] = err; ctx.Err() != nil {
-				return err
-			}
-			if ledgerclient.Unreachable(err) != nil {
-				silent = err
-			}
-		}
-		return nil
-	})
-	return said, errs, err
 }
 
 // Ask has the node of links say what became of each of them that is active on the ledger,
@@ -519,31 +497,6 @@ func (ls Links) find(ctx context.Context, id string) (*view.Thread, error) {
 		return nil, ErrNotLink.With("consent", t.ID)
 	}
 	return t, nil
-}
-
-// ask asks the node about a link.
-func (ls Links) ask(ctx context.Context, t *view.Thread) (a ledgerclient.LinkAnswer, err error) {
-	at, err := ls.node()
-	if err != nil {
-		return a, err
-	}
-	_, key, err := ls.w.view.Key(t)
-	if err != nil {
-		return a, err
-	}
-	q := ls.w.Consents().inquiry(ls.w.client.Keepers[0].Key(), t)
-	q.SignLink(key)
-	a, err = at.InquireLink(ctx, q)
-	if refused := (*ledgerclient.KeeperError)(nil); errors.As(err, &refused) && refused.Code == ledgerclient.UnknownGrant {
-		return a, ErrLinkLost.With("consent", t.ID)
-	}
-	if err != nil {
-		return a, err
-	}
-	if err := a.Verify(&q); err != nil {
-		return a, &ledgerclient.TamperedError{What: "answer about a link", Err: err}
-	}
-	return a, nil
 }
 
 // checkLabel refuses what is no label of a link: it is shown to whoever has it, in any
