@@ -419,15 +419,18 @@ func copied(d ledgerclient.Deposit) ledgerclient.Deposit {
 	return d
 }
 
-func (m *memoryVault) Read(_ context.Context, g keeper.Grant) (keeper.Record, error) {
+func (m *memoryVault) Read(_ context.Context, grants ...keeper.Grant) (all []keeper.Record, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	rec := keeper.Record{Stopped: m.stops[g.ID], Acks: m.acks[g.ID]}
-	if s, ok := m.shares[g.ID]; ok {
-		d := copied(s.Deposit)
-		rec.Share = &d
+	for _, g := range grants {
+		rec := keeper.Record{Stopped: m.stops[g.ID], Acks: m.acks[g.ID]}
+		if s, ok := m.shares[g.ID]; ok {
+			d := copied(s.Deposit)
+			rec.Share = &d
+		}
+		all = append(all, rec)
 	}
-	return rec, nil
+	return all, nil
 }
 
 func (m *memoryVault) Store(_ context.Context, shares []keeper.Share) ([]bool, error) {

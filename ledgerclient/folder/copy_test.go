@@ -191,10 +191,10 @@ func TestSalvagedFilings(t *testing.T) {
 			t.Errorf("%s: %d stops and %d acknowledgements are salvaged", test.what, len(s), len(a))
 		}
 		for i, of := range grants {
-			rec, err := vault{g.ground()}.Read(ctx, keeper.Grant{ID: of.id, NotAfter: of.entry.NotAfter})
+			recs, err := vault{g.ground()}.Read(ctx, keeper.Grant{ID: of.id, NotAfter: of.entry.NotAfter})
 			p.must(err)
-			if want := i < 2 && (i > 0 || test.stops == 2); rec.Stopped != want {
-				t.Errorf("%s: grant %d: stopped %v", test.what, i, rec.Stopped)
+			if want := i < 2 && (i > 0 || test.stops == 2); recs[0].Stopped != want {
+				t.Errorf("%s: grant %d: stopped %v", test.what, i, recs[0].Stopped)
 			}
 		}
 		_, err = g.keeper.Revoke(ctx, []contract.Entry{p.revocation(grants[2])})
@@ -275,8 +275,8 @@ func TestOlderCopyIsKept(t *testing.T) {
 		if _, err := g.Verify(ctx, nil, nil); err != nil {
 			t.Errorf("operation %d: %v", n, err)
 		}
-		if rec, err := (vault{g.ground()}).Read(ctx, keeper.Grant{ID: grants[0].id, NotAfter: grants[0].entry.NotAfter}); err != nil || !rec.Stopped || len(rec.Acks) != 1 {
-			t.Errorf("operation %d: %+v, %v", n, rec, err)
+		if recs, err := (vault{g.ground()}).Read(ctx, keeper.Grant{ID: grants[0].id, NotAfter: grants[0].entry.NotAfter}); err != nil || !recs[0].Stopped || len(recs[0].Acks) != 1 {
+			t.Errorf("operation %d: %+v, %v", n, recs, err)
 		}
 		g.Close()
 		if err == nil {

@@ -60,13 +60,18 @@ func underRequests(kind byte, grant contract.ID) crypto.Hash {
 
 const notFiled = "not what was filed"
 
-// Read returns what is held about a grant.
-func (v vault) Read(ctx context.Context, g keeper.Grant) (rec keeper.Record, err error) {
+// Read returns what is held about each grant.
+func (v vault) Read(ctx context.Context, grants ...keeper.Grant) (all []keeper.Record, err error) {
 	err = v.lock.read(ctx, func(snapshot) error {
-		rec, err = v.record(g)
-		return err
+		for _, g := range grants {
+			rec, err := v.record(g)
+			if all = append(all, rec); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return rec, err
+	return all, err
 }
 
 func (v vault) record(g keeper.Grant) (rec keeper.Record, err error) {

@@ -94,9 +94,19 @@ func newMemory() *memory {
 	}
 }
 
-func (m *memory) Read(_ context.Context, g Grant) (Record, error) {
+func (m *memory) Read(_ context.Context, grants ...Grant) (all []Record, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, g := range grants {
+		rec, err := m.read(g)
+		if all = append(all, rec); err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+func (m *memory) read(g Grant) (Record, error) {
 	rec := Record{Acks: m.acked[g.ID]}
 	if d, ok := m.shares[g]; ok {
 		s, err := crypto.ParseShare(func() []byte { b := d.Share.Bytes(); return b[:] }())

@@ -111,8 +111,8 @@ func (r *Record) ack(end ledgerclient.End) *ledgerclient.Acknowledgement {
 // returns is durable. All methods are safe for concurrent use, also by several
 // processes.
 type Vault interface {
-	// Read returns what is held about a grant.
-	Read(ctx context.Context, g Grant) (Record, error)
+	// Read returns what is held about each grant.
+	Read(ctx context.Context, grants ...Grant) ([]Record, error)
 	// Store keeps shares and says of each whether it is held now. It is not if the
 	// grant was stopped, has an acknowledgement of a destroyed share, or another
 	// share is held for it. Vaults check this themselves, so that no share comes back
@@ -250,11 +250,16 @@ func (k *Keeper) Inquire(ctx context.Context, q ledgerclient.Inquiry) (ledgercli
 // look returns what is held about a grant, for whom its share is not meant: of that is left
 // that there is one.
 func (k *Keeper) look(ctx context.Context, g Grant) (Record, error) {
-	rec, err := k.vault.Read(ctx, g)
-	if rec.Share != nil {
-		rec.Share.Share.Wipe()
+	all, err := k.vault.Read(ctx, g)
+	for i := range all {
+		if all[i].Share != nil {
+			all[i].Share.Share.Wipe()
+		}
 	}
-	return rec, err
+	if err != nil {
+		return Record{}, err
+	}
+	return all[0], nil
 }
 
 // asked is the grant that a question is about, and the head that it was found under.

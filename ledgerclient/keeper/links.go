@@ -455,22 +455,44 @@ func (n *Link) AttemptsLeft() int {
 	return max(0, int(n.Deposit.Passcode.Attempts)-n.count.wrong)
 }
 
-// Share is the share of a link's grant, to be wiped, for the node that keeps both and has made
-// the access: under the rules of [Keeper.Release], without a request that goes nowhere. What
-// is refused yields no share and Released is not the code.
-func (l *Links) Share(ctx context.Context, n *Link, access contract.Entry) (crypto.Share, ledgerclient.Code, error) {
-	share, code, _, err := l.keeper.shareFor(ctx, n.Deposit.Grant, access.ID(l.keeper.ledger), func(g grant) ledgerclient.Code {
-		switch {
-		case !g.ok:
-			return ledgerclient.UnknownGrant
-		case access.Kind != contract.KindAccess || access.Subject != n.Deposit.Grant:
-			return ledgerclient.BadRequest
-		case access.Author != g.state.Counterparty:
-			return ledgerclient.WrongKey
-		}
-		return ledgerclient.Released
-	})
-	return share, code, err
+// LinkAsk asks for the share of a link's grant, by an access that was made for it.
+type LinkAsk struct {
+	Link   *Link
+	Access contract.Entry
+}
+
+// LinkShare is what comes of that: a share to be wiped if the code is Released.
+type LinkShare struct {
+	Share crypto.Share
+	Code  ledgerclient.Code
+}
+
+// Shares are the shares of links' grants, for the node that keeps both and has made the
+// accesses: under the rules of [Keeper.Release], without requests that go nowhere.
+func (l *Links) Shares(ctx context.Context, asks []LinkAsk) ([]LinkShare, error) {
+	all := make([]*wanted, len(asks))
+	for i := range asks {
+		access, of := &asks[i].Access, asks[i].Link.Deposit.Grant
+		all[i] = &wanted{grant: of, access: access.ID(l.keeper.ledger), asked: func(g grant) ledgerclient.Code {
+			switch {
+			case !g.ok:
+				return ledgerclient.UnknownGrant
+			case access.Kind != contract.KindAccess || access.Subject != of:
+				return ledgerclient.BadRequest
+			case access.Author != g.state.Counterparty:
+				return ledgerclient.WrongKey
+			}
+			return ledgerclient.Released
+		}}
+	}
+	if _, err := l.keeper.shares(ctx, all...); err != nil {
+		return nil, err
+	}
+	out := make([]LinkShare, len(all))
+	for i, w := range all {
+		out[i] = LinkShare{w.share, w.code}
+	}
+	return out, nil
 }
 
 // File is what is behind a link; the error is ErrLink if it was erased.

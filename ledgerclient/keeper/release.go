@@ -18,17 +18,18 @@ import (
 func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgerclient.Answer, error) {
 	a := ledgerclient.Answer{Request: r.Hash(), Grant: r.Access.Subject}
 	id, authentic := r.Access.ID(k.ledger), false
-	share, code, head, err := k.shareFor(ctx, a.Grant, id, func(g grant) (code ledgerclient.Code) {
+	w := wanted{grant: a.Grant, access: id, asked: func(g grant) (code ledgerclient.Code) {
 		code, authentic = k.judgeRequest(&r, g)
 		return code
-	})
+	}}
+	head, err := k.shares(ctx, &w)
 	if err != nil {
 		return ledgerclient.Answer{}, err
 	}
-	a.Code, a.Hour, a.Size, a.Root = code, head.Hour, head.Size, head.Root
-	if code == ledgerclient.Released {
-		a.Sealed, err = crypto.SealShare(crypto.ShareContext{Ledger: k.ledger, Grant: a.Grant, Keeper: k.public, Access: id}, share, r.Response)
-		share.Wipe()
+	a.Code, a.Hour, a.Size, a.Root = w.code, head.Hour, head.Size, head.Root
+	if a.Code == ledgerclient.Released {
+		a.Sealed, err = crypto.SealShare(crypto.ShareContext{Ledger: k.ledger, Grant: a.Grant, Keeper: k.public, Access: id}, w.share, r.Response)
+		w.share.Wipe()
 		if err != nil {
 			return ledgerclient.Answer{}, err // judgeRequest has checked the response key
 		}
@@ -42,53 +43,83 @@ func (k *Keeper) Release(ctx context.Context, r ledgerclient.Request) (ledgercli
 	return a, nil
 }
 
-// shareFor is the share of a grant, to be wiped, for somebody with an access, whom asked
-// judges before ledger and vault are.
-func (k *Keeper) shareFor(ctx context.Context, of, access contract.ID, asked func(g grant) ledgerclient.Code) (share crypto.Share, code ledgerclient.Code, head Head, err error) {
-	var g grant
-	var leaf *contract.Leaf // of access; nil: not on the ledger
-	var index uint64
-	err = k.replica.View(ctx, func(v View) (err error) {
+// wanted is a share that somebody with an access asks for.
+type wanted struct {
+	grant, access contract.ID
+	asked         func(g grant) ledgerclient.Code // judges before ledger and vault are
+	share         crypto.Share                    // to be wiped
+	code          ledgerclient.Code
+
+	g     grant
+	leaf  *contract.Leaf // of access; nil: not on the ledger
+	index uint64
+}
+
+// shares finds out which shares are given, all under one head: those whose code is Released.
+func (k *Keeper) shares(ctx context.Context, all ...*wanted) (head Head, err error) {
+	err = k.replica.View(ctx, func(v View) error {
 		head = v.Head()
-		if g, err = lookup(v, of); err != nil || !g.ok {
-			return err
+		for _, w := range all {
+			if err := w.find(v); err != nil {
+				return err
+			}
 		}
-		at, ok, err := v.Find(access)
-		if err != nil || !ok {
-			return err
-		}
-		l, err := v.Leaf(at)
-		if err != nil {
-			return err
-		}
-		leaf, index = &l, at
 		return nil
 	})
 	if err != nil {
-		return share, code, head, err
+		return head, err
 	}
-	if code = asked(g); code != ledgerclient.Released {
-		return share, code, head, nil
-	}
-	rec, err := k.vault.Read(ctx, g.Grant)
-	if err != nil {
-		return share, code, head, err
-	}
-	code = k.judgeRelease(g, leaf, index, &rec, head)
-	switch {
-	case code != ledgerclient.Released:
-	// What is given is what the grant commits to: whoever signed the deposit was asked when it came.
-	case rec.Share.Ledger != k.ledger || rec.Share.Grant != g.ID || !shareFits(rec.Share, &g.opening):
-		err = &ledgerclient.TamperedError{What: "share of " + g.ID.String()}
-	default:
-		if err = k.vault.Stop(ctx, nil); err == nil {
-			return rec.Share.Share, code, head, nil
+	var open []*wanted
+	var of []Grant
+	for _, w := range all {
+		if w.code = w.asked(w.g); w.code == ledgerclient.Released {
+			open, of = append(open, w), append(of, w.g.Grant)
 		}
 	}
-	if rec.Share != nil {
-		rec.Share.Share.Wipe()
+	if len(open) == 0 {
+		return head, nil
 	}
-	return share, code, head, err
+	recs, err := k.vault.Read(ctx, of...)
+	defer func() {
+		for i := range recs {
+			if rec := &recs[i]; rec.Share != nil && (err != nil || open[i].code != ledgerclient.Released) {
+				rec.Share.Share.Wipe()
+			}
+		}
+	}()
+	if err != nil {
+		return head, err
+	}
+	given := false
+	for i, w := range open {
+		rec := &recs[i]
+		if w.code = k.judgeRelease(w.g, w.leaf, w.index, rec, head); w.code != ledgerclient.Released {
+			continue
+		}
+		// What is given is what the grant commits to: whoever signed the deposit was asked when it came.
+		if rec.Share.Ledger != k.ledger || rec.Share.Grant != w.g.ID || !shareFits(rec.Share, &w.g.opening) {
+			return head, &ledgerclient.TamperedError{What: "share of " + w.g.ID.String()}
+		}
+		w.share, given = rec.Share.Share, true
+	}
+	if given {
+		err = k.vault.Stop(ctx, nil)
+	}
+	return head, err
+}
+
+// find looks up grant and access.
+func (w *wanted) find(v View) (err error) {
+	if w.g, err = lookup(v, w.grant); err != nil || !w.g.ok {
+		return err
+	}
+	at, ok, err := v.Find(w.access)
+	if err != nil || !ok {
+		return err
+	}
+	l, err := v.Leaf(at)
+	w.leaf, w.index = &l, at
+	return err
 }
 
 // judgeRequest judges what is in the request itself. authentic says that the

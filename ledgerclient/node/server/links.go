@@ -55,11 +55,15 @@ const (
 	linkRoom = 128 << 20
 	// Passcodes are hashed with 19 MiB each: three at a time need less than 64 MiB.
 	argonPasses, argonKiB, argonAtOnce = 2, 19_456, 3
+	// sharesAtOnce is how many are looked up in one step: who revokes meanwhile waits for
+	// little more than for one.
+	sharesAtOnce = 64
 )
 
 // links is what a server needs for links.
 type links struct {
 	*keeper.Links
+	shares  *orderer[keeper.LinkAsk, keeper.LinkShare]
 	hashing chan struct{}
 
 	mu      sync.Mutex
@@ -84,7 +88,8 @@ func (s *Server) startLinks(ctx context.Context) {
 	if all == nil { // without its key the keeper gives nothing to anybody
 		return
 	}
-	s.links = &links{Links: all, hashing: make(chan struct{}, argonAtOnce), waiting: map[string]waitingFile{}}
+	shares := &orderer[keeper.LinkAsk, keeper.LinkShare]{desk: &s.desk, most: sharesAtOnce, do: all.Shares}
+	s.links = &links{Links: all, shares: shares, hashing: make(chan struct{}, argonAtOnce), waiting: map[string]waitingFile{}}
 }
 
 func (s *Server) takesLinks() bool { return s.opt.Links != nil && s.links != nil }
@@ -530,32 +535,30 @@ func (s *Server) unlockLink(q *request, o *opening, access contract.Entry) (lock
 	if err := s.beforeRelease(q); err != nil {
 		return lock, err
 	}
-	var share crypto.Share
-	var code ledgerclient.Code
-	if err := q.at(&s.desk, func() (err error) {
-		share, code, err = s.links.Share(q.Context(), o.link, access)
-		if err != nil || code == ledgerclient.Released {
-			return err
-		}
+	given, err := queued(q, s.links.shares, []keeper.LinkAsk{{Link: o.link, Access: access}})
+	if err != nil {
+		return lock, err
+	}
+	if code := given[0].Code; code != ledgerclient.Released {
 		// It is asked as anybody would, so that the patient finds what was refused.
 		if err := o.wallet(ledger); err != nil {
-			return err
+			return lock, err
 		}
 		response := crypto.GenerateKey()
 		defer response.Wipe()
 		r := ledgerclient.Request{Ledger: ledger, Keeper: s.keeper.Key(), Access: access, Response: response.Public()}
 		ledgerclient.Sign(&r, o.keys)
-		_, err = s.release(q.Context(), r)
-		return err
-	}); err != nil {
-		return lock, err
-	}
-	if code != ledgerclient.Released {
+		if err := q.at(&s.desk, func() error {
+			_, err := s.release(q.Context(), r)
+			return err
+		}); err != nil {
+			return lock, err
+		}
 		return lock, &ledgerclient.KeeperError{Grant: grant, Code: code}
 	}
-	s.metrics.count(1, `carekey_releases_total{code=%q}`, code)
-	defer share.Wipe()
-	if lock, err = crypto.CombineShares([]crypto.Share{share}, 1); err != nil {
+	s.metrics.count(1, `carekey_releases_total{code=%q}`, ledgerclient.Released)
+	defer given[0].Share.Wipe()
+	if lock, err = crypto.CombineShares([]crypto.Share{given[0].Share}, 1); err != nil {
 		return lock, err
 	}
 	p, err := contract.ParseGrantPackage(o.link.Deposit.Package)
