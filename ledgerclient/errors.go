@@ -155,6 +155,9 @@ const (
 	ErrQuota fault.Code = "order-quota"
 	// ErrNoLinks: a node takes no links, since browsers do not trust its certificate. reach
 	ErrNoLinks fault.Code = "links-untaken"
+	// ErrNewerAnswer: what a node says of a link is of a version that is not known yet: nothing of
+	// it is read. version
+	ErrNewerAnswer fault.Code = "newer-version/link"
 )
 
 // The codes of the types.

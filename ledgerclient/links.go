@@ -251,6 +251,15 @@ func (a *LinkAnswer) signed() (string, crypto.Tag, *crypto.Signature) {
 	return "answer about a link", crypto.TagLinkAnswer, &a.Signature
 }
 
+// ParseLinkAnswer reads an answer about a link. Of a version that is not known yet it is an
+// [ErrNewerAnswer]: whoever cannot read it does not say that it was forged.
+func ParseLinkAnswer(b []byte) (LinkAnswer, error) {
+	if len(b) > 0 && b[0] > linkAnswer {
+		return LinkAnswer{}, ErrNewerAnswer.With("version", int(b[0]))
+	}
+	return Parse[LinkAnswer](b)
+}
+
 // Verify checks that this is the answer to q, signed by the keeper that q is for.
 func (a *LinkAnswer) Verify(q *Inquiry) error {
 	if a.Inquiry != q.Hash() {

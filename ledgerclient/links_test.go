@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/crypto/fault"
 )
 
 // TestLinkMessages: what is signed of a link is taken for nothing else, and for that link
@@ -72,6 +73,10 @@ func TestLinkMessages(t *testing.T) {
 		raw[0] = version
 		if _, err := Parse[LinkAnswer](raw); err == nil {
 			t.Errorf("version %d is taken", version)
+		}
+		_, err := ParseLinkAnswer(raw)
+		if e, newer := fault.As(err, ErrNewerAnswer); newer != (version == 3) || newer && e.Value("version") != 3 || err == nil {
+			t.Errorf("version %d: %v", version, err)
 		}
 	}
 	none := Marshal(&a)

@@ -64,6 +64,7 @@ var explained = []struct {
 	{errUnopened.Of(errBroken, "consent", consent, "then", "x"), "opening-interrupted", 1},
 	{wallet.WrongVersion("state", 2, 1), "newer-version", 1},
 	{wallet.WrongVersion("wallet.json", 1, 2), "older-version", 1},
+	{ledgerclient.ErrNewerAnswer.With("version", 3), "newer-version", 1},
 	{wallet.ErrDefaultLedger, "default-ledger", 3},
 	{wallet.ErrChangesWait.With("changes", 2), "changes-wait", 3},
 	{wallet.ErrSomethingWaits, "changes-wait", 3},

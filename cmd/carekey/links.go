@@ -458,6 +458,8 @@ func linkStatus(c wallet.Consent) string {
 		return "lost at its node"
 	case isForged(c.Unsaid):
 		return "not known: its node's answer DOES NOT VERIFY"
+	case errors.Is(c.Unsaid, ledgerclient.ErrNewerAnswer):
+		return "not known: its node is of a newer carekey"
 	case a == nil:
 		return "not known: its node does not say"
 	case a.State == ledgerclient.LinkLocked:

@@ -61,6 +61,11 @@ func TestExplainLinkThatIsOver(t *testing.T) {
 	if text := statusText(c, dates{}); text != "over" {
 		t.Error(text)
 	}
+	c.Over, c.Unsaid = false, ledgerclient.ErrNewerAnswer.With("version", 3)
+	if text := statusText(c, dates{}); text != "not known: its node is of a newer carekey" {
+		t.Error(text)
+	}
+	c.Over, c.Unsaid = true, nil
 	if c.Link = false; !strings.Contains(checkText(wallet.Check{Name: "ended", Hour: 479_990}, &c), "keepers end it") {
 		t.Error("of a consent for somebody they do")
 	}

@@ -72,5 +72,5 @@ func (l links) InquireLink(ctx context.Context, q ledgerclient.Inquiry) (a ledge
 	if err != nil {
 		return a, err
 	}
-	return ledgerclient.Parse[ledgerclient.LinkAnswer](raw)
+	return ledgerclient.ParseLinkAnswer(raw)
 }

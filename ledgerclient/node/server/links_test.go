@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -591,8 +592,9 @@ func TestLinkLocation(t *testing.T) {
 	}
 	at := location()
 	w.shut("under another link", w.get(strings.Replace(at, l.id.Encode(), other.id.Encode(), 1)))
-	if r := w.ask(http.MethodHead, at, nil); r.status != http.StatusOK {
-		t.Errorf("HEAD of a location: %d", r.status)
+	// HEAD takes nothing, and is told all that GET would be.
+	if r := w.ask(http.MethodHead, at, nil); r.status != http.StatusOK || r.header.Get("Content-Length") != strconv.Itoa(len(l.jwe)) || r.header.Get("Content-Type") != "application/jose" {
+		t.Errorf("HEAD of a location: %d %v", r.status, r.header)
 	}
 	w.opens("once", l, w.get(at))
 	w.shut("twice", w.get(at))
