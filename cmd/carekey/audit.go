@@ -318,34 +318,59 @@ func moreText(e wallet.Event) string {
 func (a events) table(es []wallet.Event) error {
 	t := a.onLedgers(ui.Word("time"), ui.Word("what"), ui.Text("who"), ui.Text("records"), ui.Word("for"), ui.Text("reason"), ui.Key("consent"))
 	t.Of, t.ID = "consent", func(i int) string { return es[i].Consent.String() }
+	t.Aside = func(i int) (text, keys string) { return a.told(es[i]).Text(""), "enter: the consent" }
 	when := datesOn(a.out, a.now)
 	for _, e := range es {
-		what, reason, name := string(e.What), "", receiver(e.Who, e.Address, e.Link)
-		switch e.What {
-		case wallet.Opened:
-			name = looked(e)
-			said, quiet := reasonOf(e)
-			if reason = said; quiet != "" {
-				reason = "(" + quiet + ")"
-			}
-		case wallet.Refused:
-			what, reason = "tried, refused", "because: "+e.Code.String()
-			if len(e.Keepers) > 0 {
-				reason += fmt.Sprintf(" (%d of %d keepers)", len(e.Keepers), e.Keepers[0].Of)
-			}
-			if e.More > 0 {
-				reason = moreText(e)
-			}
-		case wallet.Stopped:
-			what, name = "stopped", keeperName(e.Keeper)
-		case wallet.Destroyed:
-			what, name = "share destroyed", keeperName(e.Keeper)
-		}
-		if !e.Verified {
-			what += " (NOT VERIFIED)"
-		}
+		what, name, reason := happening(e)
 		cells := []string{when.hour(e.Hour), what, name, titles(e.Records), e.Purpose.Word(), reason, short(e.Consent)}
 		t.Add(a.withTitle(cells, a.titles[e.Ledger])...)
 	}
 	return a.session.table(t)
+}
+
+// happening is what an event was, by whom, and what is said to it.
+func happening(e wallet.Event) (what, name, reason string) {
+	what, name = string(e.What), receiver(e.Who, e.Address, e.Link)
+	switch e.What {
+	case wallet.Opened:
+		name = looked(e)
+		said, quiet := reasonOf(e)
+		if reason = said; quiet != "" {
+			reason = "(" + quiet + ")"
+		}
+	case wallet.Refused:
+		what, reason = "tried, refused", "because: "+e.Code.String()
+		if len(e.Keepers) > 0 {
+			reason += fmt.Sprintf(" (%d of %d keepers)", len(e.Keepers), e.Keepers[0].Of)
+		}
+		if e.More > 0 {
+			reason = moreText(e)
+		}
+	case wallet.Stopped:
+		what, name = "stopped", keeperName(e.Keeper)
+	case wallet.Destroyed:
+		what, name = "share destroyed", keeperName(e.Keeper)
+	}
+	if !e.Verified {
+		what += " (NOT VERIFIED)"
+	}
+	return what, name, reason
+}
+
+// told is what is known of an event.
+func (a events) told(e wallet.Event) cli.Rows {
+	what, name, reason := happening(e)
+	rows := cli.Rows{{"time", both(e.Hour)}, {"what", what}, {"who", cli.Clean(name)}}
+	if len(e.Records) > 0 {
+		rows.Add("records", lined(list(e.Records, titleOf)))
+	}
+	rows.Add("for", e.Purpose.Word())
+	if reason != "" {
+		rows.Add("reason", cli.Clean(reason))
+	}
+	if title := a.titles[e.Ledger]; title != "" {
+		rows.Add("ledger", title)
+	}
+	rows.Add("consent", short(e.Consent))
+	return rows
 }

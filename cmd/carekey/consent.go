@@ -142,6 +142,18 @@ func (a consents) show(ctx context.Context, args []string) error {
 		return err
 	}
 	c = one[0]
+	a.rows(a.told(c, columnsOf(cli.Width(a.out))))
+	a.say("%s", groundOf(on.w).gateLine())
+	a.say(optional)
+	a.data(code)
+	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
+		a.next("to end it: carekey revoke %s", short(c.ID))
+	}
+	return a.result([]shownJSON{{consentOf(c), code}})
+}
+
+// told is what is known of a consent, for texts of so many columns.
+func (a consents) told(c wallet.Consent, columns int) cli.Rows {
 	var records []string
 	for _, r := range c.Records {
 		line := fmt.Sprintf("%s, version %d (%s)  %s", r.Title, r.Version, r.Category, short(r.ID))
@@ -161,7 +173,7 @@ func (a consents) show(ctx context.Context, args []string) error {
 	if c.Revoked != 0 {
 		status += ", " + both(c.Revoked)
 	}
-	until := untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it", columnsOf(cli.Width(a.out)))
+	until := untilText(c.Until, c.NotAfter, "the recipient's carekey keeps to it", columns)
 	if c.Link {
 		until = linkUntil(c.Until, c.NotAfter)
 	}
@@ -188,14 +200,7 @@ func (a consents) show(ctx context.Context, args []string) error {
 	if final := finalText(c, a.now()); final != "" {
 		rows.Add("final", final)
 	}
-	a.rows(rows)
-	a.say("%s", groundOf(on.w).gateLine())
-	a.say(optional)
-	a.data(code)
-	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
-		a.next("to end it: carekey revoke %s", short(c.ID))
-	}
-	return a.result([]shownJSON{{consentOf(c), code}})
+	return rows
 }
 
 type shownJSON struct {
@@ -303,6 +308,11 @@ func grantedText(c wallet.Consent) string {
 func (a consents) table(cs []wallet.Consent) error {
 	t := a.onLedgers(ui.Key("consent"), ui.Text("to"), ui.Text("records"), ui.Word("for"), ui.Word("until"), ui.Word("status"), ui.Word("opened"))
 	t.Of, t.ID = "consent", func(i int) string { return cs[i].ID.String() }
+	t.Aside = func(i int) (text, keys string) {
+		rows := a.told(cs[i], besideColumns)
+		rows[0][1] = short(cs[i].ID)
+		return rows.Text(""), "enter: its fetch code, and how it is now"
+	}
 	when := datesOn(a.out, a.now)
 	for _, c := range cs {
 		records := titles(c.Records)

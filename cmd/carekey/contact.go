@@ -225,6 +225,9 @@ func (a contacts) list(ctx context.Context, w *wallet.Wallet, _ []string) error 
 func (a contacts) table(cs []wallet.Contact) error {
 	t := &ui.Table{Columns: []ui.Column{ui.Title("name"), ui.Word("check words compared"), ui.Text("ref"), ui.Key("address")}}
 	t.Of, t.ID = "contact", func(i int) string { return cs[i].Name }
+	t.Aside = func(i int) (text, keys string) {
+		return a.told(cs[i]).Text("") + cs[i].Address.String(), "enter: what each of you may open; g: give a consent"
+	}
 	for _, c := range cs {
 		verified := "no"
 		if c.Verified {

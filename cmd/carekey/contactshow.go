@@ -87,16 +87,7 @@ func (a acquaintance) show(ctx context.Context, args []string) error {
 	if s := j.FirstSeen; s != nil {
 		first = both(s.Time) + ", on " + a.ledgerOf(s.Ledger)
 	}
-	compared := a.ours("no: carekey contact verify ") + cli.Quote(c.Name)
-	if c.Verified {
-		compared = "yes"
-	}
-	rows := cli.Rows{{"name", cli.Clean(c.Name)}}
-	if c.Ref != "" {
-		rows.Add("reference", cli.Clean(c.Ref)+"  (yours, told to nobody)")
-	}
-	rows.Add("check words", strings.Join(j.Words[:4], " ")+"\n"+strings.Join(j.Words[4:], " "))
-	rows.Add("compared", compared)
+	rows := contacts{app: a.app}.told(c)
 	rows.Add("may open", lined(to))
 	rows.Add("gave you", lined(from))
 	rows.Add("first consent", first)
@@ -119,4 +110,20 @@ func (s *session) ledgerOf(id crypto.LedgerID) string {
 		return "ledger " + cli.Clean(title)
 	}
 	return "this ledger"
+}
+
+// told is what is known of a contact, without the consents between you.
+func (a contacts) told(c wallet.Contact) cli.Rows {
+	compared := a.ours("no: carekey contact verify ") + cli.Quote(c.Name)
+	if c.Verified {
+		compared = "yes"
+	}
+	words := c.Address.Words()
+	rows := cli.Rows{{"name", cli.Clean(c.Name)}}
+	if c.Ref != "" {
+		rows.Add("reference", cli.Clean(c.Ref)+"  (yours, told to nobody)")
+	}
+	rows.Add("check words", strings.Join(words[:4], " ")+"\n"+strings.Join(words[4:], " "))
+	rows.Add("compared", compared)
+	return rows
 }

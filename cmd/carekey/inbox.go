@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
+	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/wallet"
@@ -177,6 +179,11 @@ func (a inbox) table(rs []wallet.Received) error {
 	}
 	t := a.onLedgers(ui.Key("consent"), ui.Text("from"), ui.Text("records"), ui.Word("for"), ui.Word("until"), ui.Word("status"), ui.Word("fetched"))
 	t.Of, t.ID = "received", func(i int) string { return rs[i].Consent.String() }
+	t.Aside = func(i int) (text, keys string) {
+		rows := a.told(rs[i])
+		rows[0][1] = short(rs[i].Consent)
+		return rows.Text(""), "enter: its terms, as they are now; f: fetch what is in it, which its giver sees"
+	}
 	when := datesOn(a.out, a.now)
 	for _, r := range rs {
 		fetched := "never"
@@ -188,4 +195,43 @@ func (a inbox) table(rs []wallet.Received) error {
 		t.Add(a.withTitle(cells, a.titles[r.Ledger])...)
 	}
 	return a.session.table(t)
+}
+
+// told is what is known of a consent that was granted.
+func (a inbox) told(r wallet.Received) cli.Rows {
+	rows := cli.Rows{{"consent", r.Consent.String()}}
+	if title := a.titles[r.Ledger]; title != "" {
+		rows.Add("ledger", title)
+	}
+	compared := a.ours("no: carekey contact verify ") + cli.Quote(r.From)
+	switch {
+	case r.Verified:
+		compared = "yes"
+	case r.From == "":
+		compared = a.ours("no, and who that is has no name here: carekey contact add NAME --from ") + short(r.Consent)
+	}
+	from, fetched := "at once", "never"
+	if r.NotBefore != 0 {
+		from = both(r.NotBefore)
+	}
+	if r.Fetched > 0 {
+		fetched = openedText(r.Fetched, both(r.LastFetched))
+	}
+	rows = append(rows, cli.Rows{
+		{"from", cli.Clean(sender(r))},
+		{"check words", checkWords(r.Address)},
+		{"compared", compared},
+		{"may open", strings.Join(list(r.Records, func(c wallet.ConsentRecord) string { return cli.Clean(titleOf(c)) + "  " + short(c.ID) }), "\n")},
+	}...)
+	if r.Scope != nil {
+		rows.Add("parts", cli.Clean(r.Scope.Words()))
+	}
+	rows = append(rows, cli.Rows{
+		{"for", r.Purpose.Word()},
+		{"begins", from},
+		{"until", both(r.Until)},
+		{"status", string(r.Status)},
+		{"fetched", fetched},
+	}...)
+	return rows
 }

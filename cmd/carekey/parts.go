@@ -163,8 +163,8 @@ type recordPartsJSON struct {
 	List  []wallet.PartInfo `json:"list"`
 }
 
-// showParts tells what is in a record, and lists its parts.
-func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo) {
+// recordTold is what is known of a record that is not opened.
+func recordTold(r wallet.Record) cli.Rows {
 	rows := cli.Rows{{"title", r.Title}, {"version", fmt.Sprintf("%d, added %s", r.Version, addedText(r, dates{}))}, {"file", r.File + ", " + bytesText(r.Size)}}
 	if r.Date != "" {
 		rows.Add("date", r.Date)
@@ -172,6 +172,12 @@ func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo) {
 	if r.Signed.Is() {
 		rows.Add("signed", signedWords(r.Signed))
 	}
+	return rows
+}
+
+// showParts tells what is in a record, and lists its parts.
+func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo) {
+	rows := recordTold(r)
 	h := r.Holds
 	switch {
 	case len(parts) > 0:

@@ -302,6 +302,15 @@ func (a *records) sayMarks(rs []wallet.Record) {
 func (a *records) table(rs []wallet.Record) error {
 	t := &ui.Table{Columns: []ui.Column{ui.Key("record"), ui.Title("title"), ui.Word("category"), ui.Word("version"), ui.Word("date"), ui.Word("size"), ui.Word("added")}}
 	t.Of, t.ID = "record", func(i int) string { return rs[i].ID.String() }
+	t.Aside = func(i int) (text, keys string) {
+		rows := cli.Rows{{"record", short(rs[i].ID)}}
+		if rs[i].Missing {
+			rows.Add("title", lost(rs[i].Damaged))
+		} else {
+			rows = append(append(rows, recordTold(rs[i])...), [2]string{"category", inShortOf(rs[i])})
+		}
+		return rows.Text(""), "It is not opened by this. enter: what is in it; v: what it says"
+	}
 	when := datesOn(a.out, a.now)
 	for _, r := range rs {
 		if r.Missing {

@@ -436,3 +436,6 @@ func problem(p batch.Problem) string {
 	}
 	return fmt.Sprintf("%s:%d:%d: %s%s", p.File, p.Line, p.Column, named, p.Why)
 }
+
+// besideColumns are what a text has that stands beside a list: less than breaks lines by hand.
+const besideColumns = 48

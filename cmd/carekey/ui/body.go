@@ -57,8 +57,9 @@ type laid struct {
 // mark is how many columns stand before what a row says, where one can be under the cursor.
 const mark = 2
 
-// lay finds out how the columns have room, the less important ones none if need be.
-func (t *prepared) lay(width int) *laid {
+// lay finds out how the columns have room, the less important ones none if need be. Of what may
+// be long so many columns are left at least.
+func (t *prepared) lay(width, least int) *laid {
 	if t.Of != "" {
 		width = max(1, width-mark)
 	}
@@ -70,7 +71,7 @@ func (t *prepared) lay(width int) *laid {
 	for {
 		columns := pick(t.columns, l.keep)
 		l.widths = pick(t.widths, l.keep)
-		if total(l.widths) <= width || shrink(columns, l.widths, width) {
+		if total(l.widths) <= width || shrink(columns, l.widths, width, least) {
 			break
 		}
 		if len(columns) == 1 {
@@ -133,8 +134,9 @@ type body struct {
 	rows   int // that lead on
 }
 
-// lay makes lines of a page, which is prepared.
-func lay(p *Page, width int, search string) *body {
+// lay makes lines of a page, which is prepared. Of what may be long in its tables so many
+// columns are left at least, rather than all that is short.
+func lay(p *Page, width, least int, search string) *body {
 	b := &body{page: p, width: width}
 	for i := range p.Sections {
 		s := &p.Sections[i]
@@ -148,7 +150,7 @@ func lay(p *Page, width int, search string) *body {
 		case s.Table == nil:
 			b.pieces = append(b.pieces, piece{lines: Wrap(s.Text, min(width, cli.MaxProse)), first: -1})
 		default:
-			t := s.ready.lay(width)
+			t := s.ready.lay(width, least)
 			b.pieces = append(b.pieces, piece{table: t, lines: t.above})
 		}
 	}

@@ -31,7 +31,7 @@ func (m *frame) View() string {
 		lines = append(lines, "")
 	}
 	cursor := sh.cursor
-	lines = append(lines, sh.body.draw(m.style, sh.top, height, cursor, sh.marked)...)
+	lines = append(lines, m.joined(sh, sh.body.draw(m.style, sh.top, height, cursor, sh.marked), height)...)
 	for len(lines) < above+height {
 		lines = append(lines, "")
 	}

@@ -50,6 +50,7 @@ type level struct {
 	asks   chan asked // of its Act
 	asked  *asked     // the question that stands below the page; nil if none does
 	armed  bool       // that takes keys
+	beside beside     // the row under the cursor
 }
 
 type loaded struct {
@@ -263,14 +264,19 @@ func (m *frame) loaded(msg loaded) tea.Cmd {
 
 // layOut makes lines of a page, in the width that it has; was are those that it had.
 func (m *frame) layOut(sh *level, was *body) {
-	if m.window.width <= 0 || sh.body != nil && sh.body.width == m.window.width {
+	width, other := m.halves(sh)
+	if m.window.width <= 0 || sh.body != nil && sh.body.width == width {
 		return
 	}
 	search := ""
 	if was != nil {
 		search = was.search
 	}
-	sh.body = lay(sh.page, m.window.width, search)
+	room := least
+	if other > 0 { // all that is short stands beside it
+		room = besideLeast
+	}
+	sh.body = lay(sh.page, width, room, search)
 }
 
 // room is how many lines of the page itself are seen, and how many stand above them.
@@ -574,7 +580,7 @@ func (m *frame) mouse(msg tea.MouseMsg) tea.Cmd {
 			}
 			return nil
 		}
-		if msg.Y < above || msg.Y >= above+height {
+		if msg.Y < above || msg.Y >= above+height || msg.X >= sh.body.width {
 			return nil
 		}
 		n := sh.body.at(sh.top + msg.Y - above)

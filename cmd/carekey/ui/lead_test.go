@@ -123,7 +123,7 @@ func TestPageLaidOut(t *testing.T) {
 	p.Say("after")
 	p.prepare()
 	for _, width := range []int{1, 20, 99} {
-		b := lay(p, width, "")
+		b := lay(p, width, least, "")
 		if got := b.draw(false, 0, 99, 0, nil); !slices.Contains(got, strings.Repeat("x", width)) || cli.Columns(got[len(got)-2]) > width || b.rows != 0 {
 			t.Errorf("%d: %q", width, got)
 		}

@@ -183,7 +183,7 @@ func (p *spoken) tell() error {
 	}
 	b.WriteString("\n" + title + "\n\n")
 	p.rows, p.more = nil, false
-	found := lay(p.page, max(1, cli.Width(p.out)), p.said)
+	found := lay(p.page, max(1, cli.Width(p.out)), least, p.said)
 	for i := range found.pieces {
 		switch piece, s := &found.pieces[i], p.page.Sections[i]; {
 		case piece.table != nil:

@@ -13,11 +13,12 @@ import (
 // anybody.
 type Table struct {
 	Columns []Column
-	Rows    [][]string           // a cell for each column; the last ones may be left out
-	Of      string               // what the rows are, in a word such as "consent", if each leads to one; "" if none does
-	ID      func(row int) string // what that one is called, whatever else is; nil if Of is ""
-	Below   map[int]string       // lines that stand below a row, by its index
-	Cap     int                  // columns that a Text or Title has at most where there is no terminal; 0: any number
+	Rows    [][]string                        // a cell for each column; the last ones may be left out
+	Of      string                            // what the rows are, in a word such as "consent", if each leads to one; "" if none does
+	ID      func(row int) string              // what that one is called, whatever else is; nil if Of is ""
+	Aside   func(row int) (text, keys string) // what a wide screen shows beside a row that leads on, of what is known, and what keys do; nil: nothing
+	Below   map[int]string                    // lines that stand below a row, by its index
+	Cap     int                               // columns that a Text or Title has at most where there is no terminal; 0: any number
 }
 
 // Column is a column of a table: its name, and how its cells give way on a terminal.
@@ -84,7 +85,7 @@ func (t *Table) Write(w io.Writer, width int) error {
 			}
 			columns, widths = pick(columns, keep), pick(widths, keep)
 		}
-		if total(widths) > width && (width < narrow || !shrink(columns, widths, width)) {
+		if total(widths) > width && (width < narrow || !shrink(columns, widths, width, least)) {
 			t.blocks(out, columns, rows, width)
 			return out.Flush()
 		}
@@ -250,9 +251,9 @@ func (t *Table) blocks(out *bufio.Writer, columns []Column, rows [][]cell, width
 	}
 }
 
-// shrink takes columns from the widest of those that give way until the lines fit, and
-// reports whether they do.
-func shrink(columns []Column, widths []int, width int) bool {
+// shrink takes columns from the widest of those that give way, as long as they have more than
+// least, until the lines fit, and reports whether they do.
+func shrink(columns []Column, widths []int, width, least int) bool {
 	for over := total(widths) - width; over > 0; over-- {
 		widest := -1
 		for j, c := range columns {
