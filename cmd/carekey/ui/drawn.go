@@ -41,6 +41,7 @@ func (m *frame) View() string {
 	switch {
 	case sh.asked != nil:
 		prompt := m.promptLines(sh)
+		m.reads(sh)
 		m.unseen(sh, prompt)
 		lines = append(lines, prompt...)
 		lines = lines[max(0, len(lines)-w.height):]

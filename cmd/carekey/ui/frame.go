@@ -50,6 +50,7 @@ type level struct {
 	asks   chan asked // of its Act
 	asked  *asked     // the question that stands below the page; nil if none does
 	armed  bool       // that takes keys
+	read   bool       // the end of what it is about was seen
 	beside beside     // the row under the cursor
 }
 

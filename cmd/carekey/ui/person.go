@@ -190,7 +190,7 @@ func (m *frame) puts(q asked) tea.Cmd {
 		close(q.answer)
 		return nil
 	}
-	sh.asked, sh.armed = &q, false
+	sh.asked, sh.armed, sh.read = &q, false, false
 	sh.page, sh.body, sh.cursor, sh.top = q.page, nil, 0, 0
 	wait := tea.Tick(arming, func(time.Time) tea.Msg { return armed{q.answer} })
 	return command(func() tea.Msg { return wait() })
@@ -219,12 +219,15 @@ func (m *frame) answer(sh *level, key tea.KeyMsg) tea.Cmd {
 	case key.Type == tea.KeyPgDown:
 		sh.top += max(1, height-1)
 		return nil
+	case key.Type == tea.KeyEnd:
+		sh.top = 1 << 30
+		return nil
 	}
 	if !sh.armed {
 		return nil
 	}
 	of, done := q.what.key(key, m.forPrompt(sh))
-	if c, ok := of.(put[confirmModel]); ok && done && c.of.yes && m.hides(sh) {
+	if c, ok := of.(put[confirmModel]); ok && done && c.of.yes && (m.hides(sh) || !sh.read) { // nobody says yes to what she has not seen
 		return nil
 	}
 	q.what = of
@@ -236,8 +239,13 @@ func (m *frame) answer(sh *level, key tea.KeyMsg) tea.Cmd {
 	return m.listen(sh)
 }
 
-// hides reports whether a window has no room for any line of what a question is about: nobody
-// says yes to what she cannot see.
+// reads notes that the end of what a question is about is seen. It is done where that is drawn.
+func (m *frame) reads(sh *level) {
+	height, _ := m.room()
+	sh.read = sh.read || !m.hides(sh) && sh.top+height >= sh.body.height
+}
+
+// hides reports whether a window has no room for any line of what a question is about.
 func (m *frame) hides(sh *level) bool {
 	height, _ := m.room()
 	return height == 0 && sh.body != nil && sh.body.height > 0
@@ -268,9 +276,20 @@ func (m *frame) promptLines(sh *level) []string {
 	return lines[max(0, len(lines)-m.window.height):]
 }
 
-// unseen says why a question takes no yes, in place of its keys.
+// unseen says why a question takes no yes yet, in place of its keys.
 func (m *frame) unseen(sh *level, lines []string) {
-	if _, ok := sh.asked.what.(put[confirmModel]); ok && sh.armed && m.hides(sh) {
-		lines[len(lines)-1] = m.style.keysLine(m.window.width, "no yes: what this is about has no room here    esc: stop", "too small  esc: stop")
+	c, ok := sh.asked.what.(put[confirmModel])
+	if !ok || !sh.armed || sh.read && !m.hides(sh) {
+		return
 	}
+	long, short := "page down: read to the end, then yes    n: no", "down: more  esc: stop"
+	switch {
+	case m.hides(sh):
+		long, short = "no yes: what this is about has no room here", "too small  esc: stop"
+	case c.of.word != "":
+		long = "page down: read to the end, then " + cli.Clean(c.of.word)
+	case c.of.more:
+		long += "    l: list it"
+	}
+	lines[len(lines)-1] = m.style.keysLine(m.window.width, long+"    esc: stop", short)
 }

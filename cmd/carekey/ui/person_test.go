@@ -117,6 +117,8 @@ func TestActAsks(t *testing.T) {
 	}
 	a.press("l")
 	a.asks("Give it?")
+	a.press("end")
+	a.asks("y: yes")
 	a.press("y")
 	a.idle()
 	if got := a.View(); !strings.Contains(got, `[1] "a qL1?" true`) || strings.Contains(got, "Kept back") || a.ends != nil {
@@ -286,6 +288,52 @@ func TestActTakesNoYesUnseen(t *testing.T) {
 		a.idle()
 		if !strings.Contains(a.View(), "given: true") {
 			t.Errorf("%q:\n%s", word, a.View())
+		}
+	}
+}
+
+// Of a preview that is longer than the screen one has to have come to the end before a yes is
+// taken, whatever the size becomes; a no is taken at once, and who has read it need not again.
+func TestActIsReadToItsEnd(t *testing.T) {
+	for word, yes := range map[string][]string{"": {"y"}, "yes": {"y", "e", "s", "enter"}} {
+		a := newActed(t, 80, 24, func(ctx context.Context, on *Page, with Person) error {
+			ok, err := with.Confirm(ctx, strings.Repeat("a line of the preview\n", 60)+"and all records", "", "Give it?", word)
+			on.Say(fmt.Sprint("given: ", ok))
+			return err
+		})
+		a.press("x")
+		a.asks("page down: read to the end, then yes")
+		for _, keys := range [][]string{nil, {"pgdown"}, {"up", "pgdown"}} {
+			a.press(keys...)
+			a.View()
+			if a.press(yes...); a.seen().asked == nil {
+				t.Fatalf("%q: a yes is taken after %v", word, keys)
+			}
+			if word != "" {
+				a.press("ctrl+u")
+			}
+		}
+		size(a.frame, 40, 9)
+		a.View()
+		if a.press(yes...); a.seen().asked == nil {
+			t.Fatalf("%q: a yes is taken in another size", word)
+		}
+		a.press("ctrl+u", "pgdown", "pgdown", "end")
+		a.asks("and all records")
+		a.press("up", "up", "up", "up")
+		a.View()
+		a.press(yes...)
+		a.idle()
+		if !strings.Contains(a.View(), "given: true") {
+			t.Errorf("%q:\n%s", word, a.View())
+		}
+		size(a.frame, 80, 24)
+		a.press("esc", "x")
+		a.asks("page down: read to the end, then yes")
+		a.press(map[bool]string{true: "n", false: "enter"}[word == ""])
+		a.idle()
+		if !strings.Contains(a.View(), "given: false") {
+			t.Errorf("%q: a no is not taken\n%s", word, a.View())
 		}
 	}
 }
