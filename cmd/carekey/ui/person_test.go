@@ -341,8 +341,8 @@ func TestActIsReadToItsEnd(t *testing.T) {
 // Who takes the screen away while something is done is told why it does not end at once; who
 // takes a question away is told nothing.
 func TestActIsEndedWithWords(t *testing.T) {
-	begun, end := make(chan bool, 1), make(chan bool)
 	for asks, want := range map[bool]string{false: "What was begun is being ended ...\n", true: ""} {
+		begun, end := make(chan bool, 1), make(chan bool)
 		a := newActed(t, 80, 24, func(ctx context.Context, on *Page, with Person) error {
 			begun <- true
 			if asks {
