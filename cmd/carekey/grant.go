@@ -408,14 +408,11 @@ func (a *grants) missing(ctx context.Context, w *wallet.Wallet, r wallet.GrantRe
 			return r, err
 		}
 	}
-	role := wallet.OwnRole{} // which is for as long as one likes
-	if a.role != "" && !a.beyond {
-		if role, err = w.Roles().Named(a.role); err != nil {
-			return r, err
-		}
+	may, err := a.lasts(w, r)
+	if err != nil {
+		return r, err
 	}
-	begins := max(a.hour(), r.NotBefore)
-	if r.Until, err = a.chooseEnd(ctx, func(end contract.Hour) bool { return role.Lasts(int(end - begins)) }); err != nil {
+	if r.Until, err = a.chooseEnd(ctx, may); err != nil {
 		return r, err
 	}
 	if wallet.InHours(a.length) { // hours are the same on the ledger
@@ -520,35 +517,48 @@ func (a *grants) namedEnd() (contract.Hour, error) {
 	return wallet.EndOfDay(a.until, a.now())
 }
 
-// chooseEnd asks when a consent ends, if no flag says it. Offered is what may be.
-func (a *grants) chooseEnd(ctx context.Context, may func(contract.Hour) bool) (contract.Hour, error) {
-	if a.length != "" || a.until != "" {
-		return a.namedEnd()
+// chooseEnd asks when a consent ends, if no flag says it.
+func (a *grants) chooseEnd(ctx context.Context, may func(contract.Hour) bool) (_ contract.Hour, err error) {
+	if a.length == "" && a.until == "" {
+		if a.length, a.until, _, err = a.askEnd(ctx, may, nil); err != nil {
+			return 0, err
+		}
 	}
+	return a.namedEnd()
+}
+
+// askEnd asks what --for or --until would say. Offered is what may be, and other, if it is set,
+// which leads to something else.
+func (a *grants) askEnd(ctx context.Context, may func(contract.Hour) bool, other *ui.Item) (length, until string, another bool, err error) {
 	var items []ui.Item
-	var ends []contract.Hour
+	var flags []string
 	for _, l := range lengths {
 		end, err := wallet.EndAfter(l.flag, a.now())
 		if err != nil {
-			return 0, err
+			return "", "", false, err
 		}
 		if may(end) {
-			items, ends = append(items, ui.Item{Label: l.words, Detail: "until " + both(end)}), append(ends, end)
+			items, flags = append(items, ui.Item{Label: l.words, Detail: "until " + both(end)}), append(flags, l.flag)
 		}
 	}
 	items = append(items, ui.Item{Label: "until another day"})
+	if other != nil {
+		items = append(items, *other)
+	}
 	at, err := a.choose(ctx, "For how long?", items, false, "for how long", "--for 30d or --until DATE")
-	if err != nil {
-		return 0, err
+	switch {
+	case err != nil:
+		return "", "", false, err
+	case at[0] < len(flags):
+		return flags[at[0]], "", false, nil
+	case at[0] > len(flags):
+		return "", "", true, nil
 	}
-	if at[0] < len(ends) {
-		return ends[at[0]], nil
+	until, err = asks(&a.console).Line(ctx, "The last day, as "+a.now().AddDate(0, 6, 0).Format("2006-01-02")+":")
+	if err == nil {
+		_, err = wallet.EndOfDay(until, a.now())
 	}
-	day, err := asks(&a.console).Line(ctx, "The last day, as "+a.now().AddDate(0, 6, 0).Format("2006-01-02")+":")
-	if err != nil {
-		return 0, err
-	}
-	return wallet.EndOfDay(day, a.now())
+	return "", until, false, err
 }
 
 func (a *grants) show(plan *wallet.GrantPlan, c wallet.Consent, code crypto.FetchCode) error {

@@ -96,8 +96,7 @@ func (x *glance) anew(id string) *ui.View {
 	})
 }
 
-// guide asks for what flags would say, one after the other: to whom, what, what for. How
-// long it lasts is asked where the request is made.
+// guide asks for what flags would say, one after the other: to whom, what, what for, how long.
 func (a *grants) guide(ctx context.Context, w *wallet.Wallet) (err error) {
 	if a.to == "" {
 		if a.to, err = a.chooseContact(ctx, w); err != nil {
@@ -109,8 +108,16 @@ func (a *grants) guide(ctx context.Context, w *wallet.Wallet) (err error) {
 			return err
 		}
 	}
+	if err := a.chooseFor(ctx, w); err != nil {
+		return err
+	}
+	return a.chooseLasting(ctx, w)
+}
+
+// chooseFor asks what it is for, if there is anything to choose.
+func (a *grants) chooseFor(ctx context.Context, w *wallet.Wallet) error {
 	words := wallet.Purposes()
-	if a.role != "" {
+	if a.role != "" && !a.beyond {
 		role, err := w.Roles().Named(a.role)
 		if err != nil {
 			return err
