@@ -147,6 +147,9 @@ func TestScreenStory(t *testing.T) {
 		p.until("Laboratory of November", "> [0-9a-f]{8} +血液")
 		p.press("4")
 		p.until("> Dr Smith", now)
+		if size >= 120 { // and nothing was opened for it
+			p.until(`\| name +Dr Smith`, "enter: what each of you may open")
+		}
 		p.press("Enter")
 		p.until("Contact Dr Smith", now, "check words")
 		p.press("5")
@@ -189,6 +192,10 @@ func TestScreenStory(t *testing.T) {
 		p.press("r")
 		p.until("Since you last looked:", "check-up of the knee", now)
 	}
+	p.press("g")
+	p.until(`To whom\?`, "enter: take")
+	p.press("Escape")
+	p.until(`\[1 Home\]`, "g: give")
 	p.press("C-z")
 	p.until("Stopped")
 	nothing("stopped,")

@@ -21,6 +21,9 @@ func (x *glance) grantLeads() []ui.Lead {
 		{Key: "g", Word: "give", Does: "give a contact a consent", Of: "contact", View: func(names []string) *ui.View {
 			return x.giving("", func(s *session, _ *opened) *grants { return &grants{app: s.app, to: names[0]} }, nil)
 		}},
+		{Key: "g", Word: "give", Does: "give a consent", Of: "home", View: func([]string) *ui.View {
+			return x.giving("", func(s *session, _ *opened) *grants { return &grants{app: s.app} }, nil)
+		}},
 		{Key: "n", Word: "anew", Does: "give a consent anew, longer or shorter, and end the old one", Of: "consent", View: func(ids []string) *ui.View {
 			return x.anew(ids[0])
 		}},

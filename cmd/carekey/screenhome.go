@@ -32,6 +32,7 @@ func (x *glance) home(ctx context.Context) (*ui.View, error) {
 		}
 		return err
 	}))
+	v.Of, v.ID = "home", "home"
 	later := v.Known
 	v.Known = func() *ui.Page {
 		if p := later(); p != nil {
