@@ -9,6 +9,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/home"
 	"github.com/carekey/carekey/wallet/outbox"
+	"github.com/carekey/carekey/wallet/payload"
 	"github.com/carekey/carekey/wallet/view"
 )
 
@@ -120,6 +121,15 @@ func tampered(what string, id contract.ID, why error) error {
 		return why // nothing was looked at
 	}
 	return &ledgerclient.TamperedError{What: what + " " + id.String(), Err: why}
+}
+
+// notRead is tampered of what somebody asked for by name: that it is of another carekey is
+// said, since nobody need have changed it.
+func notRead(what string, id contract.ID, why error) error {
+	if e, ok := fault.As(why, ErrVersion); ok {
+		return payload.ErrVersion.With("age", e.Value("age"), "what", what+" "+id.String(), "version", e.Value("version"))
+	}
+	return tampered(what, id, why)
 }
 
 // isTampered reports whether an error says that something does not verify. No answer is

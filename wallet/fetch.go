@@ -584,7 +584,7 @@ func (in Inbox) openEnvelopes(ctx context.Context, all []*attempt) error {
 func (in Inbox) openEnvelope(a *attempt, blob []byte, shelf *contents) (*Opening, error) {
 	ledger, t, tr, author := in.w.client.ID(), a.t, a.tr, a.tr.Author
 	fail := func(err error) (*Opening, error) {
-		return nil, tampered("envelope of consent", t.ID, err)
+		return nil, notRead("envelope of consent", t.ID, err)
 	}
 	locked, err := crypto.OpenBlob(blob)
 	if err != nil {

@@ -62,7 +62,7 @@ func (rs Records) partsOf(ctx context.Context, t *view.Thread, version int) (*re
 		return nil, err
 	}
 	if m.Parts.Split != health.SplitVersion {
-		return nil, WrongVersion("parts of a record", m.Parts.Split, health.SplitVersion)
+		return nil, notRead("parts of record", t.ID, WrongVersion("", m.Parts.Split, health.SplitVersion))
 	}
 	keys := partsMaker(seed, m, m.Parts.Salts)
 	if kept := rs.keptParts(m, tables); kept != nil {

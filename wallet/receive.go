@@ -160,7 +160,9 @@ var spared struct {
 }
 
 // lookedAt reports whether a version was added by a program that splits files.
-func lookedAt(m *payload.Metadata) bool { return m.Parts != nil || m.Whole != "" }
+func lookedAt(m *payload.Metadata) bool {
+	return m.Parts != nil && m.Parts.Split == health.SplitVersion || m.Parts == nil && m.Whole != ""
+}
 
 // Holding says what a record holds.
 type Holding struct {

@@ -163,6 +163,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		ledgerclient.ErrNewerAnswer: "what the node says of a link is of a newer carekey (version {version}), and was not read | use the newest carekey: what the ledger shows of the link holds all the same",
 		wallet.ErrVersion:           "{what} was written by a newer carekey (version {version}) | use that carekey",
 		"older-version":             "{what} was written by a carekey from before the first release (version {version}), which this one cannot read | see with that one what is in it, then make a new wallet: carekey --profile NAME init ...",
+		"older-version/payload":     "{what} was written by a carekey from before the first release (version {version}), which this one cannot read | who wrote it does it again with this one: a consent with carekey grant, a record with carekey record get and record update",
 		ledgerclient.ErrStore:       "{part} of {entry} refused by the store: {reason} | nothing was lost: try again later, or ask whoever keeps the ledger",
 		"node-version node-malformed node-method node-length": "the ledger's node refused: {title} | use a newer carekey, or ask the operator for a newer node",
 	},
