@@ -179,6 +179,7 @@ func TestScripts(t *testing.T) {
 			orders := filepath.Join(top(), "ledgerclient", "ledgertest", "testdata")
 			env.Setenv("PATH", ageDir()+string(os.PathListSeparator)+env.Getenv("PATH")+string(os.PathListSeparator)+orders)
 			env.Setenv("FHIR", filepath.Join(top(), "testdata", "fhir"))
+			env.Setenv("FORMATS", filepath.Join(top(), "testdata", "formats"))
 			env.Setenv(envNode, os.Getenv(envNode))
 			env.Setenv(testClock, "2026-11-21T12:30:00Z")
 			for _, who := range actors {
