@@ -112,8 +112,16 @@ scope = {"categories": ["vitals"], "sensitive": []}
 of_parts = dict(insert(terms, "purpose", scope=scope), records=[dict(terms["records"][0], title="", category="part", root=fill(15, 32))])
 roles = dict(insert(of_parts, "purpose", scope={"role": "nurse", "beyond": True, "categories": ["demographics", "medications", "vitals"], "sensitive": ["mental-health", "unclassified"],
              "since": "2024-03-01", "until": "2025-12-31"}), records=[terms["records"][0]] + of_parts["records"])
-delivery = dict(envelope, records=[], delivery={"title": "Blood test", "file": "a.json", "size": 2, "sha256": fill(19, 32), "body": "e30=", "vouched": GIVEN})
+BODY = b"{}"
+delivery = dict(envelope, records=[], delivery={"title": "Blood test", "file": "a.json", "size": 2, "sha256": hashlib.sha256(BODY).hexdigest(), "body": base64.b64encode(BODY).decode(), "vouched": GIVEN})
 
+
+def delivered(**more):
+    return dict(delivery, delivery=dict(delivery["delivery"], **more))
+
+
+notice = {"title": "Blood \"test\"", "size": 2, "reason": ""}
+correction = {"title": "Blood test", "size": 2, "corrects": fill(11, 32), "reason": "Units <mg> \u2028"}
 
 
 def scope_of(categories, **more):
@@ -152,12 +160,15 @@ for name, kind, written, value in (
     ("metadata", "metadata", True, metadata), ("book", "metadata", True, book),
     ("metadata of FHIR that was not split", "metadata", True, dict(metadata, whole="fhir")), ("metadata of no FHIR", "metadata", True, dict(metadata, whole="file")),
     ("metadata with parts", "metadata", True, split), ("metadata with an issuer's salts", "metadata", True, issued), ("metadata with an issuer's statement", "metadata", True, dict(issued, vouched=WHOLE)),
+    ("metadata of what was delivered", "metadata", True, dict(issued, vouched=WHOLE, source={"delivery": fill(11, 32), "from": ADDRESS, "sent": 497990})),
     ("terms", "terms", True, terms), ("terms with an exact end", "terms", True, insert(terms, "notAfter", until=499994)),
     ("terms with a name", "terms", True, insert(terms, "from", name="Μαρία <\"Maria\"> \u2028")),
     ("terms with all that is to come", "terms", False, largest_terms(1, 1)),
     ("terms of parts", "terms", True, of_parts), ("terms of a role, and of a whole record", "terms", True, roles),
     ("terms of a request", "terms", True, letter("ask", ask)), ("terms of a request until a day", "terms", True, letter("ask", ask_until)),
     ("terms of a denial", "terms", True, letter("deny", {"reason": "See <Dr \"Smith\">\u2028"}, request=fill(11, 32))),
+    ("terms of a delivery", "terms", True, letter("deliver", notice)), ("terms of a correction", "terms", True, letter("deliver", correction)),
+    ("terms of a withdrawal", "terms", True, letter("withdraw", {"reason": "Wrong patient"}, request=fill(11, 32))),
     ("terms of an answer", "terms", True, insert(of_parts, "records", request=fill(11, 32))),
     ("terms with a letter of a kind to come", "terms", True, insert(terms, "records", letter={"kind": "recall", "body": "b"})),
     ("terms with a credential", "terms", False, insert(terms, "records", credential="c")),
@@ -166,7 +177,15 @@ for name, kind, written, value in (
     ("a request for how long and until when", "ask", None, insert(ask, "for", until=500000)), ("a request without an end", "ask", None, {k: v for k, v in ask.items() if k != "for"}),
     ("a request for 030d", "ask", None, dict(ask, **{"for": "030d"})), ("a denial", "deny", True, {"reason": ""}),
     ("envelope", "envelope", True, envelope), ("envelope of vouched records", "envelope", True, vouched), ("envelope of parts", "envelope", True, partial),
-    ("envelope of parts and a whole record", "envelope", True, mixed), ("envelope of vouched parts", "envelope", True, dict(partial, parts=[dict(part, root=fill(7, 32), vouched=VOUCHED)])), ("envelope of a delivery", "envelope", False, delivery),
+    ("envelope of parts and a whole record", "envelope", True, mixed), ("envelope of vouched parts", "envelope", True, dict(partial, parts=[dict(part, root=fill(7, 32), vouched=VOUCHED)])), 
+    ("envelope of a delivery", "envelope", True, delivery), ("envelope of a delivery that nobody signed", "envelope", True, dict(delivery, delivery={k: v for k, v in delivery["delivery"].items() if k != "vouched"})),
+    ("envelope of a delivery without salts", "envelope", True, delivered(vouched=WHOLE)), ("envelope of a delivery with another size", "envelope", None, delivered(size=3)),
+    ("envelope of a delivery with other bytes", "envelope", None, delivered(body="e31=")), ("envelope of a delivery with other bits behind its body", "envelope", None, delivered(body="e31")),
+    ("envelope of a delivery without a title", "envelope", None, delivered(title="")), ("envelope of a delivery vouched as parts are", "envelope", None, delivered(vouched=VOUCHED)),
+    ("envelope of a delivery and a record", "envelope", None, dict(delivery, records=envelope["records"])),
+    ("a delivery", "deliver", True, notice), ("a correction", "deliver", True, correction), ("a delivery of a date to come", "deliver", False, dict(notice, date="2026-11-21")),
+    ("a delivery without a title", "deliver", None, dict(notice, title="")), ("a delivery beyond its size", "deliver", None, dict(notice, size=(48 << 20) - (64 << 10) + 1)), ("a withdrawal", "withdraw", True, {"reason": ""}),
+
     ("attestation", "attestation", True, {"v": 2, "vouched": GIVEN}),
     ("attestation of no FHIR", "attestation", True, {"v": 2, "vouched": dict(WHOLE, statement=text({k: v for k, v in STATEMENT.items() if k not in ("root", "split")}))}),
     ("attestation of parts", "attestation", True, {"v": 2, "vouched": VOUCHED, "proof": {"leaves": base64.b64encode(b"".join(bytes([40 + i] * 32) for i in range(16))).decode().rstrip("="),

@@ -19,8 +19,10 @@ const MaxLetter = 4096
 
 // Kinds of letters.
 const (
-	LetterAsk  = "ask"  // an [Ask]: what its sender would like to be given
-	LetterDeny = "deny" // a [Denial]: the letter that the terms' request names is not granted
+	LetterAsk      = "ask"      // an [Ask]: what its sender would like to be given
+	LetterDeny     = "deny"     // a [Denial]: the letter that the terms' request names is not granted, or not taken
+	LetterDeliver  = "deliver"  // a [Notice]: a file is in the envelope
+	LetterWithdraw = "withdraw" // a [Denial]: its sender stands no more by the delivery that the terms' request names
 )
 
 // Ask is what is asked for. What it is for is the purpose of the terms.
@@ -31,22 +33,30 @@ type Ask struct {
 	Reason string        `json:"reason"`          // in the sender's words, which are hostile
 }
 
-// Denial says no.
+// Denial says no, or takes back.
 type Denial struct {
 	Reason string `json:"reason"` // in the sender's words, which are hostile; may be empty
 }
 
+// Notice is what is said of a file that is delivered to whoever has not opened it.
+type Notice struct {
+	Title    string      `json:"title"`             // hostile
+	Size     int64       `json:"size"`              // of the file, bytes
+	Corrects contract.ID `json:"corrects,omitzero"` // the delivery in whose place its sender wants it
+	Reason   string      `json:"reason"`            // in the sender's words, which are hostile; may be empty
+}
+
 // fits reports whether a letter keeps to its bounds, in terms with so many records.
 func (l *Letter) fits(records int) bool {
-	known := l.Kind == LetterAsk || l.Kind == LetterDeny
+	known := l.Kind == LetterAsk || l.Kind == LetterDeny || l.Kind == LetterDeliver || l.Kind == LetterWithdraw
 	return l.Kind != "" && isWord(l.Kind) && (!known || records == 0) && len(Marshal(l)) <= MaxLetter
 }
 
 // Fits reports whether a letter of one's own keeps to its bound.
 func (l *Letter) Fits() bool { return l.fits(0) }
 
-// NewLetter is a letter with an [Ask] or a [Denial].
-func NewLetter[T Ask | Denial](kind string, body T) *Letter {
+// NewLetter is a letter with an [Ask], a [Denial] or a [Notice].
+func NewLetter[T Ask | Denial | Notice](kind string, body T) *Letter {
 	return &Letter{Kind: kind, Body: string(Marshal(body))}
 }
 
@@ -64,8 +74,25 @@ func (l *Letter) Ask() (*Ask, error) {
 }
 
 // Denial reads how a letter says no.
-func (l *Letter) Denial() (*Denial, error) {
-	d, err := bodyOf[Denial](l, LetterDeny)
+func (l *Letter) Denial() (*Denial, error) { return l.denial(LetterDeny) }
+
+// Withdrawal reads how a letter takes a delivery back.
+func (l *Letter) Withdrawal() (*Denial, error) { return l.denial(LetterWithdraw) }
+
+// Notice reads what a letter says of a file.
+func (l *Letter) Notice() (*Notice, error) {
+	n, err := bodyOf[Notice](l, LetterDeliver)
+	if err == nil && (!TitleFits(n.Title) || n.Size < 0 || n.Size > MaxDelivery || !ReasonFits(n.Reason)) {
+		err = fmt.Errorf("notice out of range")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+func (l *Letter) denial(kind string) (*Denial, error) {
+	d, err := bodyOf[Denial](l, kind)
 	if err == nil && !ReasonFits(d.Reason) {
 		err = fmt.Errorf("denial out of range")
 	}

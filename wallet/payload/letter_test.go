@@ -1,6 +1,8 @@
 package payload
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"strings"
 	"testing"
 
@@ -18,6 +20,8 @@ func FuzzLetter(f *testing.F) {
 	f.Add(LetterAsk, string(Marshal(&ask)))
 	f.Add(LetterDeny, `{"reason":"no"}`)
 	f.Add(LetterAsk, `{"scope":{"role":"x","beyond":true,"categories":["labs"],"sensitive":[]},"until":500000,"reason":""}`)
+	f.Add(LetterDeliver, `{"title":"a","size":1,"corrects":"0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b","reason":""}`)
+	f.Add(LetterWithdraw, `{"reason":"no"}`)
 	f.Add("recall", "")
 	f.Fuzz(func(t *testing.T, kind, body string) {
 		l := &Letter{kind, body}
@@ -27,6 +31,12 @@ func FuzzLetter(f *testing.F) {
 			}
 		}
 		if d, err := l.Denial(); err == nil && (kind != LetterDeny || string(Marshal(d)) != body || !ReasonFits(d.Reason)) {
+			t.Errorf("%q", body)
+		}
+		if d, err := l.Withdrawal(); err == nil && (kind != LetterWithdraw || string(Marshal(d)) != body || !ReasonFits(d.Reason)) {
+			t.Errorf("%q", body)
+		}
+		if n, err := l.Notice(); err == nil && (kind != LetterDeliver || string(Marshal(n)) != body || !ReasonFits(n.Reason) || !TitleFits(n.Title) || n.Size < 0 || n.Size > MaxDelivery) {
 			t.Errorf("%q", body)
 		}
 		_, tr, _, _ := samplePayloads(t)
@@ -54,6 +64,8 @@ func TestLettersAreBounded(t *testing.T) {
 		"no word":               {&Letter{"ask\x1b[2J", "b"}, []TermsRecord{}, false},
 		"asks and gives":        {&Letter{LetterAsk, "b"}, records, false},
 		"denies and gives":      {&Letter{LetterDeny, "b"}, records, false},
+		"delivers and gives":    {&Letter{LetterDeliver, "b"}, records, false},
+		"takes back and gives":  {&Letter{LetterWithdraw, "b"}, records, false},
 		"a newer kind":          {&Letter{"recall", "b"}, records, true},
 		"neither":               {nil, []TermsRecord{}, false},
 	} {
@@ -94,4 +106,30 @@ func TestLettersAreBounded(t *testing.T) {
 	} else if e, _ := fault.As(err, ErrVersion); fault.Get[string](e, "age") != "newer" {
 		t.Errorf("an unknown field: %v", err)
 	}
+}
+
+// FuzzDelivery: whatever is said of a file in an envelope, it is refused, or is the file that
+// it says, within the bounds.
+func FuzzDelivery(f *testing.F) {
+	f.Add("Blood test", "a.json", int64(2), []byte("{}"), true, "")
+	f.Add("\x1b[2J", "../x", int64(0), []byte{}, true, "{}")
+	f.Add("t", "a", int64(3), []byte("ab"), false, "")
+	f.Fuzz(func(t *testing.T, title, file string, size int64, body []byte, sum bool, statement string) {
+		_, _, env, _ := samplePayloads(t)
+		d := &Delivery{Title: title, File: file, Size: size, Body: body}
+		if sum {
+			d.SHA256 = sha256.Sum256(body)
+		}
+		if statement != "" {
+			d.Vouched = &Vouched{Statement: statement}
+		}
+		env.Records, env.Delivery = []EnvelopeRecord{}, d
+		read, err := ParseEnvelope(Marshal(&env))
+		if err != nil {
+			return
+		}
+		if got := read.Delivery; !sum || got.Size != int64(len(got.Body)) || !bytes.Equal(got.Body, body) || !TitleFits(got.Title) || len(got.File) > MaxFile || got.Vouched != nil {
+			t.Errorf("%+v", got)
+		}
+	})
 }

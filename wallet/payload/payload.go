@@ -48,6 +48,7 @@ type Metadata struct {
 	Whole       string          `json:"whole,omitempty"`   // why there are no parts: WholeFHIR, WholeFile, or nothing if nobody looked
 	Parts       *MetadataParts  `json:"parts,omitempty"`   // also as parts, each with a key of its own
 	Vouched     *Vouched        `json:"vouched,omitempty"` // what its issuer signed; its salts are the parts'
+	Source      *Source         `json:"source,omitempty"`  // who delivered it
 }
 
 // Book in Hidden says that the record is a page of the wallet's book.
@@ -101,6 +102,8 @@ type Envelope struct {
 	Author  crypto.PubKey    `json:"author"`
 	Records []EnvelopeRecord `json:"records"`         // those without a root, in the order of the terms' records
 	Parts   []EnvelopePart   `json:"parts,omitempty"` // those with a root, likewise
+
+	Delivery *Delivery `json:"delivery,omitempty"` // if and only if the terms' letter says so
 }
 
 // EnvelopeRecord is what opens one record version.
@@ -331,6 +334,9 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 		if !e.Parts[i].inRange() {
 			return nil, fmt.Errorf("envelope out of range")
 		}
+	}
+	if !e.Delivery.inRange(len(e.Records) + len(e.Parts)) {
+		return nil, fmt.Errorf("envelope out of range")
 	}
 	return e, nil
 }

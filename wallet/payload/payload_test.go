@@ -250,6 +250,14 @@ func init() { // what stands in a letter has its version from the terms around i
 		v, err := (&Letter{LetterDeny, string(b)}).Denial()
 		return marshalAny(v), err
 	}
+	reencode["withdraw"] = func(b []byte) ([]byte, error) {
+		v, err := (&Letter{LetterWithdraw, string(b)}).Withdrawal()
+		return marshalAny(v), err
+	}
+	reencode["deliver"] = func(b []byte) ([]byte, error) {
+		v, err := (&Letter{LetterDeliver, string(b)}).Notice()
+		return marshalAny(v), err
+	}
 }
 
 // Another writer's payloads are read, and written as the same bytes. What has its place
