@@ -67,6 +67,7 @@ func (rs Records) versionRecord(t *view.Thread, i int) Record {
 	}
 	r := recordOf(m, t.ID)
 	r.Signed = rs.w.Contacts().vouchedIn(m)
+	r.Source = rs.w.Contacts().senderOf(m.Source)
 	return r
 }
 

@@ -82,6 +82,7 @@ const (
 	ErrNotYours       fault.Code = "not-yours"          // consent is not addressed to this wallet
 	ErrNotGiver       fault.Code = "not-yours/received" // only its giver may do this to consent
 	ErrNotRecipient   fault.Code = "not-yours/given"    // only its recipient may do this to consent
+	ErrIsDelivery     fault.Code = "is-delivery"        // what is named is a delivery, and no consent. delivery
 	ErrLetter         fault.Code = "is-request"         // what is named asks for something, or answers that, and is no consent. request
 	ErrUnread         fault.Code = "unread"             // the terms of consent were not asked for, since too many others could not be read before them; opening it by its id or its fetch code asks for them
 	ErrForeignCode    fault.Code = "foreign-code"       // a fetch code of another ledger. code, wallet
@@ -146,4 +147,16 @@ func is[E error](err error) bool {
 
 func isMissing(err error) bool {
 	return errors.Is(err, ErrMissing)
+}
+
+// notConsent is why a letter is not opened or ended as a consent is.
+func notConsent(v *view.View, t *view.Thread) error {
+	l, err := v.Letter(t)
+	switch {
+	case err != nil:
+		return err
+	case l != nil && l.Kind == payload.LetterDeliver:
+		return ErrIsDelivery.With("delivery", t.ID)
+	}
+	return ErrLetter.With("request", t.ID)
 }

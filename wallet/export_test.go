@@ -355,3 +355,6 @@ func SetMaxPlanned(n int) (undo func()) {
 
 // ByChance is what a watch adds to the time at which it finds a consent.
 func ByChance(most time.Duration) time.Duration { return byChance(most) }
+
+// Grant is the grant that a delivery is, for who twists it.
+func (p *DeliveryPlan) Grant() *GrantPlan { return p.grant }

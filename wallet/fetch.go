@@ -28,6 +28,8 @@ type Opening struct {
 	Records []OpenedRecord
 	Earlier bool // an access of this hour stood already: it was used, and keeps what was said with it
 
+	delivery *payload.Delivery // of what was delivered; nil of a consent
+
 	w        *Wallet
 	contents *contents
 }
@@ -276,8 +278,8 @@ func threadsOf(all []*attempt) []*view.Thread {
 // begin is what comes before anything can be seen of an attempt.
 func (in Inbox) begin(a *attempt) (err error) {
 	t := a.t
-	if t.Role != view.Received { // what it is its terms told: there is nothing in it, and no access is to say that it was read
-		return ErrLetter.With("request", t.ID)
+	if t.Role != view.Received && !in.accepts { // its terms told what it is: that it was opened is for its owner to say
+		return notConsent(in.w.view, t)
 	}
 	if a.tr, err = in.w.view.Terms(t); err != nil {
 		return err
@@ -606,7 +608,10 @@ func (in Inbox) openEnvelope(a *attempt, blob []byte, shelf *contents) (*Opening
 		return fail(errors.New("it belongs to another consent"))
 	}
 	other := errors.New("it holds other records than the terms show")
-	o := &Opening{Consent: in.of(t), Earlier: a.earlier, w: in.w, contents: shelf}
+	o := &Opening{Consent: in.of(t), Earlier: a.earlier, delivery: env.Delivery, w: in.w, contents: shelf}
+	if !tr.Letter.Announces(env.Delivery) {
+		return fail(errors.New("it holds another file than the terms show"))
+	}
 	whole, parts := env.Records, env.Parts
 	for _, shown := range tr.Records {
 		if !shown.Root.IsZero() {

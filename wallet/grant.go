@@ -59,8 +59,9 @@ type GrantPlan struct {
 
 	Answers *Answering // what this answers, if it was planned for that
 
-	letter  *payload.Letter // in place of records
-	request contract.ID     // the letter that this answers; zero if it answers none
+	letter   *payload.Letter   // in place of records
+	delivery *payload.Delivery // beside a letter that says so
+	request  contract.ID       // the letter that this answers; zero if it answers none
 
 	from  *origin                             // where the consent is moved from
 	link  *linkMaking                         // nil if it is for somebody's wallet
@@ -487,7 +488,7 @@ func (gs Grants) prepare(p *GrantPlan, g *grantGround) (*outbox.Change, error) {
 	}
 	both := []crypto.PubKey{p.reader(seed, offsets), gs.w.keys.Self()}
 
-	env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author}
+	env := payload.Envelope{V: payload.Version, Ledger: ledger, Author: author, Delivery: p.delivery}
 	tr := payload.Terms{V: payload.Version, Ledger: ledger, Author: author, Recipient: offsets.Sig, From: gs.w.Address(), Name: gs.w.Name(), To: to,
 		NotBefore: p.NotBefore, NotAfter: p.NotAfter, Purpose: p.Purpose, Checkpoint: g.checkpoint}
 	if p.Until < p.NotAfter {

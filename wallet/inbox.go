@@ -18,6 +18,7 @@ type Inbox struct {
 	by, reason string
 	every      bool                  // what waits unread is read however much it is
 	may        func(size int64) bool // as in wanted
+	accepts    bool                  // a delivery is opened, by who wants the file
 	begins     func() error          // called when nothing is in the way of an opening, before it is entered; nil: nobody
 }
 

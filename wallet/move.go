@@ -350,7 +350,7 @@ func (m *move) version(ctx context.Context, r movingRecord, v *payload.Metadata,
 		if t != nil && t.Status == contract.StatusClosed {
 			return ErrWithdrawn.With("record", t.ID)
 		}
-		said := payload.Metadata{Version: 1, Title: v.Title, Category: v.Category, Date: v.Date, File: v.File}
+		said := payload.Metadata{Version: 1, Title: v.Title, Category: v.Category, Date: v.Date, File: v.File, Source: v.Source}
 		if t != nil {
 			said.Version = len(t.Versions) + 1
 		}

@@ -21,6 +21,8 @@ type Names struct {
 	Given    []Consent  // oldest first
 	Received []Received // oldest first
 	Requests []Request  // sent and received, oldest first
+	// Deliveries are likewise; which of them were accepted is not looked at.
+	Deliveries []Delivery
 }
 
 // ReadNames reads them from the wallet's folder alone, for who offers them while a command
@@ -60,6 +62,7 @@ func ReadNames(ctx context.Context, opt Options) (Names, error) {
 		n.Received = append(n.Received, w.Inbox().of(t))
 	}
 	n.Requests = w.Requests().known()
+	n.Deliveries = w.Grants().Deliveries().known()
 	return n, nil
 }
 

@@ -45,6 +45,7 @@ type Record struct {
 	Whole    string           `json:"whole,omitempty"`   // why it was not split: payload.WholeFHIR, payload.WholeFile; "" with Parts 0: nobody looked
 	Holds    *Holding         `json:"-"`                 // what is in it: of one that was added or updated just now, what Parts returns, and what Find does if it is kept here; otherwise nil
 	Signed   Vouching         `json:"signed,omitzero"`   // who signed it; zero: nobody
+	Source   Sender           `json:"source,omitzero"`   // who delivered it; zero: nobody
 }
 
 // Describe says what is known of a file beside its bytes. Empty fields of an
@@ -160,11 +161,7 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 		if err != nil {
 			return err
 		}
-		m := payload.Metadata{Version: len(t.Versions) + 1, Title: cmp.Or(d.Title, old.Title), Category: cmp.Or(d.Category, old.Category),
-			Date: cmp.Or(d.Date, old.Date), File: old.File}
-		if src.Name != "" {
-			m.File = baseName(src.Name)
-		}
+		m := nextOf(t, old, src, d)
 		sum, err := rs.knownBytes(&src)
 		if err != nil {
 			return err
@@ -196,6 +193,16 @@ func (rs Records) Update(ctx context.Context, id string, src Source, d Describe,
 		return err
 	})
 	return rec, existing, err
+}
+
+// nextOf describes the version that follows old, the newest one of a record.
+func nextOf(t *view.Thread, old *payload.Metadata, src Source, d Describe) payload.Metadata {
+	m := payload.Metadata{Version: len(t.Versions) + 1, Title: cmp.Or(d.Title, old.Title), Category: cmp.Or(d.Category, old.Category),
+		Date: cmp.Or(d.Date, old.Date), File: old.File}
+	if src.Name != "" {
+		m.File = baseName(src.Name)
+	}
+	return m
 }
 
 // describeAs notes that the owner describes the newest version of a record so.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
-	"github.com/carekey/carekey/crypto/text"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
@@ -91,66 +90,14 @@ func (r *Request) End(now time.Time) (contract.Hour, error) {
 	return contract.Hour(r.Until), nil
 }
 
-// answer is what answers a request.
-type answer struct {
-	t      *view.Thread // nil: it waits to come onto the ledger
-	id     contract.ID
-	letter *payload.Letter // nil if it is a consent
-	from   crypto.Address  // of who gives it
-}
-
-// ground is what the state of requests follows from.
-type requestGround struct {
-	known   map[crypto.Address]bool
-	answers map[contract.ID][]answer // by what they answer
-	now     contract.Hour
-}
-
-// ground reads the terms that it takes, and gathers all that answers something.
-func (rs Requests) ground(ctx context.Context) (*requestGround, error) {
-	if _, err := rs.w.Consents().threads(ctx); err != nil {
-		return nil, err
-	}
-	if err := rs.w.Inbox().readTerms(ctx, slices.Collect(rs.w.view.Of(view.Received))); err != nil {
-		return nil, err
-	}
-	return rs.gather()
-}
-
-// gather is ground of what is known without reading.
-func (rs Requests) gather() (*requestGround, error) {
-	g := &requestGround{rs.w.Inbox().people(), map[contract.ID][]answer{}, rs.w.view.OpenHour()}
-	for _, t := range rs.w.view.Threads() {
-		of := t.Request()
-		if of == (contract.ID{}) {
-			continue
-		}
-		a := answer{t: t, id: t.ID, from: t.Terms.Peer}
-		if t.Given() {
-			a.from = rs.w.Address()
-		}
-		if t.Role == view.OwnLetter || t.Role == view.ReceivedLetter {
-			var err error
-			if a.letter, err = rs.w.view.Letter(t); err != nil {
-				return nil, err
-			}
-		}
-		g.answers[of] = append(g.answers[of], a)
-	}
-	for _, action := range []Action{Granting, Writing} {
-		for _, c := range rs.w.outbox.Openings(string(action)) {
-			if e, err := effectOf[consentEffect](c); err == nil && e.Terms.Request != (contract.ID{}) {
-				g.answers[e.Terms.Request] = append(g.answers[e.Terms.Request], answer{nil, c.ID, e.Terms.Letter, rs.w.Address()})
-			}
-		}
-	}
-	return g, nil
-}
-
 // of is a request; ok is false for a letter that asks for nothing.
-func (rs Requests) of(t *view.Thread, g *requestGround) (r Request, ok bool) {
+func (rs Requests) of(t *view.Thread, g *letterGround) (r Request, ok bool) {
 	letter, err := rs.w.view.Letter(t)
-	if err != nil || letter == nil || letter.Kind == payload.LetterDeny {
+	if err != nil || letter == nil {
+		return r, false
+	}
+	switch letter.Kind {
+	case payload.LetterDeny, payload.LetterDeliver, payload.LetterWithdraw:
 		return r, false
 	}
 	r = Request{ID: t.ID, Ledger: rs.w.client.ID(), Mine: t.Role == view.OwnLetter, Sent: Hour(t.Hour), Address: t.Terms.Peer, Says: t.Terms.Says,
@@ -197,7 +144,7 @@ func (rs Requests) of(t *view.Thread, g *requestGround) (r Request, ok bool) {
 }
 
 // fill takes up what a letter asks for.
-func (rs Requests) fill(r *Request, letter *payload.Letter, g *requestGround) {
+func (rs Requests) fill(r *Request, letter *payload.Letter, g *letterGround) {
 	c := rs.w.Contacts().known(r.Address)
 	r.Name, r.Verified, r.Stranger = c.Name, c.Verified, !g.known[r.Address]
 	if a, err := letter.Ask(); err == nil {
@@ -207,7 +154,7 @@ func (rs Requests) fill(r *Request, letter *payload.Letter, g *requestGround) {
 
 // known are those whose terms were read, oldest first.
 func (rs Requests) known() (out []Request) {
-	g, err := rs.gather()
+	g, err := letters(rs).gather()
 	if err != nil {
 		return nil
 	}
@@ -230,7 +177,7 @@ func (rs Requests) List(ctx context.Context, mine bool) (out []Request, err erro
 		role = view.OwnLetter
 	}
 	err = rs.w.Look(ctx, func() error {
-		g, err := rs.ground(ctx)
+		g, err := letters(rs).ground(ctx)
 		if err != nil {
 			return err
 		}
@@ -264,7 +211,7 @@ func (rs Requests) Count(ctx context.Context) (known, strangers int, err error) 
 }
 
 // pending are requests that wait to come onto the ledger.
-func (rs Requests) pending(g *requestGround) (out []Request) {
+func (rs Requests) pending(g *letterGround) (out []Request) {
 	for _, c := range rs.w.outbox.Openings(string(Writing)) {
 		e, err := effectOf[consentEffect](c)
 		if err != nil || e.Terms.Letter == nil || e.Terms.Letter.Kind != payload.LetterAsk {
@@ -290,27 +237,7 @@ func (rs Requests) Show(ctx context.Context, id string) (r Request, err error) {
 
 func (rs Requests) find(ctx context.Context, query string) (*view.Thread, Request, error) {
 	var none Request
-	q := strings.ToLower(text.Code(query))
-	if len(q) < minPrefix || len(q) > 64 || strings.Trim(q, "0123456789abcdef") != "" {
-		return nil, none, badInput("request", query, "an id is at least 6 characters of 0-9 and a-f")
-	}
-	if err := rs.w.view.NeedThreads(); err != nil {
-		return nil, none, err
-	}
-	var meant []*view.Thread
-	for _, t := range rs.w.view.Threads() {
-		if (t.Given() || t.Got()) && beginsWith(t.ID, q) {
-			meant = append(meant, t)
-		}
-	}
-	for _, t := range meant {
-		if t.Got() && t.Terms == nil {
-			if err := rs.w.Inbox().terms(ctx, t); err != nil && len(meant) == 1 {
-				return nil, none, err
-			}
-		}
-	}
-	g, err := rs.ground(ctx)
+	q, meant, g, err := letters(rs).named(ctx, "request", query)
 	if err != nil {
 		return nil, none, err
 	}
@@ -432,7 +359,7 @@ func (rs Requests) plan(ctx context.Context, r AskRequest) (*AskPlan, error) {
 	if err := checkReason("reason", p.Ask.Reason, payload.MaxReason, payload.ReasonFits); err != nil {
 		return nil, err
 	}
-	if p.AnswerBy, err = rs.window(); err != nil {
+	if p.AnswerBy, err = letters(rs).window(); err != nil {
 		return nil, err
 	}
 	if r.Until != 0 && r.For == "" {
@@ -448,10 +375,6 @@ func (rs Requests) plan(ctx context.Context, r AskRequest) (*AskPlan, error) {
 	return p, nil
 }
 
-// window is when a letter ends: as most consents do, after 30 days, so that nobody sees by
-// that which it is.
-func (rs Requests) window() (contract.Hour, error) { return EndAfter("30d", rs.w.opt.Now()) }
-
 // Letter is the grant in whose terms a plan's letter goes to somebody.
 func (p *AskPlan) Letter(to Contact) *GrantPlan {
 	return &GrantPlan{To: to, Purpose: p.Purpose, Until: p.AnswerBy, NotAfter: LedgerEnd(p.AnswerBy), letter: payload.NewLetter(payload.LetterAsk, p.Ask)}
@@ -461,7 +384,7 @@ func (p *AskPlan) Letter(to Contact) *GrantPlan {
 // is signed and waits.
 func (rs Requests) Send(ctx context.Context, p *AskPlan) (r Request, err error) {
 	err = rs.w.with(ctx, func() error {
-		id, err := rs.enter(ctx, p.Letter(p.To))
+		id, err := letters(rs).enter(ctx, p.Letter(p.To))
 		if id != (contract.ID{}) {
 			if _, found, ferr := rs.find(ctx, id.String()); ferr == nil {
 				r = found
@@ -470,18 +393,6 @@ func (rs Requests) Send(ctx context.Context, p *AskPlan) (r Request, err error) 
 		return err
 	})
 	return r, err
-}
-
-// enter signs a letter and enters it on the ledger.
-func (rs Requests) enter(ctx context.Context, p *GrantPlan) (id contract.ID, err error) {
-	s, err := rs.w.Grants().Sign(ctx, []*GrantPlan{p})
-	if err == nil {
-		err = cmp.Or(s.Errs[0], s.Wait())
-	}
-	if err != nil {
-		return id, err
-	}
-	return s.changes[0].ID, rs.w.Changes().enter(ctx, s.changes[0])
 }
 
 // Withdraw takes back a request of one's own, or a letter that denied one.
@@ -499,17 +410,7 @@ func (rs Requests) Withdraw(ctx context.Context, id string) (r Request, err erro
 		case found.Status == RequestApproved || found.Status == RequestDenied:
 			return ErrAnswered.With("request", found.ID, "consent", found.Consent)
 		}
-		waits := func() error {
-			tag, t, _ := rs.w.Consents().granted(found.ID)
-			c, err := rs.w.Consents().prepareRevocation(tag, found.ID)
-			if err != nil {
-				return err
-			}
-			if t != nil {
-				rs.w.Changes().forgetUnheld(t)
-			}
-			return rs.w.Changes().enter(ctx, c)
-		}()
+		waits := letters(rs).withdraw(ctx, found.ID)
 		if r = found; waits == nil {
 			_, r, err = rs.find(ctx, found.ID.String())
 		}
@@ -526,31 +427,14 @@ func (rs Requests) Deny(ctx context.Context, id, reason string, silent bool) (r 
 		return r, err
 	}
 	err = rs.w.with(ctx, func() error {
-		t, found, err := rs.open(ctx, id)
+		t, _, err := rs.open(ctx, id)
 		if err != nil {
 			return err
 		}
-		var waits error
-		if !silent {
-			end, err := rs.window()
-			if err != nil {
-				return err
-			}
-			p := &GrantPlan{To: Contact{Name: found.Name, Address: found.Address}, Purpose: found.Purpose, Until: end, NotAfter: LedgerEnd(end),
-				letter: payload.NewLetter(payload.LetterDeny, payload.Denial{Reason: reason}), request: t.ID}
-			if !p.letter.Fits() {
-				return ErrLetterLong.With("most", payload.MaxLetter)
-			}
-			if err := rs.w.Grants().confirmed(); err != nil {
-				return err
-			}
-			if _, waits = rs.enter(ctx, p); waits != nil && !errors.Is(waits, ErrPending) {
-				return waits
-			}
+		waits := letters(rs).refuse(ctx, t, reason, silent)
+		if waits != nil && !errors.Is(waits, ErrPending) {
+			return waits
 		}
-		f := &rs.w.book.Facts
-		f.Requests = setFact(f.Requests, requestFact{Request: t.ID, Declined: true}, compareRequests, func(r *requestFact) *int64 { return &r.At }, rs.w.opt.Now())
-		rs.w.book.dirty = true
 		_, r, err = rs.find(ctx, t.ID.String())
 		return cmp.Or(waits, err)
 	})

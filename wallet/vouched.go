@@ -3,6 +3,7 @@ package wallet
 import (
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/crypto/fault"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
 )
@@ -15,6 +16,7 @@ const ErrSaltsUsed fault.Code = "attestation/salts-used"
 const (
 	AboutYou    = "you"
 	AboutGiver  = "giver"  // of a record that was granted
+	AboutThem   = "them"   // of what is delivered: whom it is for
 	AboutOther  = "other"  // another address
 	AboutNobody = "nobody" // the issuer does not say
 	AboutUntold = "untold" // of parts it is not told
@@ -83,6 +85,24 @@ func (cs Contacts) vouchedIn(m *payload.Metadata) Vouching {
 		return Vouching{}
 	}
 	return cs.vouching(st, d, crypto.Address{})
+}
+
+// Sender is who delivered a version of a record. The zero value is that nobody did.
+type Sender struct {
+	Delivery contract.ID    `json:"delivery"`
+	Address  crypto.Address `json:"address"`
+	Name     string         `json:"name,omitempty"` // of a contact; "" if the address is none's
+	Verified bool           `json:"verified"`       // the contact's check words were compared
+	Sent     Hour           `json:"sent"`           // when it came onto the ledger
+}
+
+// senderOf says who delivered what has that source.
+func (cs Contacts) senderOf(s *payload.Source) Sender {
+	if s == nil {
+		return Sender{}
+	}
+	c := cs.known(s.From)
+	return Sender{Delivery: s.Delivery, Address: s.From, Name: c.Name, Verified: c.Verified, Sent: Hour(s.Sent)}
 }
 
 func otherFile(why string) error { return payload.ErrAttestation.With("why", why) }

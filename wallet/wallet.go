@@ -354,7 +354,7 @@ func (w *Wallet) find(ctx context.Context, r view.Role, query, what string) (*vi
 			return nil, ErrPending.Of(w.Changes().Stuck())
 		}
 		if other != nil && (other.Role == view.OwnLetter || other.Role == view.ReceivedLetter) {
-			return nil, ErrLetter.With("request", other.ID)
+			return nil, notConsent(w.view, other)
 		}
 		if other != nil && r == view.OwnGrant {
 			return nil, ErrNotGiver.With("consent", other.ID)
