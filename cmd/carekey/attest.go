@@ -199,6 +199,6 @@ func signedWords(v wallet.Vouching) (words string) {
 	default:
 		who = "signed by " + name + " (contact; check words not compared)"
 	}
-	return who + map[string]string{wallet.AboutYou: ", about you", wallet.AboutGiver: ", about who gave it", wallet.AboutOther: ", about another address",
+	return who + map[string]string{wallet.AboutYou: ", about you", wallet.AboutGiver: ", about who gave it", wallet.AboutThem: ", about them", wallet.AboutOther: ", about another address",
 		wallet.AboutNobody: "; it says nobody whom it is about", wallet.AboutUntold: "; of parts it is not told whom they are about"}[v.About]
 }

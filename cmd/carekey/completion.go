@@ -38,6 +38,7 @@ var (
 		"role show": offers.roles, "role remove": offers.ownRoles,
 		"consent show": offers.given, "consent explain": offers.given, "consent export": offers.given, "revoke": offers.open,
 		"request show": offers.requests, "request approve": offers.requests, "request deny": offers.requests, "request withdraw": offers.requests,
+		"deliver show": offers.deliveries, "deliver withdraw": offers.sent, "inbox accept": offers.delivered, "inbox decline": offers.delivered,
 		"link show": offers.given, "link revoke": offers.open,
 		"fetch":          offers.received,
 		"ledger default": offers.ledgers, "ledger leave": offers.ledgers,
@@ -225,6 +226,29 @@ func (o offers) requests(ctx context.Context) (out []string) {
 		slices.Reverse(n.Requests)
 		out = append(out, offered(n.Requests, func(r wallet.Request) (string, string) {
 			return short(r.ID), person(r.Name, r.Address) + " (" + string(r.Status) + ")"
+		})...)
+	}
+	return out
+}
+
+func (o offers) deliveries(ctx context.Context) []string {
+	return o.deliveriesThat(ctx, func(wallet.Delivery) bool { return true })
+}
+
+func (o offers) sent(ctx context.Context) []string {
+	return o.deliveriesThat(ctx, func(d wallet.Delivery) bool { return d.Mine })
+}
+
+func (o offers) delivered(ctx context.Context) []string {
+	return o.deliveriesThat(ctx, func(d wallet.Delivery) bool { return !d.Mine })
+}
+
+func (o offers) deliveriesThat(ctx context.Context, are func(wallet.Delivery) bool) (out []string) {
+	for _, n := range o.names(ctx) {
+		slices.Reverse(n.Deliveries)
+		n.Deliveries = slices.DeleteFunc(n.Deliveries, func(d wallet.Delivery) bool { return !are(d) })
+		out = append(out, offered(n.Deliveries, func(d wallet.Delivery) (string, string) {
+			return short(d.ID), person(d.Name, d.Address) + ": " + cli.Clean(d.Title)
 		})...)
 	}
 	return out

@@ -118,7 +118,7 @@ func (c *console) oursFormat(format string) string {
 
 // commandNamed finds commands of this program in a text, without a profile of their own.
 // A test compares the verbs with those that there are.
-var commandNamed = cli.Pattern(`(?:^|[^-\w./])(carekey)(?: --ledger \S+)? (?:\.\.\.|(?:COMMAND|address|age|audit|backup|batch|card|consent|contact|doctor|fetch|grant|inbox|init|keyring|ledger|link|lock|profile|record|request|restore|revoke|role|status|sync|try|unlock|version|view|words)\b)`)
+var commandNamed = cli.Pattern(`(?:^|[^-\w./])(carekey)(?: --ledger \S+)? (?:\.\.\.|(?:COMMAND|address|age|audit|backup|batch|card|consent|contact|deliver|doctor|fetch|grant|inbox|init|keyring|ledger|link|lock|profile|record|request|restore|revoke|role|status|sync|try|unlock|version|view|words)\b)`)
 
 // next names the command that is likely to come next. A screen has keys.
 func (c *console) next(format string, args ...any) {

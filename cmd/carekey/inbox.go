@@ -22,12 +22,16 @@ func newInbox(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "inbox [--new] [--from NAME] [--limit N] [--check] [--watch]",
 		Short: "List what was granted to you, on every ledger of this wallet",
-		Long: `List what was granted to you, on every ledger of this wallet.
+		Long: `List what was granted to you, on every ledger of this wallet; what was delivered to you
+and waits, of each sender the three newest; and what you are asked for. Nothing is opened
+by it. --json lists what was granted: carekey deliver list --received, carekey request
+list have the rest.
 
 With --watch it goes on until it is told to end: it looks about every 5 minutes, and
 prints what comes. Each consent is one line then; with --json a value of its own, with
 the fields that the list has. It begins with what is there, so that nothing is missed
 between two runs: --new leaves out what was fetched.`,
+		Args:    cli.NoVerb,
 		Example: "  carekey inbox --new --from Maria\n  carekey inbox --new --watch --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !watches {
@@ -39,6 +43,8 @@ between two runs: --new leaves out what was fetched.`,
 			return (&inboxWatch{watching: &watching{app: a}, onlyNew: onlyNew, filter: f}).run(cmd)
 		},
 	}
+	x := accepting{&records{app: a}}
+	c.AddCommand(x.newAccept(), x.newDecline())
 	f.whoFlag(c, "from", "only what the contact `NAME`, or who has an address, gave you, and not who says so")
 	c.Flags().BoolVar(&watches, "watch", false, "go on, and print what comes")
 	c.Flags().BoolVar(&onlyNew, "new", false, "only what can be fetched and never was")
@@ -75,16 +81,21 @@ func (a inbox) list(ctx context.Context, onlyNew bool, f filter, asks check) err
 		return err
 	}
 	var asked, answers []wallet.Request
+	var delivered []wallet.Delivery
 	rs, n, failed := collect(ctx, a.session, func(w *wallet.Wallet) (rs []wallet.Received, err error) {
 		err = w.Look(ctx, func() error {
 			var of, mine []wallet.Request
+			var came []wallet.Delivery
 			if rs, err = w.Inbox().List(ctx); err == nil && !a.flags.json {
 				of, err = w.Requests().List(ctx, false)
 			}
 			if err == nil && !a.flags.json {
 				mine, err = w.Requests().List(ctx, true)
 			}
-			asked, answers = append(asked, of...), append(answers, mine...)
+			if err == nil && !a.flags.json {
+				came, err = w.Grants().Deliveries().List(ctx, false)
+			}
+			asked, answers, delivered = append(asked, of...), append(answers, mine...), append(delivered, came...)
 			return err
 		})
 		return rs, err
@@ -115,6 +126,7 @@ func (a inbox) list(ctx context.Context, onlyNew bool, f filter, asks check) err
 	}
 	switch {
 	case len(rs) > 0:
+	case x.who == "" && len(asked)+len(answers)+len(delivered) > 0:
 	case all > 0:
 		a.say("Nothing that was granted to you is like that.")
 		a.next("carekey inbox")
@@ -124,7 +136,7 @@ func (a inbox) list(ctx context.Context, onlyNew bool, f filter, asks check) err
 	}
 	shown := a.table(rs)
 	if x.who == "" {
-		shown = errors.Join(shown, a.requests(asked, answers))
+		shown = errors.Join(shown, deliveries(a).waiting(delivered), a.requests(asked, answers))
 	}
 	if i := slices.IndexFunc(rs, unfetched); i >= 0 {
 		a.next("carekey fetch %s --reason 'why you look'", short(rs[i].Consent))

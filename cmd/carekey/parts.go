@@ -13,6 +13,7 @@ import (
 
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/payload"
@@ -153,14 +154,48 @@ func (a *records) show(ctx context.Context, w *wallet.Wallet, args []string) err
 	if err != nil {
 		return err
 	}
-	a.showParts(r, parts)
-	return a.result(recordPartsJSON{recordOf(r), r.Holds, list(parts, same)})
+	withdrawn, corrections, err := w.Grants().Deliveries().SaidSince(ctx, r)
+	if err != nil {
+		return err
+	}
+	j := recordPartsJSON{recordJSON: recordOf(r), Holds: r.Holds, List: list(parts, same)}
+	var since []string
+	if withdrawn != nil {
+		line := "WITHDRAWN by its sender on " + both(withdrawn.Withdrawn)
+		if withdrawn.Why != "" {
+			line += ": " + said(withdrawn.Why) + " (their words)"
+		}
+		since, j.Withdrawn = append(since, line), &withdrawn.Withdrawn
+	}
+	for _, d := range corrections {
+		since = append(since, "its sender delivered a correction: carekey deliver show "+short(d.ID))
+		j.Corrections = append(j.Corrections, d.ID)
+	}
+	a.showParts(r, parts, since)
+	return a.result(j)
+}
+
+// sourceText says who delivered a record.
+func sourceText(s wallet.Sender) string {
+	name := "an address you do not know: " + s.Address.String()[:24] + "…"
+	switch {
+	case s.Verified:
+		name = cli.Clean(s.Name) + " (contact, verified)"
+	case s.Name != "":
+		name = cli.Clean(s.Name) + " (contact; check words not compared)"
+	}
+	return "delivered by " + name + " on " + both(s.Sent)
 }
 
 type recordPartsJSON struct {
 	recordJSON
 	Holds *wallet.Holding   `json:"holds,omitempty"`
 	List  []wallet.PartInfo `json:"list"`
+
+	// Of one that was delivered: when its sender withdrew it, and deliveries that are meant in
+	// its place and wait.
+	Withdrawn   *wallet.Hour  `json:"withdrawn,omitempty"`
+	Corrections []contract.ID `json:"corrections,omitempty"`
 }
 
 // recordTold is what is known of a record that is not opened.
@@ -172,12 +207,18 @@ func recordTold(r wallet.Record) cli.Rows {
 	if r.Signed.Is() {
 		rows.Add("signed", signedWords(r.Signed))
 	}
+	if r.Source.Delivery != (contract.ID{}) {
+		rows.Add("source", sourceText(r.Source))
+	}
 	return rows
 }
 
 // showParts tells what is in a record, and lists its parts.
-func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo) {
+func (a *records) showParts(r wallet.Record, parts []wallet.PartInfo, since []string) {
 	rows := recordTold(r)
+	for _, line := range since {
+		rows.Add("since", line)
+	}
 	h := r.Holds
 	switch {
 	case len(parts) > 0:

@@ -300,9 +300,14 @@ func (a requests) list(ctx context.Context, sent, strangers, every bool) error {
 
 // folds keeps of each sender the newest requests, and counts the others.
 func folds(rs []wallet.Request) (kept []wallet.Request, more []string) {
+	return foldsOf(rs, func(r wallet.Request) string { return person(r.Name, r.Address) }, "carekey request list --all")
+}
+
+// foldsOf is folds of what of says who sent it; all is what shows all of it.
+func foldsOf[T any](rs []T, of func(T) string, all string) (kept []T, more []string) {
 	left := map[string]int{}
 	for i := len(rs) - 1; i >= 0; i-- {
-		who := person(rs[i].Name, rs[i].Address)
+		who := of(rs[i])
 		if left[who]++; left[who] <= shownOfOne {
 			kept = append(kept, rs[i])
 		}
@@ -316,7 +321,7 @@ func folds(rs []wallet.Request) (kept []wallet.Request, more []string) {
 	}
 	slices.Sort(names)
 	for _, who := range names {
-		more = append(more, thousands(left[who]-shownOfOne)+" more of "+who+": carekey request list --all")
+		more = append(more, thousands(left[who]-shownOfOne)+" more of "+who+": "+all)
 	}
 	return kept, more
 }

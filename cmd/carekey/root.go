@@ -51,7 +51,7 @@ type noun struct {
 var nouns = []noun{
 	{"patient", "record", newRecord}, {"patient", "contact", newContact}, {"patient", "role", newRole}, {"patient", "grant", newGrant}, {"patient", "link", func(a *app) *cobra.Command { return linking{a}.command() }}, {"patient", "revoke", newRevoke},
 	{"patient", "consent", newConsent}, {"patient", "request", func(a *app) *cobra.Command { return requesting{a}.command() }}, {"patient", "batch", newBatch}, {"patient", "audit", newAudit}, {"patient", "view", newView},
-	{"recipient", "inbox", newInbox}, {"recipient", "fetch", newFetch},
+	{"recipient", "inbox", newInbox}, {"recipient", "fetch", newFetch}, {"recipient", "deliver", func(a *app) *cobra.Command { return (&delivering{records: &records{app: a}}).command() }},
 	{"wallet", "init", newInit}, {"wallet", "restore", newRestore}, {"wallet", "status", newStatus}, {"wallet", "sync", newSync}, {"wallet", "address", newAddress},
 	{"wallet", "card", func(a *app) *cobra.Command { return cards{a}.newShow() }}, {"wallet", "keyring", newKeyring},
 	{"wallet", "unlock", func(a *app) *cobra.Command { return keyrings{a}.newUnlock() }}, {"wallet", "lock", func(a *app) *cobra.Command { return keyrings{a}.newLock() }},
@@ -89,7 +89,7 @@ func newRoot(a *app, args ...string) *cobra.Command {
 	g.StringVar(&a.flags.ledger, "ledger", "", "which ledger: its `NAME`, the beginning of its id, its folder, or an invitation to its node or a card (@FILE reads either)")
 	root.AddGroup(
 		&cobra.Group{ID: "patient", Title: "Your records and who may open them:"},
-		&cobra.Group{ID: "recipient", Title: "What others granted to you:"},
+		&cobra.Group{ID: "recipient", Title: "What others granted to you, and what you deliver:"},
 		&cobra.Group{ID: "wallet", Title: "Wallet and ledger:"},
 	)
 	at := slices.IndexFunc(nouns, func(n noun) bool { return len(args) > 0 && n.name == args[0] })

@@ -69,6 +69,12 @@ func schemas() cli.Schemas {
 			"audit export":     cli.JSON[exportedEvents](cli.JSON[*health.Bundle](), cli.JSON[[]disclosureJSON]()), // the latter two without -o
 			"view":             cli.JSON[*health.View](),
 			"inbox":            cli.JSON[[]receivedJSON](cli.Lines[receivedJSON]("--watch")),
+			"inbox accept":     cli.JSON[addedJSON](),
+			"inbox decline":    cli.JSON[deliveryJSON](),
+			"deliver":          cli.JSON[[]deliveryJSON](),
+			"deliver list":     cli.JSON[[]deliveryJSON](),
+			"deliver show":     cli.JSON[deliveryJSON](),
+			"deliver withdraw": cli.JSON[deliveryJSON](),
 			"fetch":            cli.JSON[[]fetchedJSON](cli.JSON[fetchedViewJSON](), cli.JSON[fromLinkJSON](), cli.Lines[fetchedJSON]("--watch"), cli.JSON[unitJSON]()), // the second with --view, the third of a link, the last with --unit
 
 			"batch plan":   cli.JSON[*batch.Plan](),

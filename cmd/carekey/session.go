@@ -511,7 +511,7 @@ func waitText(all []wallet.Pending) string {
 	}{
 		{wallet.Granting, "consent", "consents"}, {wallet.Revoking, "revocation", "revocations"}, {wallet.AddingRecord, "record", "records"},
 		{wallet.UpdatingRecord, "change of a record", "changes of records"}, {wallet.RemovingRecord, "removal of a record", "removals of records"},
-		{wallet.Accessing, "fetch", "fetches"}, {wallet.KeepingBook, "change of your contacts", "changes of your contacts"}, {wallet.Writing, "request or answer", "requests or answers"},
+		{wallet.Accessing, "fetch", "fetches"}, {wallet.KeepingBook, "change of your contacts", "changes of your contacts"}, {wallet.Writing, "request, delivery or answer", "requests, deliveries or answers"},
 	} {
 		n := 0
 		for _, p := range all {
@@ -539,7 +539,7 @@ func article(x wallet.Action) string {
 		wallet.Revoking:       "a revocation",
 		wallet.KeepingBook:    "a change of your contacts",
 		wallet.Accessing:      "a fetch",
-		wallet.Writing:        "a request or an answer",
+		wallet.Writing:        "a request, a delivery or an answer",
 	}[x], "a change")
 }
 

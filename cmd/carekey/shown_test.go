@@ -68,6 +68,7 @@ var guideStories = map[string]map[string]string{
 		"carekey record add a":   `cp "$W"/words.* "$W/words"; cp "$FHIR/parts.json" allergies.json; echo letter > a.pdf; echo more > b.pdf`,
 		"carekey contact add":    `somebody ward "Ward 3"; somebody jung "Dr Jung"; met ward "Ward 3"`,
 		"carekey request list":   `as clinic contact add Maria "$(carekey address)"; for c in labs allergies; do as clinic request send --to Maria --category $c --for 30d --reason why; done`,
+		"carekey deliver list":   `as clinic contact list >/dev/null; echo result > "$W/result.txt"; as clinic deliver "$W/result.txt" --to Maria`,
 		"carekey revoke CONSENT": `carekey grant --to "Dr Smith" --all --for 7d`,
 		"carekey restore --ledger /srv/": `mv "$W/words" "$W/me.words"; mkdir "$W/srv"; rm -r "$W/media"; as old init --name Maria --ledger "$W/srv/health" --new-ledger --words-file "$W/words"
 			as old record add "$FHIR/parts.json"; as old backup "$W/media/stick/carekey"; echo "CAREKEY_HOME=$W/new1" > "$W/env"`,
@@ -208,12 +209,14 @@ func (s *shown) bind(line string) string {
 	if line = places.Replace(line); strings.HasPrefix(line, "carekey-node ") {
 		line += " --yes"
 	}
-	return regexp.MustCompile(`\b(ID|CONSENT|CODE|REQUEST)\b`).ReplaceAllStringFunc(line, func(word string) string {
+	return regexp.MustCompile(`\b(ID|CONSENT|CODE|REQUEST|DELIVERY)\b`).ReplaceAllStringFunc(line, func(word string) string {
 		switch word {
 		case "ID":
 			return s.listed("id", "record list")
 		case "REQUEST":
 			return s.listed("request", "request list", "request list --sent")
+		case "DELIVERY":
+			return s.listed("consent", "deliver list", "deliver list --received")
 		case "CONSENT":
 			return s.listed("consent", "consent list", "inbox")
 		}

@@ -26,6 +26,7 @@ With --check the exit code is 9 if any of these is so; --json names them in the 
   pending   something that you signed is not on the ledger yet
   inbox     something can be fetched and never was
   requests  somebody whom you know asks you for something
+  delivered somebody whom you know delivered something to you, and it waits
   accesses  something was opened, or an attempt was refused, since you last looked
   ending    a consent of yours ends within 7 days
   words     it is time to check your 24 words
@@ -51,7 +52,7 @@ func soon(until wallet.Hour, now time.Time) bool { return wallet.HourTime(until)
 
 // toDoTexts are what can be to do or new, in the order of toDo.
 var toDoTexts = map[string]string{
-	"pending": "changes to send", "inbox": "consents to fetch", "requests": "requests to answer", "accesses": "accesses to look at",
+	"pending": "changes to send", "inbox": "consents to fetch", "requests": "requests to answer", "delivered": "deliveries to accept", "accesses": "accesses to look at",
 	"ending": "consents that end soon", "words": "your 24 words to check", "backup": "a backup to make",
 }
 
@@ -66,6 +67,9 @@ func (a *overview) toDo() []string {
 	}
 	if a.requests > 0 {
 		out = append(out, "requests")
+	}
+	if a.delivered > 0 {
+		out = append(out, "delivered")
 	}
 	if len(a.Accesses) > 0 {
 		out = append(out, "accesses")
@@ -106,7 +110,8 @@ type overview struct {
 	part    bool      // another one could not be read
 	pending []pendingJSON
 
-	requests, strangers int // that can be answered, of whom the owner knows, and of others
+	requests, strangers  int // that can be answered, of whom the owner knows, and of others
+	delivered, uninvited int // deliveries that wait, likewise
 
 	p      place
 	places []placeJSON
@@ -152,10 +157,13 @@ func (a *overview) look(ctx context.Context) error {
 			look = o.w.Audit().Peek
 		}
 		var s wallet.Summary
-		var known, strangers int
+		var known, strangers, delivered, uninvited int
 		err := o.w.Look(ctx, func() (err error) {
 			if s, err = look(ctx); err == nil {
 				known, strangers, err = o.w.Requests().Count(ctx)
+			}
+			if err == nil {
+				delivered, uninvited, err = o.w.Grants().Deliveries().Count(ctx)
 			}
 			return err
 		})
@@ -168,6 +176,7 @@ func (a *overview) look(ctx context.Context) error {
 		a.Inbox, a.Fetched = append(a.Inbox, s.Inbox...), append(a.Fetched, s.Fetched...)
 		a.Ended += s.Ended
 		a.requests, a.strangers = a.requests+known, a.strangers+strangers
+		a.delivered, a.uninvited = a.delivered+delivered, a.uninvited+uninvited
 		a.ByClock += s.ByClock
 		a.Records += s.Records
 		a.Unasked += s.Unasked
@@ -210,7 +219,7 @@ func (a *overview) json() error {
 		unwritten, passed = append(unwritten, o.w.Unwritten()...), append(passed, o.w.Changes().PassedOver()...)
 	}
 	a.Missing = list(a.Missing, same)
-	return a.result(statusJSON{a.Summary, list(a.Consents, consentOf), list(a.Accesses, eventOf), list(a.pending, same), list(a.Inbox, receivedOf), a.requests, a.strangers,
+	return a.result(statusJSON{a.Summary, list(a.Consents, consentOf), list(a.Accesses, eventOf), list(a.pending, same), list(a.Inbox, receivedOf), a.requests, a.strangers, a.delivered, a.uninvited,
 		list(due(a.care, a.now()), same), list(a.places, same), instant(clock), list(unwritten, codeOf), list(passed, codeOf), a.toDo(), instant(a.unlockedUntil())})
 }
 
@@ -219,10 +228,12 @@ type statusJSON struct {
 	Consents  []consentJSON  `json:"consents"` // active and upcoming
 	Accesses  []eventJSON    `json:"accesses"` // since the last look
 	Pending   []pendingJSON  `json:"pending"`
-	Inbox     []receivedJSON `json:"inbox"`               // active and never fetched
-	Requests  int            `json:"requests"`            // that can be answered, of people whom the owner knows
-	Strangers int            `json:"strangers,omitempty"` // the same of others
-	Due       []string       `json:"due"`                 // against a loss: "words", "backup"
+	Inbox     []receivedJSON `json:"inbox"`                          // active and never fetched
+	Requests  int            `json:"requests"`                       // that can be answered, of people whom the owner knows
+	Strangers int            `json:"strangers,omitempty"`            // the same of others
+	Delivered int            `json:"delivered"`                      // deliveries that wait, of people whom the owner knows
+	Uninvited int            `json:"deliveredByStrangers,omitempty"` // the same of others
+	Due       []string       `json:"due"`                            // against a loss: "words", "backup"
 	Ledgers   []placeJSON    `json:"ledgers"`
 	Clock     string         `json:"clock,omitempty"` // what the clock says, if it disagrees with the ledger's time
 	// Codes of what could not be written into the wallet's folder, and of files there
@@ -287,6 +298,12 @@ func (a *overview) text() error {
 	}
 	if a.strangers > 0 {
 		a.print("\n%s of people whom you do not know: carekey request list --strangers", plural(a.strangers, "request", "requests"))
+	}
+	if a.delivered > 0 {
+		a.print("\nDelivered to you: %s. See carekey inbox", plural(a.delivered, "file", "files"))
+	}
+	if a.uninvited > 0 {
+		a.print("\n%s of people whom you do not know: carekey deliver list --received", plural(a.uninvited, "delivery", "deliveries"))
 	}
 	if links := a.waiting(); len(a.pending) > 0 || len(links) > 0 {
 		a.print("\nSigned, and not on the ledger yet:")
