@@ -324,6 +324,10 @@ func (a *overview) text() error {
 		a.say("\nYour key is unlocked until %s for every program that runs as you: carekey lock ends that.", clockTime(until, a.now()))
 	}
 	switch {
+	case a.requests > 0: // somebody waits
+		a.next("carekey request list")
+	case a.delivered > 0:
+		a.next("carekey inbox")
 	case len(a.Accesses) > 0:
 		a.next("carekey audit")
 	case len(a.Inbox) > 0:
