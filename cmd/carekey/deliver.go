@@ -379,7 +379,7 @@ removed at her side.`,
 			if err != nil {
 				return err
 			}
-			what := "It was not opened: it can be opened no more."
+			what := "No entry says that it was opened: from now on its key is given to nobody."
 			if d.Opened != 0 {
 				what = "It was opened on " + both(d.Opened) + ": they are told, and keep what they have."
 			}
