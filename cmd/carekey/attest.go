@@ -182,7 +182,7 @@ func withoutAttestations(paths []string) []string {
 }
 
 // signedWords says who signed something.
-func signedWords(v wallet.Vouching) (words string) {
+func signedWords(v wallet.Vouching) string {
 	name := cli.Clean(v.Name)
 	who := ""
 	switch {
