@@ -1,6 +1,9 @@
 package main
 
-import "github.com/carekey/carekey/cmd/cli"
+import (
+	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/cmd/version"
+)
 
 // schemas say what each command prints with --json: see carekey's.
 func schemas() cli.Schemas {
@@ -23,7 +26,7 @@ func schemas() cli.Schemas {
 		"backup":       cli.JSON[backupJSON](),
 		"witness":      cli.JSON[witnessJSON](), // once, when it listens
 		"conform":      cli.JSON[[]ruleJSON](),
-		"version":      cli.JSON[cli.Build](),
+		"version":      cli.JSON[version.Build](),
 		"unit":         cli.JSON[unitJSON](),
 		"devnet":       cli.JSON[devnetJSON](), // once, when all of it serves, and what is played was
 	}}

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/cmd/version"
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/crypto/fault"
 	"github.com/carekey/carekey/ledgerclient/folder"
@@ -228,7 +228,7 @@ func (a *app) listen(ctx context.Context, o serveOptions, log *slog.Logger, s *s
 	if err := a.result(where); err != nil {
 		return err
 	}
-	log.Info("serving", "version", cli.Version())
+	log.Info("serving", "version", version.Line())
 	notify("READY=1")
 	select {
 	case err := <-failed:

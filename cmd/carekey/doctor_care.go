@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/cmd/version"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -81,4 +81,4 @@ func (e *exam) examineStore(ctx context.Context) {
 }
 
 // examineVersion says which carekey this is.
-func (e *exam) examineVersion(context.Context) { e.good("version", cli.Version()) }
+func (e *exam) examineVersion(context.Context) { e.good("version", version.Line()) }

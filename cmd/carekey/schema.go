@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/cmd/version"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
@@ -109,7 +110,7 @@ func schemas() cli.Schemas {
 			"age install":     cli.JSON[installedJSON](),
 			"doctor":          cli.JSON[examJSON](),
 			"try":             cli.JSON[triedJSON](),
-			"version":         cli.JSON[cli.Build](),
+			"version":         cli.JSON[version.Build](),
 
 			"ledger list":     cli.JSON[[]placeJSON](),
 			"ledger join":     cli.JSON[joinedJSON](),

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/cmd/version"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet/keyring"
 )
@@ -125,7 +126,7 @@ func (x *fetchWatch) unit() error {
 		last = ""
 	}
 	exec := strings.ReplaceAll(strings.Join(list(args, unitWord), " "), "$", "$$")
-	text := fmt.Sprintf(unit, cli.Version(), strings.ReplaceAll(x.profile(), "%", "%%"), exec, environment.String(), last)
+	text := fmt.Sprintf(unit, version.Line(), strings.ReplaceAll(x.profile(), "%", "%%"), exec, environment.String(), last)
 	if err := x.result(unitJSON{text}); err != nil || x.app.flags.json {
 		return err
 	}

@@ -2,49 +2,10 @@ package cli
 
 import (
 	"fmt"
-	"runtime/debug"
-	"strings"
 
+	"github.com/carekey/carekey/cmd/version"
 	"github.com/spf13/cobra"
 )
-
-// Build is what a program knows of how it was made.
-type Build struct {
-	Version string `json:"version"` // as the module has it; "(development)" for a build that has none
-	Commit  string `json:"commit"`  // of the source; "" if the build did not know it
-	Date    string `json:"date"`    // of the commit, RFC 3339; "" as above
-}
-
-// ReadBuild returns what this program knows, and which Go made it.
-func ReadBuild() (b Build, goVersion string) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return Build{Version: "(unknown)"}, ""
-	}
-	b.Version = info.Main.Version
-	if b.Version == "" || b.Version == "(devel)" {
-		b.Version = "(development)"
-	}
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			b.Commit = s.Value
-		case "vcs.time":
-			b.Date = s.Value
-		}
-	}
-	return b, info.GoVersion
-}
-
-// Version is the build in a line.
-func Version() string {
-	b, by := ReadBuild()
-	text := b.Version
-	if c := b.Commit[:min(12, len(b.Commit))]; !strings.Contains(text, c) {
-		text += " " + c
-	}
-	return strings.TrimSuffix(text+" "+by, " ")
-}
 
 // VersionCommand prints the version of the program, as its flag --version does.
 func VersionCommand() *cobra.Command {
@@ -57,10 +18,10 @@ func VersionCommand() *cobra.Command {
 
 func printVersion(cmd *cobra.Command) error {
 	if cmd.Flag("json").Value.String() == "true" {
-		b, _ := ReadBuild()
+		b, _ := version.Read()
 		return WriteJSON(cmd.OutOrStdout(), b, true)
 	}
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), cmd.Root().Name(), Version())
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), cmd.Root().Name(), version.Line())
 	return err
 }
 

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/carekey/carekey/cmd/version"
 	"github.com/carekey/carekey/crypto/crash"
 	"github.com/carekey/carekey/ledgerclient/cometbft"
 )
@@ -34,6 +35,8 @@ const usage = `carekey-ledger-cometbft keeps the order of a ledger together with
       waits for the others (10s)
   carekey-ledger-cometbft status DIR [--json]
       say who decides, and who is missing since when
+  carekey-ledger-cometbft --version
+      say its version, commit and date
 
 Without arguments it is what carekey starts for the URL cometbft:DIR, where a validator
 runs on DIR.
@@ -65,6 +68,10 @@ func do(args []string, in io.Reader, out, errs io.Writer) error {
 		return cometbft.Program(in, out)
 	}
 	verb := args[0]
+	if verb == "--version" || verb == "version" {
+		_, err := fmt.Fprintln(out, "carekey-ledger-cometbft", version.Line())
+		return err
+	}
 	if verb == "help" || verb == "-h" || verb == "--help" {
 		_, err := io.WriteString(out, usage)
 		return err
