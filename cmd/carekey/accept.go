@@ -103,7 +103,7 @@ func (a accepting) newDecline() *cobra.Command {
 		Use:   "decline ID [--reason TEXT | --silent]",
 		Short: "Say that you do not take what was delivered to you",
 		Long: `Say that you do not take what was delivered to you, and tell who sent it. It is not opened.
-With --silent nothing is sent: they see that it was not opened, and it ends by its time.
+With --silent nothing is sent: they see no entry of an opening, and it ends by its time.
 Until then carekey inbox accept takes it all the same.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if silent && reason != "" {

@@ -371,9 +371,9 @@ func (a *delivering) newWithdraw() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "withdraw ID [--reason TEXT]",
 		Short: "Take back a file that you delivered",
-		Long: `Take back a file that you delivered. One that was not opened can be opened no more. Of one
-that was, its recipient is told, with your reason, and keeps what she has: nothing is
-removed at her side.`,
+		Long: `Take back a file that you delivered. If no entry says that it was opened, its consent is
+revoked. Of one that was opened its recipient is told, with your reason, and keeps what
+she has: nothing is removed at her side.`,
 		RunE: onEvery(a.app, writes, func(a deliveries, ctx context.Context, args []string) error {
 			d, on, err := a.one(ctx, args[0])
 			if err != nil {
