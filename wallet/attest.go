@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet/health"
@@ -194,7 +195,7 @@ func proves(src Source, st *payload.Statement, p *payload.Proof) error {
 	}
 	var again bytes.Buffer
 	if len(parts) != len(p.Parts) || slices.ContainsFunc(parts, func(g health.Granted) bool { return len(g.Body) == 0 }) ||
-		health.WriteSubset(&again, parts) != nil || !bytes.Equal(again.Bytes(), file) {
+		health.WriteSubset(&again, time.Time{}, parts) != nil || !bytes.Equal(again.Bytes(), file) {
 		return errOtherBytes
 	}
 	return nil

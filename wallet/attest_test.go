@@ -210,7 +210,7 @@ func TestSenderWithAnotherAttestation(t *testing.T) {
 		// A narrative that nobody signed; a part that stands twice; a part less.
 		parts := []health.Granted{{Body: []byte(`"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">HIV</div>"},`)}}
 		var forged bytes.Buffer
-		if err := health.WriteSubset(&forged, parts); err != nil {
+		if err := health.WriteSubset(&forged, time.Time{}, parts); err != nil {
 			t.Fatal(err)
 		}
 		b := *a

@@ -66,7 +66,7 @@ func (o *Opening) Read(ctx context.Context, i int, dst io.Writer, progress func(
 	if r.part != nil {
 		parts, err := o.granted(ctx, r, progress)
 		if err == nil {
-			err = health.WriteSubset(dst, parts)
+			err = health.WriteSubset(dst, time.Time{}, parts)
 		}
 		return err
 	}

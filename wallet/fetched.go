@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -246,7 +247,7 @@ func (f *Fetched) Save(ctx context.Context, o *Opening, i int, overwrite bool, p
 		if err != nil {
 			return "", err
 		}
-		write = func(dst io.Writer) error { return health.WriteSubset(dst, parts) }
+		write = func(dst io.Writer) error { return health.WriteSubset(dst, time.Time{}, parts) }
 	}
 	name := SafeName(r.File, r.ID)
 	if strings.HasSuffix(foldName(name), AttestationEnd) {

@@ -203,10 +203,11 @@ func passcodeOf(passcode string) (p ledgerclient.LinkPasscode, err error) {
 	return p, nil
 }
 
-// bundle is what the link holds: a single record that goes whole as it is; else a Bundle of
-// what goes, as who fetches with a consent has it.
+// bundle is what the link holds: a single record that goes whole; else a Bundle of what goes, as
+// who fetches with a consent has it. It says when that was, for it follows no record.
 func (ls Links) bundle(ctx context.Context, p *GrantPlan, g *grantGround) ([]byte, error) {
 	var parts []health.Granted
+	made := ls.w.opt.Now()
 	for i := range p.Records {
 		r := &p.Records[i]
 		m := g.versions[versionOf{r.ID, r.Version}].Metadata
@@ -220,8 +221,11 @@ func (ls Links) bundle(ctx context.Context, p *GrantPlan, g *grantGround) ([]byt
 			continue
 		}
 		file, err := ls.w.Records().file(ctx, r.ID, m)
-		if err != nil || len(p.Records) == 1 && json.Valid(file) { // one resource, and not one in each line
-			return file, err
+		if err != nil {
+			return nil, err
+		}
+		if len(p.Records) == 1 && json.Valid(file) { // one resource, and not one in each line
+			return health.Dated(file, made), nil
 		}
 		cut, err := health.Split(file)
 		if err != nil {
@@ -236,7 +240,7 @@ func (ls Links) bundle(ctx context.Context, p *GrantPlan, g *grantGround) ([]byt
 		}
 	}
 	var b bytes.Buffer
-	err := health.WriteSubset(&b, parts)
+	err := health.WriteSubset(&b, made, parts)
 	return b.Bytes(), err
 }
 

@@ -148,7 +148,7 @@ func TestLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := must(io.ReadAll(flate.NewReader(bytes.NewReader(deflated))))(t)
-	if !bytes.Contains(file, []byte(`"SUBSETTED"`)) || !bytes.Contains(file, []byte(canary(1))) || bytes.Contains(file, []byte(canary(99))) {
+	if !bytes.Contains(file, []byte(`"SUBSETTED"`)) || !bytes.Contains(file, []byte(`"timestamp":"`+p.clock().UTC().Format(time.RFC3339)+`"`)) || !bytes.Contains(file, []byte(canary(1))) || bytes.Contains(file, []byte(canary(99))) {
 		t.Errorf("%s", file)
 	}
 

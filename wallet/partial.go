@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"time"
 
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/ledgerclient/contract"
@@ -168,7 +169,7 @@ func (o *Opening) granted(ctx context.Context, r *OpenedRecord, progress func(in
 	}
 	h := sha256.New()
 	out := &counter{ctx: ctx, w: h}
-	if err := health.WriteSubset(out, parts); err != nil {
+	if err := health.WriteSubset(out, time.Time{}, parts); err != nil {
 		return nil, c.explain(err)
 	}
 	r.Size, r.proof = out.n, proof

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"testing/quick"
+	"time"
 	"unicode/utf8"
 
 	"github.com/carekey/carekey/crypto/fault"
@@ -603,7 +604,7 @@ func TestSubsetRefuses(t *testing.T) {
 // Subset is WriteSubset to bytes.
 func Subset(parts []Granted) ([]byte, error) {
 	var out bytes.Buffer
-	if err := WriteSubset(&out, parts); err != nil {
+	if err := WriteSubset(&out, time.Time{}, parts); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), nil

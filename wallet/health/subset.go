@@ -2,8 +2,11 @@ package health
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
+	"time"
 	"unicode/utf8"
 )
 
@@ -22,14 +25,18 @@ const alone = `{"resource":{"resourceType":"Basic","code":{"text":"a narrative, 
 // resource are those of the part, and a narrative is put back between them. Of an entry
 // only fullUrl goes along: request, response and search are for other types of Bundle
 // (http://hl7.org/fhir/R4/bundle.html, bdl-2 to bdl-4). Splitting the Bundle gives the same
-// resources and narratives again.
+// resources and narratives again. made is when it was put together, for whoever reads it later
+// and nowhere else can see that; zero: it does not say.
 //
 // Whoever sealed the parts may have sealed anything: what is no part that [Split] makes is
 // [ErrNotSplit].
 // What was written is a Bundle only if no error is returned.
-func WriteSubset(w io.Writer, parts []Granted) error {
+func WriteSubset(w io.Writer, made time.Time, parts []Granted) error {
 	out := []byte(`{"resourceType":"Bundle","meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue",` +
 		`"code":"SUBSETTED","display":"subsetted"}]},"type":"collection"`)
+	if !made.IsZero() {
+		out = fmt.Appendf(out, `,"timestamp":%q`, made.UTC().Format(time.RFC3339))
+	}
 	for i, g := range parts {
 		if i == 0 {
 			out = append(out, `,"entry":[`...)
@@ -59,6 +66,21 @@ func WriteSubset(w io.Writer, parts []Granted) error {
 	}
 	_, err := w.Write(append(out, "}\n"...))
 	return err
+}
+
+// Dated is a file, one resource, that says when it was put together: as it is if it is a Bundle
+// that says so; else made is written into that, or a Bundle around it.
+func Dated(file []byte, made time.Time) []byte {
+	var all map[string]json.RawMessage
+	if json.Unmarshal(file, &all) != nil || all["timestamp"] != nil {
+		return file
+	}
+	says := fmt.Sprintf(`"timestamp":%q`, made.UTC().Format(time.RFC3339))
+	if string(all["resourceType"]) != `"Bundle"` {
+		return slices.Concat([]byte(`{"resourceType":"Bundle","type":"collection",`+says+`,"entry":[{"resource":`), file, []byte("}]}\n"))
+	}
+	at := bytes.IndexByte(file, '{') + 1
+	return slices.Concat(file[:at], []byte(says+","), file[at:])
 }
 
 // Around returns what stands before and behind the resource in the body.

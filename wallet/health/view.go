@@ -32,6 +32,7 @@ type ViewSource struct {
 	Names     []string    `json:"names"`
 	From      []string    `json:"from"`             // who gave it; empty if it is one's own, or nobody knows
 	Part      bool        `json:"part"`             // of a record: other entries may exist
+	Made      string      `json:"made,omitempty"`   // when it was put together, as it says of itself; "" if it does not
 	SHA256    string      `json:"sha256,omitempty"` // of the file; "" if it was not looked into
 	Read      bool        `json:"read"`
 	Why       string      `json:"why,omitempty"` // why it was not read
@@ -189,6 +190,7 @@ type viewRead struct {
 	froms  map[string]bool
 	of     map[string]bool // Source.Record
 	part   bool
+	made   string // when it was put together, as it says; "" if it does not
 	fhir   bool
 	why    string // why it was not read; "" if it was
 	number int    // in the View
@@ -269,11 +271,13 @@ func (r *viewRead) look(name string, file []byte) {
 }
 
 // head reads what a file that is one Bundle or resource says of all that is in it: whether it is
-// part of another, and what rules it follows.
+// part of another, what rules it follows, and when it was put together.
 func (r *viewRead) head(file []byte) {
 	var all struct {
 		Meta  json.RawMessage `json:"meta"`
 		Rules any             `json:"implicitRules"`
+		Type  any             `json:"resourceType"`
+		Made  any             `json:"timestamp"`
 	}
 	if json.Unmarshal(file, &all) != nil {
 		return
@@ -281,6 +285,9 @@ func (r *viewRead) head(file []byte) {
 	meta, _ := decode(all.Meta)
 	r.part = cutShort(meta)
 	r.rules, _ = all.Rules.(string)
+	if all.Type == "Bundle" {
+		r.made = tree{"timestamp": all.Made}.date("timestamp")
+	}
 }
 
 // cutShort reports whether the meta of a resource says that it is part of another, in its labels or,
@@ -297,7 +304,7 @@ func (v *Viewing) View(now time.Time) *View {
 	})
 	for i, r := range reads {
 		r.number = i + 1
-		out.Sources = append(out.Sources, ViewSource{r.number, sorted(r.names), sorted(r.froms), r.part, r.sum, r.why == "", r.why, r.fhir, r.count, r.aboutNobody()})
+		out.Sources = append(out.Sources, ViewSource{r.number, sorted(r.names), sorted(r.froms), r.part, r.made, r.sum, r.why == "", r.why, r.fhir, r.count, r.aboutNobody()})
 	}
 	groups, perhaps := joinPersons(reads)
 	for i, g := range groups {

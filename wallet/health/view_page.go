@@ -68,7 +68,7 @@ func (v *View) about() string {
 		read += boolInt(s.Read)
 		parts += boolInt(s.Read && s.Part)
 	}
-	says := "As of " + shownTime(v.AsOf) + ", from " + payload.Counted(read, "source", "sources")
+	says := v.when(read)
 	if parts > 0 {
 		says += "; " + payload.Counted(parts, "of them is", "of them are")
 		if read == 1 {
@@ -90,6 +90,33 @@ func (v *View) about() string {
 		says += ". " + strconv.Itoa(n) + " persons: each has a heading of their own"
 	}
 	return says + "."
+}
+
+// when says as of when it is, and from how many sources. What was put together once does not
+// follow what came later: that is as old as it is, whenever it is looked at.
+func (v *View) when(read int) string {
+	var made []string
+	for _, s := range v.Sources {
+		if s.Read && s.Made != "" {
+			made = append(made, s.Made)
+		}
+	}
+	today, from := shownTime(v.AsOf), "from "+payload.Counted(read, "source", "sources")
+	if len(made) == 0 {
+		return "As of " + today + ", " + from
+	}
+	slices.Sort(made)
+	oldest, newest := shownTime(made[0]), shownTime(made[len(made)-1])
+	if read == 1 {
+		return "As it was on " + oldest + ", looked at on " + today + ", " + from
+	}
+	if oldest != newest {
+		oldest += " to " + newest
+	}
+	if len(made) == read {
+		return "As they were on " + oldest + ", looked at on " + today + ", " + from
+	}
+	return "As of " + today + ", " + from + ", " + payload.Counted(len(made), "of them as it was", "of them as they were") + " on " + oldest
 }
 
 // closed counts the entries of a source that hold other entries: these are not in the view.
@@ -560,6 +587,9 @@ func (p *pageMaker) files() {
 		var says []string
 		if len(s.From) > 0 {
 			says = append(says, "from "+strings.Join(s.From, ", "))
+		}
+		if s.Made != "" && s.Read {
+			says = append(says, "as it was on "+shownTime(s.Made))
 		}
 		if s.Part {
 			says = append(says, "PART of a record")

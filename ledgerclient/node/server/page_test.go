@@ -101,7 +101,7 @@ func TestViewPageStandsAlone(t *testing.T) {
 			t.Errorf("the page has %s", no)
 		}
 	}
-	if n := len(viewPage); n > 96<<10 {
+	if n := len(viewPage); n > 100<<10 {
 		t.Errorf("%d bytes", n)
 	}
 }

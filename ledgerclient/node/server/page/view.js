@@ -379,6 +379,7 @@ class File {
     this.whos = [];
     this.ofKey = new Map();
     this.part = cutShort(obj(whole, "meta"));
+    this.made = str(whole, "resourceType") === "Bundle" ? date(whole, "timestamp") : "";
     this.rules = typeof whole.implicitRules === "string" ? whole.implicitRules : "";
     const bundle = str(whole, "resourceType") === "Bundle";
     const entries = bundle ? whole.entry : [{ resource: whole }];
@@ -1542,7 +1543,7 @@ function groupsOf(items) {
 
 function atOnce(a, b) { const s = pointOf(a.when); return a.when === b.when || s !== "" && s === pointOf(b.when); }
 
-// view makes the lines of a file: its text, the day that it is, YYYY-MM-DD, and the file's
+// view makes the lines of a file: its text, the day that it is, YYYY-MM-DD, the file's
 // SHA-256 in hexadecimal digits. A line is { kind, name, text, trend }; its kind is person,
 // section, item, more (of the item before it), note, or about: a section of no person.
 function view(text, today, sum) {
@@ -1561,17 +1562,18 @@ function view(text, today, sum) {
     return out;
   }
   file.sum = sum;
+  const made = shownTime(file.made);
   const { groups, perhaps } = joinPersons(file), persons = groups.map((g) => person(g, file, today));
   const nobodys = file.others.filter((o) => !o.who || o.who.other), closed = nobodys.filter((o) => o.type === "Bundle" || o.type === "Parameters").length;
   const bundles = counted(closed, "Bundle", "Bundles");
-  note("As of " + shownTime(today) + ", from 1 source" + (file.part ? ", which is PART of a record: other entries may exist" : "") +
+  note((made ? "As it was on " + made + ", looked at on " : "As of ") + shownTime(today) + ", from 1 source" + (file.part ? ", which is PART of a record: other entries may exist" : "") +
     (closed > 0 ? "; " + bundles + " within them not looked into" : "") + (persons.length > 1 ? ". " + persons.length + " persons: each has a heading of their own" : "") + ".");
   for (const x of perhaps) note(x.persons.length === 0 ? x.why + "." : "Perhaps one person, and not put together: persons " + few(x.persons, " and ") + ". " + x.why + ".");
   for (const p of persons) personLines(p, persons.length, line, note);
   if (persons.length === 0) note("Nobody is spoken of in what was read.");
   line("about", "Sources", "1 file");
   const about = countsOf(nobodys);
-  line("item", "what was shared", [...(file.part ? ["PART of a record"] : []), counted(file.all.length, "entry", "entries"), ...(about.length > 0 ? ["not shown: " + about.join(", ")] : []), ...(closed > 0 ? [bundles + " within it not looked into"] : []),
+  line("item", "what was shared", [...(made ? ["as it was on " + made] : []), ...(file.part ? ["PART of a record"] : []), counted(file.all.length, "entry", "entries"), ...(about.length > 0 ? ["not shown: " + about.join(", ")] : []), ...(closed > 0 ? [bundles + " within it not looked into"] : []),
     "SHA-256 " + sum.slice(0, 16)].join(", "));
   return out;
 }
