@@ -88,6 +88,9 @@ type ConsentRecord struct {
 	Part bool `json:"part,omitempty"`
 	// Removed: its giver, whose consent it is, has withdrawn the record since. Nobody else is told.
 	Removed bool `json:"removed,omitempty"`
+	// Newest is the last version of a record that has later ones than is given; 0: it has none.
+	// That too is known of a consent of one's own alone.
+	Newest int `json:"newest,omitempty"`
 }
 
 // statusOf is by the ledger's window, to which keepers hold a recipient whatever
@@ -115,7 +118,7 @@ func (cs Consents) seen(t *view.Thread) Seen {
 			s.Records = cs.withTitles(s.Records)
 		}
 		if t.Role == view.OwnGrant {
-			s.Records = cs.withRemoved(s.Records)
+			s.Records = cs.asNow(s.Records)
 		}
 		s.Request = t.Request()
 		if asked := cs.w.view.Thread(s.Request); t.Role == view.Received && (asked == nil || asked.Role != view.OwnLetter || asked.Terms.Peer != s.Address) {
@@ -125,18 +128,25 @@ func (cs Consents) seen(t *view.Thread) Seen {
 	return s
 }
 
-// withRemoved are the records of a consent of one's own with those marked that were
-// withdrawn since.
-func (cs Consents) withRemoved(records []ConsentRecord) []ConsentRecord {
+// asNow are the records of a consent of one's own with those marked that were withdrawn or got
+// a new version since.
+func (cs Consents) asNow(records []ConsentRecord) []ConsentRecord {
 	shared := true // with other consents
 	for i := range records {
-		if t := cs.w.view.Thread(records[i].ID); t == nil || t.Status != contract.StatusClosed {
+		t := cs.w.view.Thread(records[i].ID)
+		if t == nil || t.Role != view.OwnRecord {
+			continue
+		}
+		removed, older := t.Status == contract.StatusClosed, records[i].Version < len(t.Versions)
+		if !removed && !older {
 			continue
 		}
 		if shared {
 			records, shared = slices.Clone(records), false
 		}
-		records[i].Removed = true
+		if records[i].Removed = removed; older {
+			records[i].Newest = len(t.Versions)
+		}
 	}
 	return records
 }

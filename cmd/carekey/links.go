@@ -359,6 +359,9 @@ func (x *links) handOut(made *wallet.LinkPlan, get func() (s wallet.Shown, ledge
 		x.say("There is no link to show.")
 		return x.result(j)
 	}
+	if older := outdated(s.Records); older != "" {
+		x.say("note: %s\n  A link follows no record. For one with the new version: carekey link create, then carekey link revoke %s", older, short(s.ID))
+	}
 	j.Page, j.File = s.Viewer+"#"+s.Text, file
 	if made == nil { // else it was said before
 		x.say("%s", opens.holds())
@@ -375,13 +378,24 @@ func (x *links) handOut(made *wallet.LinkPlan, get func() (s wallet.Shown, ledge
 	return x.result(j)
 }
 
+// outdated says which records of a link have a newer version than it gives; "" if none has.
+func outdated(rs []wallet.ConsentRecord) string {
+	var out []string
+	for _, r := range rs {
+		if r.Newest > 0 && !r.Removed {
+			out = append(out, fmt.Sprintf("%s has version %d by now, and the link gives version %d.", quoted(r.Title), r.Newest, r.Version))
+		}
+	}
+	return strings.Join(out, "\n  ")
+}
+
 // rendered is a link as a file: what it is tells the name.
 func (x *links) rendered(file, text string, s wallet.Shown, opens linkOpens, ledger string) ([]byte, error) {
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".png":
 		return qr.PNG(text)
 	case ".html", ".htm":
-		return linkSheet(text, s, opens, x.label, ledger, x.now())
+		return linkSheet(text, s, opens, x.label, ledger)
 	}
 	return []byte(text + "\n"), nil
 }
@@ -434,6 +448,9 @@ func (a linked) list(ctx context.Context) error {
 	}
 	if err := a.session.table(t); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(all, func(l wallet.Consent) bool { return l.Status == wallet.StatusActive && !l.Over && outdated(l.Records) != "" }) {
+		a.say("\"version 1 of 2\" is an older one than you have: a link follows no record. For a new one: carekey link create, then carekey link revoke ID")
 	}
 	a.say("Opened counts hours in which there was an opening, as the ledger shows them. How often, in its node's words: carekey link show ID")
 	return failed

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/qr"
@@ -33,7 +32,7 @@ func TestLinkWords(t *testing.T) {
 		if cli.Wrap(text, columns) != text {
 			t.Errorf("more than %d columns:\n%s", columns, text)
 		}
-		for _, want := range []string{"WHOEVER HAS THE LINK and its passcode: ", "Whoever has the link and its passcode can open it", "is not checked", "3 times", "with a passcode", "as far as it keeps the rules", "without an entry", "after a revocation", "You can revoke it", "its node keeps to it; the ledger shows"} {
+		for _, want := range []string{"WHOEVER HAS THE LINK and its passcode: ", "Whoever has the link and its passcode can open it", "is not checked", "3 times", "with a passcode", "as far as it keeps the rules", "without an entry", "after a revocation", "follows no change of a record", "You can revoke it", "its node keeps to it; the ledger shows"} {
 			if !strings.Contains(plain(text), want) {
 				t.Errorf("%d columns: %q is not in\n%s", columns, want, text)
 			}
@@ -76,7 +75,7 @@ func TestExplainLinkThatIsOver(t *testing.T) {
 func TestLinkSheet(t *testing.T) {
 	s := wallet.Shown{}
 	s.Granted, s.Until = 480_000, 480_000+180*24
-	b, err := linkSheet(someLink, s, linkOpens{openings: 3}, `<b onload="x">`, "City & <ledger>", time.Unix(1.7e9, 0))
+	b, err := linkSheet(someLink, s, linkOpens{openings: 3}, `<b onload="x">`, "City & <ledger>")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,12 +98,12 @@ func TestLinkSheet(t *testing.T) {
 		t.Errorf("it holds %q", other)
 	}
 	said := html.UnescapeString(page)
-	for _, want := range []string{someLink, "as far as it keeps the rules", "after a revocation", "Whoever finds this sheet"} {
+	for _, want := range []string{someLink, "as far as it keeps the rules", "after a revocation", "Whoever finds this sheet", "as it was on 2024-10-04, and does not show what changed since", "made 2024-10-04"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not on it", want)
 		}
 	}
-	if b, err := linkSheet(someLink[strings.Index(someLink, "shlink"):], s, linkOpens{openings: 3}, "", "City", time.Unix(1.7e9, 0)); err != nil || !bytes.Contains(b, []byte("a viewer of SMART Health Links")) {
+	if b, err := linkSheet(someLink[strings.Index(someLink, "shlink"):], s, linkOpens{openings: 3}, "", "City"); err != nil || !bytes.Contains(b, []byte("a viewer of SMART Health Links")) {
 		t.Errorf("%s, %v", b, err)
 	}
 }
@@ -130,7 +129,7 @@ func TestLinkSheetSaysWhatItIs(t *testing.T) {
 		for _, days := range []wallet.Hour{1, 40, 180} {
 			s := wallet.Shown{}
 			s.Granted, s.Until = 480_000, 480_000+days*24
-			b, err := linkSheet(someLink, s, c.opens, "", "City", time.Unix(1.7e9, 0))
+			b, err := linkSheet(someLink, s, c.opens, "", "City")
 			if err != nil {
 				t.Fatal(err)
 			}

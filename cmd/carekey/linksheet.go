@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"html"
 	"strings"
-	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/cmd/qr"
 	"github.com/carekey/carekey/ledgerclient"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 )
 
@@ -18,6 +18,7 @@ const linkHolder = "whoever has the link"
 
 // linkHolds is what a link is as good as: no more than what its node keeps to.
 const linkHolds = "Whoever has the link can open it; the name that they type is not checked, and what they copied stays with them. " +
+	"What is in it is as it was when it was made, and follows no change of a record. " +
 	"Its node counts openings, enters them on the ledger and ends the link as far as it keeps the rules: from the first opening on it could also give what is in the link without an entry, past the openings, past the end and after a revocation. " +
 	"It has not the link's key; but a page that it serves and has changed could take that from whoever opens the link there. A viewer of their own does without that page (--bare)."
 
@@ -96,7 +97,7 @@ func (o linkOpens) paper(until string) (says []string) {
 }
 
 // linkSheet is a link on paper: a page of HTML that needs nothing else.
-func linkSheet(text string, s wallet.Shown, opens linkOpens, label, ledger string, made time.Time) ([]byte, error) {
+func linkSheet(text string, s wallet.Shown, opens linkOpens, label, ledger string) ([]byte, error) {
 	picture, err := qr.PNG(text)
 	if err != nil {
 		return nil, err
@@ -108,6 +109,8 @@ func linkSheet(text string, s wallet.Shown, opens linkOpens, label, ledger strin
 	if strings.HasPrefix(text, "shlink:") {
 		how[0] = "Read the code with a viewer of SMART Health Links, and say who you are: the patient sees it."
 	}
+	made := wallet.HourTime(contract.Hour(s.Granted)).Format("2006-01-02")
+	how = append(how, "What it opens is as it was on "+made+", and does not show what changed since.")
 	how = append(how, opens.paper(both(s.Until))...)
 	var b strings.Builder
 	b.WriteString(`<!DOCTYPE html>
@@ -135,7 +138,7 @@ small { font-size: 9pt }
 	}
 	p("code", text)
 	fmt.Fprintf(&b, "<p><small>%s</small></p>\n", html.EscapeString("This sheet is as good as what is behind it: keep it as you would that. "+holds))
-	p("small", fmt.Sprintf("Ledger %s, consent %s, made %s with carekey.", ledger, short(s.ID), made.UTC().Format("2006-01-02")))
+	p("small", fmt.Sprintf("Ledger %s, consent %s, made %s with carekey.", ledger, short(s.ID), made))
 	b.WriteString("</body></html>\n")
 	return []byte(b.String()), nil
 }

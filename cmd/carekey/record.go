@@ -482,7 +482,7 @@ func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) e
 	}
 	r := versions[len(versions)-1]
 	at := groundOf(w)
-	var open []string // consents that give it
+	var open []wallet.Consent // that give it
 	if !removed {
 		if open, err = a.inForceOn(ctx, w, r.ID); err != nil {
 			return err
@@ -512,7 +512,7 @@ func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) e
 		a.say("%s was withdrawn on the ledger. %s", quoted(r.Title), at.says(erased))
 	}
 	if len(open) > 0 {
-		a.next("%s still in force, and to be ended by itself: carekey revoke %s", plural(len(open), "consent that gives it is", "consents that give it are"), strings.Join(open, " "))
+		a.next("%s still in force, and to be ended by itself: carekey revoke %s", plural(len(open), "consent that gives it is", "consents that give it are"), strings.Join(list(open, func(c wallet.Consent) string { return short(c.ID) }), " "))
 	}
 	j := recordOf(r)
 	j.Removed = err == nil
@@ -520,14 +520,23 @@ func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) e
 }
 
 // inForceOn are the consents in force by which a record, or parts of it, opens.
-func (a *records) inForceOn(ctx context.Context, w *wallet.Wallet, id contract.ID) (ids []string, err error) {
+func (a *records) inForceOn(ctx context.Context, w *wallet.Wallet, id contract.ID) ([]wallet.Consent, error) {
 	cs, err := w.Consents().List(ctx)
+	return slices.DeleteFunc(cs, func(c wallet.Consent) bool {
+		return !inForce(c.Status) || c.Link && c.Over || !slices.ContainsFunc(c.Records, func(r wallet.ConsentRecord) bool { return r.ID == id })
+	}), err
+}
+
+// bySort are the short ids of links, and of the other consents.
+func bySort(cs []wallet.Consent) (links, others []string) {
 	for _, c := range cs {
-		if inForce(c.Status) && slices.ContainsFunc(c.Records, func(r wallet.ConsentRecord) bool { return r.ID == id }) {
-			ids = append(ids, short(c.ID))
+		if c.Link {
+			links = append(links, short(c.ID))
+		} else {
+			others = append(others, short(c.ID))
 		}
 	}
-	return ids, err
+	return links, others
 }
 
 // addedText is when a record's newest version was added, and what waits.

@@ -86,7 +86,10 @@ func (a *records) putOne(cmd *cobra.Command, id, path string, open func() (io.Re
 		a.print("%s", r.ID)
 		a.nextOf(r, existing, id != "")
 		if id != "" {
-			return errors.Join(a.result([]addedJSON{addedOf(r, existing)}), err)
+			j := addedOf(r, existing)
+			older, failed := a.sayOlder(ctx, w, r)
+			j.Older = older
+			return errors.Join(a.result([]addedJSON{j}), err, failed)
 		}
 		return errors.Join(a.result(addedOf(r, existing)), err)
 	})
@@ -214,11 +217,28 @@ func (a *records) nextOf(r wallet.Record, existing, update bool) {
 	}
 }
 
+// sayOlder tells which consents give an earlier version of a record, as they will until they end.
+func (a *records) sayOlder(ctx context.Context, w *wallet.Wallet, r wallet.Record) (ids []string, err error) {
+	given, err := a.inForceOn(ctx, w, r.ID)
+	given = slices.DeleteFunc(given, func(c wallet.Consent) bool {
+		return !slices.ContainsFunc(c.Records, func(of wallet.ConsentRecord) bool { return of.ID == r.ID && of.Version < r.Version })
+	})
+	links, consents := bySort(given)
+	if len(consents) > 0 {
+		a.next("%s an earlier version, and no new one: carekey grant --to NAME --record %s, then carekey revoke %s", plural(len(consents), "consent in force gives", "consents in force give"), short(r.ID), strings.Join(consents, " "))
+	}
+	if len(links) > 0 {
+		a.next("%s what there was when it was made, and no new version: carekey link create, then carekey link revoke %s", plural(len(links), "link gives", "links give"), strings.Join(links, " "))
+	}
+	return list(given, func(c wallet.Consent) string { return c.ID.String() }), err
+}
+
 // addedJSON is a record with what is in it, if that was looked at now.
 type addedJSON struct {
 	recordJSON
 	Holds    *wallet.Holding `json:"holds,omitempty"`
 	Existing bool            `json:"existing"` // nothing was added: it was there
+	Older    []string        `json:"older,omitempty"` // consents in force, links too, that still give an earlier version; of an update
 
 	// Of one of several files.
 	Path  string       `json:"path,omitempty"`

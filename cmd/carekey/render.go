@@ -307,7 +307,10 @@ func titleOf(r wallet.ConsentRecord) string {
 	case r.Part:
 		title = "PART of " + title
 	}
-	if r.Version > 1 {
+	switch {
+	case r.Newest > 0:
+		title = fmt.Sprintf("%s (version %d of %d)", title, r.Version, r.Newest)
+	case r.Version > 1:
 		title = fmt.Sprintf("%s (version %d)", title, r.Version)
 	}
 	return title + removedText(r)
