@@ -449,7 +449,9 @@ func (a linked) list(ctx context.Context) error {
 	if err := a.session.table(t); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(all, func(l wallet.Consent) bool { return l.Status == wallet.StatusActive && !l.Over && outdated(l.Records) != "" }) {
+	if slices.ContainsFunc(all, func(l wallet.Consent) bool {
+		return l.Status == wallet.StatusActive && !l.Over && outdated(l.Records) != ""
+	}) {
 		a.say("\"version 1 of 2\" is an older one than you have: a link follows no record. For a new one: carekey link create, then carekey link revoke ID")
 	}
 	a.say("Opened counts hours in which there was an opening, as the ledger shows them. How often, in its node's words: carekey link show ID")

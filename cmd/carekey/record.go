@@ -492,8 +492,12 @@ func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) e
 			also = ""
 		}
 		preview := fmt.Sprintf("%s, %s, will be withdrawn for good%s.\n%s", quoted(r.Title), plural(r.Version, "version", "versions"), also, at.says(erased))
-		if also == "" && len(open) > 0 {
-			preview += "\nUntil then it opens by " + plural(len(open), "consent", "consents") + " in force: removing it revokes none."
+		links, consents := bySort(open)
+		if also == "" && len(consents) > 0 {
+			preview += "\nUntil then it opens by " + plural(len(consents), "consent", "consents") + " in force: removing it revokes none."
+		}
+		if len(links) > 0 {
+			preview += "\n" + linkCopies(links)
 		}
 		if err := a.confirm(ctx, preview, "Remove it?", "yes"); err != nil {
 			return err
@@ -511,8 +515,12 @@ func (a *records) remove(ctx context.Context, w *wallet.Wallet, args []string) e
 	default:
 		a.say("%s was withdrawn on the ledger. %s", quoted(r.Title), at.says(erased))
 	}
-	if len(open) > 0 {
-		a.next("%s still in force, and to be ended by itself: carekey revoke %s", plural(len(open), "consent that gives it is", "consents that give it are"), strings.Join(list(open, func(c wallet.Consent) string { return short(c.ID) }), " "))
+	links, consents := bySort(open)
+	if len(consents) > 0 {
+		a.next("%s still in force, and to be ended by itself: carekey revoke %s", plural(len(consents), "consent that gives it is", "consents that give it are"), strings.Join(consents, " "))
+	}
+	if len(links) > 0 {
+		a.next("%s", linkCopies(links))
 	}
 	j := recordOf(r)
 	j.Removed = err == nil
@@ -525,6 +533,11 @@ func (a *records) inForceOn(ctx context.Context, w *wallet.Wallet, id contract.I
 	return slices.DeleteFunc(cs, func(c wallet.Consent) bool {
 		return !inForce(c.Status) || c.Link && c.Over || !slices.ContainsFunc(c.Records, func(r wallet.ConsentRecord) bool { return r.ID == id })
 	}), err
+}
+
+// linkCopies says what of a record that was removed is left behind links.
+func linkCopies(links []string) string {
+	return plural(len(links), "link has a copy of what it gives", "links have copies of what they give") + " at the node, and removing does not erase that: carekey link revoke " + strings.Join(links, " ")
 }
 
 // bySort are the short ids of links, and of the other consents.

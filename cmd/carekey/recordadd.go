@@ -237,7 +237,7 @@ func (a *records) sayOlder(ctx context.Context, w *wallet.Wallet, r wallet.Recor
 type addedJSON struct {
 	recordJSON
 	Holds    *wallet.Holding `json:"holds,omitempty"`
-	Existing bool            `json:"existing"` // nothing was added: it was there
+	Existing bool            `json:"existing"`        // nothing was added: it was there
 	Older    []string        `json:"older,omitempty"` // consents in force, links too, that still give an earlier version; of an update
 
 	// Of one of several files.
