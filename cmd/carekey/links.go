@@ -54,7 +54,7 @@ func (a linking) newCreate() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create (--role ROLE | --category C... | --record ID... | --all | --emergency) [--for 24h | --until DATE]",
 		Short: "Make a link, its QR code, or a sheet of paper with it",
-		Long: "Show what a link would give, ask, and make it: a SMART Health Link, which a browser opens,\nor any viewer of such links. It is a consent as any: carekey audit shows its openings, and\ncarekey revoke ends it. What is printed on stdout is the link, which is as good as what is\nin it: hand it over as you would the papers themselves.\n\n" +
+		Long: "Show what a link would give, ask, and make it: a SMART Health Link, which a browser opens,\nor any viewer of such links. It is a consent as any: carekey audit shows its openings, and\ncarekey revoke ends it. What is printed on stdout is the link, which is as good as what is\nin it: hand it over as you would the papers themselves. A browser that opens it keeps it, with its key, in its\nhistory: on a computer that others use that takes a private window.\n\n" +
 			cli.Wrap(linkHolds, 86) + "\n\n" +
 			"-o writes it into a new file: as a picture of its QR code where the name ends in .png, as\na sheet for paper where it ends in .html, else as text. What is behind the link is what\nthere is now, and FHIR alone: other files stay, and are named.\n\n" +
 			"--emergency is for a card that is carried along: allergies, medications, problems, devices\n(implants, where a record has them as such and not only as an operation) and whose they are\nwith the contacts there, for 180 days, openings counted by the day. --category adds to\nthat; --role, --record and --all replace it.\n\n" +

@@ -41,7 +41,7 @@ func TestLinkWords(t *testing.T) {
 			t.Errorf("words of a consent for somebody:\n%s", text)
 		}
 	}
-	if help := plain(linking{newApp()}.newCreate().Long); !strings.Contains(help, linkHolds) {
+	if help := plain(linking{newApp()}.newCreate().Long); !strings.Contains(help, linkHolds) || !strings.Contains(help, "takes a private window") {
 		t.Errorf("not in the help: %s", help)
 	}
 	for _, text := range []string{linkHolds, linkOpens{10, true, false}.emergency(), linkOpens{1, true, true}.emergency(), linkOpens{1, true, true}.holds()} {
@@ -98,12 +98,12 @@ func TestLinkSheet(t *testing.T) {
 		t.Errorf("it holds %q", other)
 	}
 	said := html.UnescapeString(page)
-	for _, want := range []string{someLink, "as far as it keeps the rules", "after a revocation", "Whoever finds this sheet", "as it was on 2024-10-04, and does not show what changed since", "made 2024-10-04"} {
+	for _, want := range []string{someLink, "as far as it keeps the rules", "after a revocation", "Whoever finds this sheet", "in a private window", "as it was on 2024-10-04, and does not show what changed since", "made 2024-10-04"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not on it", want)
 		}
 	}
-	if b, err := linkSheet(someLink[strings.Index(someLink, "shlink"):], s, linkOpens{openings: 3}, "", "City"); err != nil || !bytes.Contains(b, []byte("a viewer of SMART Health Links")) {
+	if b, err := linkSheet(someLink[strings.Index(someLink, "shlink"):], s, linkOpens{openings: 3}, "", "City"); err != nil || !bytes.Contains(b, []byte("a viewer of SMART Health Links")) || bytes.Contains(b, []byte("private window")) {
 		t.Errorf("%s, %v", b, err)
 	}
 }

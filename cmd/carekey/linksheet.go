@@ -106,8 +106,10 @@ func linkSheet(text string, s wallet.Shown, opens linkOpens, label, ledger strin
 	how := []string{
 		"Point a phone's camera at the code, or type the address below into a browser, and say who you are and why: the patient sees it.",
 	}
+	how = append(how, "The browser keeps that address in its history: on a computer that others use, open it in a private window, or delete it there.")
 	if strings.HasPrefix(text, "shlink:") {
 		how[0] = "Read the code with a viewer of SMART Health Links, and say who you are: the patient sees it."
+		how = how[:1]
 	}
 	made := wallet.HourTime(contract.Hour(s.Granted)).Format("2006-01-02")
 	how = append(how, "What it opens is as it was on "+made+", and does not show what changed since.")

@@ -106,6 +106,23 @@ func TestViewPageStandsAlone(t *testing.T) {
 	}
 }
 
+// TestViewPageSaysWhatTheBrowserKeeps: a browser writes the address of a page, and in that the
+// link with its key, into its history before the page runs. Threat: who uses the same computer
+// later opens the link, and was told that nothing is kept.
+func TestViewPageSaysWhatTheBrowserKeeps(t *testing.T) {
+	form, result, ok := strings.Cut(string(viewPage), "</form>")
+	for what, part := range map[string]string{"before it is opened": form, "afterwards": result} {
+		if !ok || !strings.Contains(part, "history") || !strings.Contains(part, "private window") {
+			t.Errorf("%s it is not said what the browser keeps", what)
+		}
+	}
+	for _, no := range []string{"keeps nothing", "does not leave this page", "in no history"} {
+		if strings.Contains(string(viewPage), no) {
+			t.Errorf("the page says: %s", no)
+		}
+	}
+}
+
 // script runs a part of the page under node, with a program behind it.
 func script(t *testing.T, part, program string) {
 	t.Helper()

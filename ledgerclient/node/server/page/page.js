@@ -62,7 +62,7 @@ byId("form").addEventListener("submit", async (event) => {
   show("");
   button.disabled = true;
   byId("busy").textContent = "Opening…";
-  history.replaceState(null, "", location.pathname); // the link stays in no history
+  history.replaceState(null, "", location.pathname); // out of sight; the browser's history has it, since it wrote it there before this ran
   let bytes = null;
   try {
     bytes = await shlink.open(link, { recipient: word("recipient"), reason: word("reason"), passcode: byId("passcode").value }, (url, how) => fetch(url, how));
