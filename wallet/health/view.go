@@ -70,6 +70,7 @@ type ViewPerson struct {
 	Reports       ViewSection      `json:"reports"`
 	Documents     ViewSection      `json:"documents"`
 
+	Contacts  []ViewContact  `json:"contacts"`  // whom sources name to be asked or told; by name
 	Withdrawn []ViewItem     `json:"withdrawn"` // entered in error, refuted, not taken, not done, cancelled
 	Others    []ViewCount    `json:"others"`    // what is in the sources and not shown
 	Conflicts []ViewConflict `json:"conflicts"` // worst first

@@ -187,6 +187,7 @@ func (p *pageMaker) person(x *ViewPerson) {
 	}
 	if x.empty() {
 		p.add(ViewLine{Kind: LineSection, Name: "Allergies, medicines and everything else", Text: stateText(&ViewSection{State: StateNothing})})
+		p.contacts(x)
 		p.others(x)
 		return
 	}
@@ -200,12 +201,23 @@ func (p *pageMaker) person(x *ViewPerson) {
 	p.section("Devices", &x.Devices, p.plain)
 	p.section("Reports", &x.Reports, p.plain)
 	p.section("Documents", &x.Documents, p.plain)
+	p.contacts(x)
 	if len(x.Withdrawn) > 0 {
 		p.add(ViewLine{Kind: LineSection, Name: "Withdrawn", Text: payload.Counted(len(x.Withdrawn), "entry", "entries") + " that their sources withdrew, refuted, or say was not done"})
 		p.plain(x.Withdrawn)
 	}
 	p.conflicts(x)
 	p.others(x)
+}
+
+func (p *pageMaker) contacts(x *ViewPerson) {
+	if len(x.Contacts) == 0 {
+		return
+	}
+	p.add(ViewLine{Kind: LineSection, Name: "Contacts", Text: "whom sources name to be asked or told"})
+	for _, c := range x.Contacts {
+		p.item(cmp.Or(c.Name, "(without a name)"), c.Says, c.Sources)
+	}
 }
 
 func (p *pageMaker) others(x *ViewPerson) {

@@ -11,21 +11,22 @@ import (
 
 // viewWho is somebody whom a file is about, as that file says it.
 type viewWho struct {
-	from    *viewRead
-	ids     []Identifier
-	names   []string
-	born    []string
-	gender  []string
-	urls    []string // under which entries of the file refer to it
-	local   string   // Patient/id, as on the file's server; "" if it is not called so
-	known   bool     // there is a Patient
-	only    *viewWho // of somebody whom the file does not say: its only Patient
-	other   bool     // a Group, a device, an animal's herd: nobody
-	nobody  bool     // the file does not say whose it is
-	entries int      // that are theirs
-	seq     int      // among those of the file
-	may     []string // why this may be somebody else
-	called  []spelling
+	from     *viewRead
+	ids      []Identifier
+	names    []string
+	born     []string
+	gender   []string
+	urls     []string // under which entries of the file refer to it
+	local    string   // Patient/id, as on the file's server; "" if it is not called so
+	known    bool     // there is a Patient
+	only     *viewWho // of somebody whom the file does not say: its only Patient
+	other    bool     // a Group, a device, an animal's herd: nobody
+	nobody   bool     // the file does not say whose it is
+	entries  int      // that are theirs
+	seq      int      // among those of the file
+	may      []string // why this may be somebody else
+	called   []spelling
+	contacts []ViewContact // without Sources
 }
 
 // whos are the persons of one file.
@@ -79,6 +80,9 @@ func (w *whos) patient(key string, res *entered) *viewWho {
 	}
 	if res.in == nil && res.str("id") != "" {
 		who.local = "Patient/" + res.str("id")
+	}
+	for _, c := range firstOf(res.objs("contact")) {
+		who.contact(w.in, res, c)
 	}
 	return who
 }
@@ -510,6 +514,7 @@ func (g *viewGroup) person(number int, today string) ViewPerson {
 		return cmp.Or(cmp.Compare(a.System, b.System), cmp.Compare(a.Value, b.Value))
 	})
 	p.Identifiers = slices.Compact(p.Identifiers)
+	p.Contacts = g.contacts()
 	g.fill(&p, today)
 	return p
 }

@@ -13,14 +13,14 @@ import (
 // publishedViews are what is seen of records that others made: how many persons, items and
 // copies, the states of the sections in their order, and a hash of the whole view in JSON.
 var publishedViews = map[string]string{
-	"maria/*.json":               "32 of 53, LLLLL---L, 0 withdrawn, 1 conflicts | 2 of 2, -L--L----, 0 withdrawn, 0 conflicts, 3446b76a",
-	"ips/AT_ELGA*.json":          "94 of 94, LLLLL---L, 0 withdrawn, 2 conflicts, 8fea23a0",
-	"ips/IPS_IG-bundle-01.json":  "13 of 13, LLL-L---L, 0 withdrawn, 0 conflicts, 85d9ba53",
-	"ips/IPS-IG_*.json":          "32 of 32, LLLLLLL-L, 0 withdrawn, 0 conflicts, 34edb5d1",
-	"ips/US_MEDITECH_ips_1.json": "41 of 41, LLLL-L-LL, 12 withdrawn, 0 conflicts, c375b532",
-	"synthea/*.json":             "95 of 95, LLLLLL-L-, 0 withdrawn, 0 conflicts | 113 of 113, LLLLLL-L-, 0 withdrawn, 0 conflicts | 95 of 95, LLLLLL-L-, 0 withdrawn, 0 conflicts, 14b5362a",
-	"hl7-r4-examples/*.json":     "5 of 5, LL--L---L, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 1 of 1, -L-------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 1 of 1, L--------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 1 of 1, --------L, 0 withdrawn, 0 conflicts, bdf34a18",
-	"shl-shc-vectors/*.json":     "3 of 3, ---L-----, 0 withdrawn, 0 conflicts | 13 of 13, LLL-L---L, 0 withdrawn, 0 conflicts, ffd806b3",
+	"maria/*.json":               "32 of 53, LLLLL---L, 0 withdrawn, 1 conflicts | 2 of 2, -L--L----, 0 withdrawn, 0 conflicts, 29eec4a9",
+	"ips/AT_ELGA*.json":          "94 of 94, LLLLL---L, 0 withdrawn, 2 conflicts, 5e83f32b",
+	"ips/IPS_IG-bundle-01.json":  "13 of 13, LLL-L---L, 0 withdrawn, 0 conflicts, af0c043b",
+	"ips/IPS-IG_*.json":          "32 of 32, LLLLLLL-L, 0 withdrawn, 0 conflicts, f89a8f90",
+	"ips/US_MEDITECH_ips_1.json": "41 of 41, LLLL-L-LL, 12 withdrawn, 0 conflicts, 9ccdd834",
+	"synthea/*.json":             "95 of 95, LLLLLL-L-, 0 withdrawn, 0 conflicts | 113 of 113, LLLLLL-L-, 0 withdrawn, 0 conflicts | 95 of 95, LLLLLL-L-, 0 withdrawn, 0 conflicts, ad190962",
+	"hl7-r4-examples/*.json":     "5 of 5, LL--L---L, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 1 of 1, -L-------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 1 of 1, L--------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 0 of 0, ---------, 0 withdrawn, 0 conflicts | 1 of 1, --------L, 0 withdrawn, 0 conflicts, 38b7c693",
+	"shl-shc-vectors/*.json":     "3 of 3, ---L-----, 0 withdrawn, 0 conflicts | 13 of 13, LLL-L---L, 0 withdrawn, 0 conflicts, ed6a334e",
 }
 
 // published are the files that a pattern names in the folder of CAREKEY_TESTDATA.

@@ -285,6 +285,10 @@ func (r *viewRead) resource(res *entered, in *within, whos *whos) {
 		return
 	}
 	it.who = whos.of(res, subject)
+	if res.typ == "RelatedPerson" && !it.who.other {
+		it.who.contact(in, res, res.tree)
+		return
+	}
 	if read == nil || it.who.other {
 		r.others = append(r.others, viewOther{it.who, res.typ})
 		return

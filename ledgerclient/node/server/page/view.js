@@ -324,6 +324,8 @@ function humanName(names) {
   return best;
 }
 
+const runs = (p) => prefixed(" from ", shownTime(str(p, "start"))) + prefixed(" until ", shownTime(str(p, "end"))); // a period in words
+
 const otherMeaning = (why) => "may mean something else: " + few(why, ", ");
 const cutShort = (meta) => [...objs(meta, "security"), ...objs(meta, "tag")].some((c) => str(c, "code") === "SUBSETTED");
 
@@ -466,7 +468,7 @@ class File {
   // Persons. Nobody is guessed where there are several.
 
   addWho(key) {
-    const who = { ids: [], names: [], born: [], gender: [], urls: [], local: "", known: false, only: null, other: false, nobody: false, entries: 0, seq: this.whos.length, may: [], called: [] };
+    const who = { ids: [], names: [], born: [], gender: [], urls: [], local: "", known: false, only: null, other: false, nobody: false, entries: 0, seq: this.whos.length, may: [], called: [], contacts: [] };
     this.ofKey.set(key, who);
     this.whos.push(who);
     return who;
@@ -486,7 +488,25 @@ class File {
     if (str(t, "gender") !== "") who.gender = [str(t, "gender")];
     if (r.url !== "") who.urls = [r.url];
     if (!r.within && str(t, "id") !== "") who.local = "Patient/" + str(t, "id");
+    for (const c of objs(t, "contact").slice(0, 100)) this.contact(who, r, c);
     return who;
+  }
+
+  // contact adds one of a Patient's contacts, or a RelatedPerson, which has the same members.
+  contact(who, r, c) {
+    const says = [concept(c, "relationship").name];
+    for (const t of objs(c, "telecom").slice(0, 100)) {
+      const value = str(t, "value"), how = str(t, "system"), use = str(t, "use");
+      if (value !== "") says.push((how !== "" && how !== "other" ? how + " " : "") + value + (use !== "" ? " (" + use + ")" : "") + runs(obj(t, "period")));
+    }
+    for (const a of objs(c, "address").slice(0, 100)) {
+      says.push(str(a, "text") || [...strs(a, "line"), trim(str(a, "postalCode") + " " + str(a, "city")), str(a, "state"), str(a, "country")].filter((s) => s !== "").join(", "));
+    }
+    if (c.active === false) says.push("no longer in use, says its source");
+    says.push(runs(obj(c, "period")).replace(/^ /, ""));
+    if (r.may.length > 0 && r.type !== "Patient") says.push(otherMeaning(r.may));
+    const name = humanName(objs(c, "name")) || this.refName(r, obj(c, "organization"), true), text = says.filter((s) => s !== "").join(", ");
+    if (name !== "" || text !== "") who.contacts.push({ name, text });
   }
 
   nobody(type) {
@@ -542,6 +562,7 @@ class File {
     const read = readerOf(r);
     if (!read && !subject) { this.others.push({ who: null, type: r.type }); return; }
     it.who = this.whoOf(r, subject);
+    if (r.type === "RelatedPerson" && !it.who.other) { this.contact(it.who, r, t); return; }
     if (!read || it.who.other) { this.others.push({ who: it.who, type: r.type }); return; }
     for (const id of identifiersOf(objs(t, "identifier").slice(0, 100))) it.ids.push(id.system + "|" + id.value);
     for (const key of ["note", "notes", "comment", "comments"]) it.notes.push(...strs(t, key), ...objs(t, key).map((n) => str(n, "text")));
@@ -1380,6 +1401,7 @@ function person(g, file, today) {
       p[name][key] = l.filter((s, i) => i === 0 || JSON.stringify(s) !== JSON.stringify(l[i - 1]));
     }
   }
+  p.contacts = [...new Map(g.whos.flatMap((w) => w.contacts).map((c) => [c.name + "\0" + c.text, c])).values()].sort((a, b) => cmp(a.name, b.name) || cmp(a.text, b.text));
   sortItems(p);
   p.others = countsOf(g.others);
   p.conflicts = conflictsOf(p, merged);
@@ -1590,9 +1612,14 @@ function personLines(p, of, line, note) {
   if (p.names.length > 1) note("Also written " + p.names.slice(1).join(", ") + ".");
   for (const d of p.details) note("What a source says of who this is " + d + ".");
   if (p.part && of > 1) note("PART of a record: other entries may exist.");
+  const contacts = () => {
+    if (p.contacts.length > 0) line("section", "Contacts", "whom sources name to be asked or told");
+    for (const c of p.contacts) line("item", c.name || "(without a name)", c.text);
+  };
   const others = () => { if (p.others.length > 0) line("section", "Not shown", p.others.join(", ")); };
   if (p.withdrawn.length === 0 && sectionNames.every((n) => p[n].items.length + p[n].none.length + p[n].noInfo.length + p[n].textOnly.length === 0)) {
     line("section", "Allergies, medicines and everything else", "no information in what was shared");
+    contacts();
     others();
     return;
   }
@@ -1620,6 +1647,7 @@ function personLines(p, of, line, note) {
   section("Devices", p.devices, plain);
   section("Reports", p.reports, plain);
   section("Documents", p.documents, plain);
+  contacts();
   if (p.withdrawn.length > 0) {
     line("section", "Withdrawn", counted(p.withdrawn.length, "entry", "entries") + " that their sources withdrew, refuted, or say was not done");
     plain(p.withdrawn);
