@@ -41,7 +41,7 @@ type LinkPages interface {
 }
 
 // KnownPage is the SHA-256 of that page at nodes of this version, in hexadecimal digits.
-const KnownPage = "4aa6299ffee5275eca521535a6f598e9953b3263a2ad3c1cd7ee4fc26513045e"
+const KnownPage = "d8b02818cff979c03a802c17267816f979953de6085c797577e79a85570442a2"
 
 // LinkTerms are what a place says of the links that it takes.
 type LinkTerms struct {
@@ -268,14 +268,23 @@ func (a *LinkAnswer) Verify(q *Inquiry) error {
 	return verify(a, q.Keeper)
 }
 
-// CutText cuts a text to at most so many bytes, between characters, and makes it UTF-8.
+// CutText cuts a text to at most so many bytes, between characters, and makes it UTF-8. What was
+// cut ends with …, so that nobody takes it for all that was said.
 func CutText(s string, most int) string {
 	s = strings.ToValidUTF8(s, "\ufffd")
-	for len(s) > most {
+	if len(s) <= most {
+		return s
+	}
+	mark := "…"
+	if most < len(mark) {
+		mark = ""
+	}
+	s = strings.TrimSuffix(s, mark) // of what was cut before
+	for len(s)+len(mark) > most {
 		_, size := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-size]
 	}
-	return s
+	return s + mark
 }
 
 // String returns the fixed name.

@@ -133,7 +133,7 @@ func TestLinkMessagesBounds(t *testing.T) {
 	for _, c := range []struct {
 		text, want string
 		most       int
-	}{{"abc", "abc", 3}, {"abcd", "abc", 3}, {"aü", "a", 2}, {"aü", "aü", 3}, {"\xffab", "\ufffda", 4}, {"", "", 0}} {
+	}{{"abc", "abc", 3}, {"abcde", "a…", 4}, {"abcd", "…", 3}, {"aüü", "a…", 4}, {"abcdef…", "abc…", 6}, {"abcde…", "abcde…", 8}, {"aü", "a", 2}, {"aü", "aü", 3}, {"\xffab", "…", 4}, {"\xffab", "\ufffdab", 5}, {"", "", 0}} {
 		if got := CutText(c.text, c.most); got != c.want {
 			t.Errorf("%q in %d: %q", c.text, c.most, got)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/cmd/carekey/ui"
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
+	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/wallet"
 	"github.com/carekey/carekey/wallet/health"
 	"github.com/carekey/carekey/wallet/shlink"
@@ -92,8 +93,9 @@ func (x *opensLink) open(ctx context.Context) error {
 	return err
 }
 
-// recipient is who opens the link, and why, in one text: that is all that the
-// specification has room for.
+// recipient is who opens the link, and why, in one text: that is all that the specification has
+// room for. A node that keeps links keeps so many bytes of it; a reason that is cut off helps
+// nobody.
 func (x *opensLink) recipient(ctx context.Context) (who string, err error) {
 	if who = strings.TrimSpace(x.flags.by); who == "" {
 		if !x.interactive() {
@@ -106,9 +108,8 @@ func (x *opensLink) recipient(ctx context.Context) (who string, err error) {
 	if why := strings.TrimSpace(x.flags.reason); why != "" && who != "" {
 		who += ": " + why
 	}
-	const most = 1000 // characters
-	if n := len([]rune(who)); n == 0 || n > most {
-		return "", usage(fmt.Sprintf("who opens it is said in 1 to %s characters, with why", thousands(most)), "--by 'Dr Smith, City Clinic' --reason check-up")
+	if n := len(who); n == 0 || n > ledgerclient.MaxLinkBy {
+		return "", usage(fmt.Sprintf("who opens it, and why, takes 1 to %d bytes together, and this has %s: %s", ledgerclient.MaxLinkBy, thousands(n), "most letters have one, others two to four"), "--by 'Dr Smith, City Clinic' --reason check-up")
 	}
 	return who, nil
 }

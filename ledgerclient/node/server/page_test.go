@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -229,6 +230,20 @@ func TestViewPageIsServed(t *testing.T) {
 	} {
 		if got := r.header.Get(name); got != want {
 			t.Errorf("%s: %q, not %q", name, got, want)
+		}
+	}
+}
+
+// TestViewPageAsksNoMoreThanIsKept: what is typed is kept whole, whatever letters it has. A
+// browser counts units of UTF-16, each at most three bytes of UTF-8.
+func TestViewPageAsksNoMoreThanIsKept(t *testing.T) {
+	for id, most := range map[string]int{"recipient": ledgerclient.MaxLinkBy, "reason": ledgerclient.MaxLinkReason} {
+		m := regexp.MustCompile(`id="` + id + `"[^>]* maxlength="(\d+)"`).FindSubmatch(viewPage)
+		if m == nil {
+			t.Fatal(id)
+		}
+		if n, err := strconv.Atoi(string(m[1])); err != nil || n*3 > most {
+			t.Errorf("%s: %d units of UTF-16, and %d bytes are kept", id, n, most)
 		}
 	}
 }
