@@ -122,6 +122,9 @@ func (a *overview) status(ctx context.Context) (err error) {
 	if len(a.seen) == 0 {
 		return failed
 	}
+	if err := a.askLinks(ctx, a.Consents); err != nil {
+		return err
+	}
 	if a.p, err = a.place(); err != nil {
 		return err
 	}
