@@ -107,9 +107,10 @@ func (a events) audit(ctx context.Context, f filter, again bool) error {
 	}
 	failed = worse(failed, unsaid)
 	if a.flags.json {
+		first := saidOnce(operators)
 		err = a.result(list(es, func(e wallet.Event) eventJSON {
 			j := eventOf(e)
-			if said, ok := operators[e.Consent]; ok && e.What == wallet.Granted {
+			if said, ok := first(e); ok {
 				j.Operator = new(linkSaidJSON)
 				*j.Operator = linkSaidOf(said)
 			}
@@ -121,15 +122,11 @@ func (a events) audit(ctx context.Context, f filter, again bool) error {
 	if err != nil {
 		return err
 	}
+	first := saidOnce(operators)
 	for _, e := range es {
-		if said, ok := operators[e.Consent]; ok && e.What == wallet.Granted && !a.flags.json {
-			name := ""
-			for _, o := range a.all {
-				if o.id() == e.Ledger {
-					name = o.w.LedgerName()
-				}
-			}
-			a.print("\nLink %s, %s.\n%s", short(e.Consent), titles(e.Records), operatorSays(name, said))
+		if said, ok := first(e); ok && !a.flags.json {
+			alone, _ := matched(es, e.Consent, said)
+			a.print("\nLink %s, %s.\n%s", short(e.Consent), titles(e.Records), operatorSays(a.nameOf(e.Ledger), said)+unlisted(alone))
 		}
 	}
 	if kept := keptIn(es); kept != "" {
@@ -154,6 +151,30 @@ func (a events) audit(ctx context.Context, f filter, again bool) error {
 	return nil
 }
 
+// nameOf is what a ledger is called.
+func (a events) nameOf(id crypto.LedgerID) string {
+	for _, o := range a.all {
+		if o.id() == id {
+			return o.w.LedgerName()
+		}
+	}
+	return ""
+}
+
+// saidOnce gives what the node of a link says of it with the first of its events alone that it
+// may stand beside: which that is depends on which events are shown.
+func saidOnce(operators map[contract.ID]ledgerclient.LinkAnswer) func(wallet.Event) (ledgerclient.LinkAnswer, bool) {
+	told := map[contract.ID]bool{}
+	return func(e wallet.Event) (said ledgerclient.LinkAnswer, ok bool) {
+		if e.What != wallet.Granted && e.What != wallet.Opened || told[e.Consent] {
+			return said, false
+		}
+		told[e.Consent] = true
+		said, ok = operators[e.Consent]
+		return said, ok
+	}
+}
+
 // operators are what the nodes of links among events say of them; unsaid is why one says
 // nothing. all asks about links that ended long ago, too.
 func (a events) operators(ctx context.Context, es []wallet.Event, all bool) (said map[contract.ID]ledgerclient.LinkAnswer, unsaid, err error) {
@@ -165,7 +186,7 @@ func (a events) operators(ctx context.Context, es []wallet.Event, all bool) (sai
 			if e.Ledger != o.id() || !e.Link {
 				continue
 			}
-			if e.What == wallet.Granted {
+			if (e.What == wallet.Granted || e.What == wallet.Opened) && !slices.Contains(ids, e.Consent) {
 				ids = append(ids, e.Consent)
 			}
 			over[e.Consent] = max(over[e.Consent], e.KeepersAsOf)

@@ -38,12 +38,14 @@ you, who opened what, and the titles of your records.
 opening as a disclosure, each refused attempt as a decision against it. Time is the
 ledger's hour; network addresses, programs and organizations are said to be unknown. The
 keepers are asked about ended consents too, as with carekey audit --all. What you gave and
-revoked is in carekey consent export --fhir.
+revoked is in carekey consent export --fhir. Of a link it has one entry an hour, with the
+words of the first: the others are in carekey audit.
 
 --accounting lists the year's openings as an accounting of disclosures does (as in 45 CFR
 164.528): when, to whom, what, and for which purpose, treatment too. The reason is what
 the recipient says. What she reads again of what she opened leaves no entry, and is not
-in it. Days are those of your time zone. It is a table on a terminal, CSV otherwise, and
+in it. Of a link the ledger has the first opening of each hour; the others are in it as the
+operator of its node says, and marked so. Days are those of your time zone. It is a table on a terminal, CSV otherwise, and
 JSON with --json; a cell of the CSV that a spreadsheet would take for a formula begins
 with '.
 
@@ -75,16 +77,17 @@ type exportedEvents struct {
 
 // disclosureJSON is an opening in an accounting of disclosures.
 type disclosureJSON struct {
-	Time    wallet.Hour            `json:"time"`
-	To      string                 `json:"to"` // contact, else address; "" if it is not known
-	Address string                 `json:"address"`
-	Records []wallet.ConsentRecord `json:"records"`
-	Purpose string                 `json:"purpose"`
-	By      string                 `json:"by,omitempty"` // who looked, in the recipient's own words
-	Says    string                 `json:"says"`         // why, in the recipient's own words
-	Ledger  crypto.LedgerID        `json:"ledger"`
-	Consent crypto.Hash            `json:"consent"`
-	Missing []string               `json:"missing,omitempty"` // "terms": whom and what it is for is not known; "store": it gave no answer about the reason; "says": the reason cannot be read
+	Time     wallet.Hour            `json:"time"`
+	To       string                 `json:"to"` // contact, else address; "" if it is not known
+	Address  string                 `json:"address"`
+	Records  []wallet.ConsentRecord `json:"records"`
+	Purpose  string                 `json:"purpose"`
+	By       string                 `json:"by,omitempty"` // who looked, in the recipient's own words
+	Says     string                 `json:"says"`         // why, in the recipient's own words
+	Ledger   crypto.LedgerID        `json:"ledger"`
+	Consent  crypto.Hash            `json:"consent"`
+	Operator bool                   `json:"operator"`          // of a link: the ledger does not show this one; it is the word of whoever runs the link's node
+	Missing  []string               `json:"missing,omitempty"` // "terms": whom and what it is for is not known; "store": it gave no answer about the reason; "says": the reason cannot be read
 }
 
 func (a events) export(ctx context.Context, x auditExport) error {
@@ -113,10 +116,27 @@ func (a events) export(ctx context.Context, x auditExport) error {
 			lost = append(lost, e)
 		}
 	}
-	if err := a.write(es, x); err != nil {
+	rows := list(es, func(e wallet.Event) disclosed { return disclosed{Event: e} })
+	links := slices.ContainsFunc(es, func(e wallet.Event) bool { return e.Link })
+	if !x.fhir {
+		more, unsaid, err := a.byOperators(ctx, es)
+		if err != nil {
+			return err
+		}
+		more = slices.DeleteFunc(more, func(d disclosed) bool { return !counts(d.Event) })
+		rows, incomplete = append(rows, more...), worse(incomplete, unsaid)
+		slices.SortStableFunc(rows, func(x, y disclosed) int { return cmp.Compare(x.Hour, y.Hour) })
+	}
+	if err := a.write(rows, x); err != nil {
 		return err
 	}
-	a.say("%s. Not encrypted, and not signed: keep it as you keep your records. What holds is on the ledger.\n%s", plural(len(es), "event", "events"), limits(groundsOf(a.all)))
+	a.say("%s. Not encrypted, and not signed: keep it as you keep your records. What holds is on the ledger.\n%s", plural(len(rows), "event", "events"), limits(groundsOf(a.all)))
+	switch {
+	case links && x.fhir:
+		a.say("Of links it has one entry an hour, with what the first who opened it typed. Whoever else opened it in that hour is in carekey audit, as the operator of its node says.")
+	case links:
+		a.say("Of links the ledger has the first opening of an hour. Others are in it as the operator of their node says: nothing else shows them.")
+	}
 	if others := len(a.all[0].w.Settings().Ledgers) - len(a.all); others > 0 {
 		a.say("What happened on your %s is not in it: leave out --ledger.", plural(others, "other ledger", "other ledgers"))
 	}
@@ -149,12 +169,14 @@ func (a events) sayElsewhere() error {
 	return nil
 }
 
-func (a events) write(es []wallet.Event, x auditExport) error {
-	save := func(dst io.Writer) error { return cli.WriteJSON(dst, a.bundle(es), true) }
+func (a events) write(es []disclosed, x auditExport) error {
+	save := func(dst io.Writer) error {
+		return cli.WriteJSON(dst, a.bundle(list(es, func(d disclosed) wallet.Event { return d.Event })), true)
+	}
 	toFile := x.output != "" && x.output != "-"
 	if !x.fhir {
 		rows := list(es, disclosureOf)
-		save = func(dst io.Writer) error { return accountingCSV(dst, rows) }
+		save = func(dst io.Writer) error { return accountingCSV(dst, rows, a.nameOf) }
 		switch {
 		case toFile:
 		case a.flags.json:
@@ -170,6 +192,34 @@ func (a events) write(es []wallet.Event, x auditExport) error {
 		return err
 	}
 	return a.result(exportedEvents{x.output, len(es)})
+}
+
+// disclosed is an opening in an accounting.
+type disclosed struct {
+	wallet.Event
+	operator string // whose word it is, the ledger's name; "" if the ledger shows it
+}
+
+// byOperators are openings of links that the ledger does not show: those of an hour after the
+// first. Whoever shows them has counted them. unsaid is why one does not say.
+func (a events) byOperators(ctx context.Context, es []wallet.Event) (out []disclosed, unsaid, err error) {
+	said, unsaid, err := a.operators(ctx, es, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	first := saidOnce(said)
+	for _, e := range es {
+		answer, ok := first(e)
+		if !ok {
+			continue
+		}
+		_, rest := matched(es, e.Consent, answer)
+		for _, o := range rest {
+			e.Hour, e.By, e.Reason, e.HasReason, e.Damaged, e.Missing = wallet.Hour(o.At/3600), o.By, o.Reason, true, false, nil
+			out = append(out, disclosed{e, a.nameOf(e.Ledger)})
+		}
+	}
+	return out, unsaid, nil
 }
 
 // bundle is what happened as FHIR.
@@ -206,14 +256,14 @@ func (a events) bundle(es []wallet.Event) *health.Bundle {
 	}))
 }
 
-func disclosureOf(e wallet.Event) disclosureJSON {
-	says, _ := reasonOf(e)
+func disclosureOf(e disclosed) disclosureJSON {
+	says, _ := reasonOf(e.Event)
 	to := who(e.Who, e.Address)
 	if e.Link {
 		to = receiver("", e.Address, true)
 	}
 	d := disclosureJSON{Time: e.Hour, To: to, Address: addressText(e.Address), Records: list(e.Records, same),
-		Purpose: e.Purpose.Word(), By: e.By, Says: says, Ledger: e.Ledger, Consent: e.Consent}
+		Purpose: e.Purpose.Word(), By: e.By, Says: says, Ledger: e.Ledger, Consent: e.Consent, Operator: e.operator != ""}
 	if e.Address.IsZero() {
 		d.Missing = append(d.Missing, "terms")
 	}
@@ -227,24 +277,28 @@ func disclosureOf(e wallet.Event) disclosureJSON {
 }
 
 // accounting shows it to a person.
-func (a events) accounting(es []wallet.Event) error {
+func (a events) accounting(es []disclosed) error {
 	t := a.onLedgers(ui.Word("time"), ui.Text("to"), ui.Text("records"), ui.Word("for"), ui.Text("says"), ui.Key("consent"))
 	when := datesOn(a.out, a.now)
 	for _, e := range es {
-		says, quiet := reasonOf(e)
+		says, quiet := reasonOf(e.Event)
 		if quiet != "" {
 			quiet = "(" + quiet + ")"
 		}
-		cells := []string{when.hour(e.Hour), looked(e), titles(e.Records), e.Purpose.Word(), cmp.Or(says, quiet), short(e.Consent)}
+		by := looked(e.Event)
+		if e.operator != "" {
+			by += ", as the operator of " + cli.Clean(e.operator) + " says"
+		}
+		cells := []string{when.hour(e.Hour), by, titles(e.Records), e.Purpose.Word(), cmp.Or(says, quiet), short(e.Consent)}
 		t.Add(a.withTitle(cells, a.titles[e.Ledger])...)
 	}
 	return a.session.table(t)
 }
 
 // accountingCSV writes it for a spreadsheet, with times of the person's own time zone.
-func accountingCSV(dst io.Writer, rows []disclosureJSON) error {
+func accountingCSV(dst io.Writer, rows []disclosureJSON, operator func(crypto.LedgerID) string) error {
 	w := csv.NewWriter(dst)
-	w.Write([]string{"time", "to", "address", "records", "purpose", "says", "consent", "ledger", "missing", "by"})
+	w.Write([]string{"time", "to", "address", "records", "purpose", "says", "consent", "ledger", "missing", "by", "shown"})
 	for _, d := range rows {
 		titles := list(d.Records, func(r wallet.ConsentRecord) string {
 			if r.Part {
@@ -252,8 +306,12 @@ func accountingCSV(dst io.Writer, rows []disclosureJSON) error {
 			}
 			return fmt.Sprintf("%s, version %d", r.Title, r.Version)
 		})
+		shown := "on the ledger"
+		if d.Operator {
+			shown = "as the operator of " + operator(d.Ledger) + " says"
+		}
 		cells := []string{wallet.HourTime(d.Time).Local().Format(time.RFC3339), d.To, d.Address, strings.Join(titles, "; "), d.Purpose, d.Says,
-			d.Consent.String(), d.Ledger.String(), strings.Join(d.Missing, " "), d.By}
+			d.Consent.String(), d.Ledger.String(), strings.Join(d.Missing, " "), d.By, shown}
 		for i, c := range cells {
 			cells[i] = cell(c)
 		}

@@ -356,6 +356,9 @@ func (x *links) handOut(made *wallet.LinkPlan, get func() (s wallet.Shown, ledge
 		x.say("Link %s, %s, until %s.\n%s", short(s.ID), titles(s.Records), both(s.Until), operatorSays(ledger, s.Said))
 	}
 	if err != nil {
+		if early := endedEarly(s); early != "" {
+			x.say("%s", early)
+		}
 		x.say("There is no link to show.")
 		return x.result(j)
 	}

@@ -228,7 +228,7 @@ func (a *records) sayOlder(ctx context.Context, w *wallet.Wallet, r wallet.Recor
 		a.next("%s an earlier version, and no new one: carekey grant --to NAME --record %s, then carekey revoke %s", plural(len(consents), "consent in force gives", "consents in force give"), short(r.ID), strings.Join(consents, " "))
 	}
 	if len(links) > 0 {
-		a.next("%s what there was when it was made, and no new version: carekey link create, then carekey link revoke %s", plural(len(links), "link gives", "links give"), strings.Join(links, " "))
+		a.next("%s what there was when made, and no new version: carekey link create, then carekey link revoke %s", plural(len(links), "link gives", "links give"), strings.Join(links, " "))
 	}
 	return list(given, func(c wallet.Consent) string { return c.ID.String() }), err
 }
