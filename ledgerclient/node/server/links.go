@@ -69,6 +69,7 @@ type links struct {
 	mu      sync.Mutex
 	waiting map[string]waitingFile
 	bytes   int
+	older   map[contract.ID]bool // of which it was said that they are
 }
 
 // waitingFile is what was opened and is to be fetched once.
@@ -89,7 +90,7 @@ func (s *Server) startLinks(ctx context.Context) {
 		return
 	}
 	shares := &orderer[keeper.LinkAsk, keeper.LinkShare]{desk: &s.desk, most: sharesAtOnce, do: all.Shares}
-	s.links = &links{Links: all, shares: shares, hashing: make(chan struct{}, argonAtOnce), waiting: map[string]waitingFile{}}
+	s.links = &links{Links: all, shares: shares, hashing: make(chan struct{}, argonAtOnce), waiting: map[string]waitingFile{}, older: map[contract.ID]bool{}}
 }
 
 func (s *Server) takesLinks() bool { return s.opt.Links != nil && s.links != nil }
@@ -328,7 +329,7 @@ func (s *Server) openLink(q *request, id crypto.LinkID, n *keeper.Link, by, reas
 	if err != nil {
 		return err
 	}
-	if n.Older(&g) {
+	if n.Older(&g) && s.links.firstOlder(n.Deposit.Grant) {
 		s.log.Error("links: what counts openings is older than the ledger: this link opens no more")
 	}
 	o := &opening{id: id, link: n, grant: &g, at: uint64(s.opt.Clock().Unix()),
@@ -385,6 +386,16 @@ func (s *Server) openLink(q *request, id crypto.LinkID, n *keeper.Link, by, reas
 	}
 	became = keeper.LinkGiven
 	return nil
+}
+
+// firstOlder reports whether it is the first time that a link is found to be older than the
+// ledger: anybody can come back to it.
+func (l *links) firstOlder(id contract.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	told := l.older[id]
+	l.older[id] = true
+	return !told
 }
 
 // linksFollowed reads what is new in the order: whether a link was revoked.

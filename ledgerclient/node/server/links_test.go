@@ -679,8 +679,15 @@ func TestLinkCount(t *testing.T) {
 	w.must(os.RemoveAll(filepath.Join(w.dir, "keeper", "links")))
 	w.must(os.CopyFS(filepath.Join(w.dir, "keeper", "links"), os.DirFS(before)))
 	w.start(takesLinks(nil))
+	var log bytes.Buffer
+	w.server.log = slog.New(slog.NewTextHandler(&log, nil))
 	w.shut("with a count that is older than the ledger", w.visit(l, "Dr C", ""))
 	w.says("with a count that is older than the ledger", l, ledgerclient.LinkEnded, 3, 0, "refused Dr C ")
+	// Anybody who has the link can come as often as they like: it is an error once.
+	w.shut("again", w.visit(l, "Dr D", ""))
+	if n := strings.Count(log.String(), "older than the ledger"); n != 1 {
+		t.Errorf("%d lines: %s", n, log.String())
+	}
 }
 
 // TestLinkSnapshot says what holds of a count that was put back within the hour: openings of
