@@ -118,7 +118,7 @@ func Parse(text string) (*Link, error) {
 		if json.Unmarshal(raw, &v) != nil || raw[0] == '"' {
 			return nil, badLink("v is no number")
 		}
-		if v != "1" {
+		if n, err := v.Float64(); err != nil || n != 1 { // 1.0 is 1 in JSON
 			return nil, ErrVersion.With("version", v.String())
 		}
 	}

@@ -144,6 +144,7 @@ func TestLinks(t *testing.T) {
 		`,"_mine":{"a":[1]}`:      func(l *Link) bool { return true },
 		`,"extension":[],"x":3`:   func(l *Link) bool { return true },
 		`,"v":1`:                  func(l *Link) bool { return true },
+		`,"v":1.0`:                func(l *Link) bool { return true },
 		`,"exp":1796036400`:       func(l *Link) bool { return l.Until.Equal(time.Unix(1796036400, 0)) },
 		`,"exp":1796036400.75`:    func(l *Link) bool { return l.Until.Equal(time.Unix(1796036400, 0)) },
 		`,"exp":1796036400000`:    func(l *Link) bool { return l.Until.IsZero() }, // milliseconds: no time that can be
