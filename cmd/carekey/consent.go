@@ -144,12 +144,16 @@ func (a consents) show(ctx context.Context, args []string) error {
 	c = one[0]
 	a.rows(a.told(c, columnsOf(cli.Width(a.out))))
 	a.say("%s", groundOf(on.w).gateLine())
-	a.say(optional)
-	a.data(code)
+	j := shownJSON{consentJSON: consentOf(c)}
+	if !c.Link { // what fetches that is the link
+		a.say(optional)
+		a.data(code)
+		j.Code = &code
+	}
 	if c.Status == wallet.StatusActive || c.Status == wallet.StatusUpcoming {
 		a.next("to end it: carekey revoke %s", short(c.ID))
 	}
-	return a.result([]shownJSON{{consentOf(c), code}})
+	return a.result([]shownJSON{j})
 }
 
 // told is what is known of a consent, for texts of so many columns.
@@ -159,6 +163,9 @@ func (a consents) told(c wallet.Consent, columns int) cli.Rows {
 		line := fmt.Sprintf("%s, version %d (%s)  %s", r.Title, r.Version, r.Category, short(r.ID))
 		if r.Part {
 			line = fmt.Sprintf("PART of %s, version %d  %s", r.Title, r.Version, short(r.ID))
+		}
+		if r.Newest > 0 {
+			line += fmt.Sprintf(" (there is version %d)", r.Newest)
 		}
 		records = append(records, cli.Clean(line+removedText(r)))
 	}
@@ -192,7 +199,7 @@ func (a consents) told(c wallet.Consent, columns int) cli.Rows {
 		{"until", until},
 		{"status", status},
 		{"granted", grantedText(c)},
-		{"opened", openedText(c.Openings, both(c.LastOpened))},
+		{"opened", openingsText(c, both(c.LastOpened))},
 	}...)
 	if keepers := keepersText(c); keepers != "" {
 		rows.Add("keepers", keepers)
@@ -205,7 +212,7 @@ func (a consents) told(c wallet.Consent, columns int) cli.Rows {
 
 type shownJSON struct {
 	consentJSON
-	Code crypto.FetchCode `json:"code"`
+	Code *crypto.FetchCode `json:"code,omitempty"` // none of a link
 }
 
 type explanationJSON struct {

@@ -219,7 +219,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 	},
 	cli.ExitTampered: {
 		payload.ErrAttestation:                    "the attestation does not hold: {why} | do not take the file for signed; get both anew from who issued it",
-		shlink.ErrAnswer:                          "what {host} answered cannot be used: {why} | nothing of it was written; it may count as an opening. Tell who gave you the link",
+		shlink.ErrAnswer:                          "what {host} answered cannot be used: {why} | the file that this is of was not written; it may count as an opening. Tell who gave you the link",
 		shlink.ErrAuthority:                       "nobody whom this computer trusts vouches for {host}[: {why}] | somebody may be listening in between: try from another network, and tell who gave you the link",
 		crypto.ErrCardForged:                      "this card is not what the owner of its address made: somebody changed it, or put it together | do not use it; ask its owner for it in another way",
 		errBadBackup:                              "in the backup, {dir}: {err} | use another backup; or the ledger itself, if it is still there: carekey restore --ledger DIR",

@@ -439,7 +439,11 @@ func (a linked) list(ctx context.Context) error {
 	case len(all) == 0:
 		if failed == nil {
 			a.say("You made no links.")
-			a.next("carekey link create --role ROLE")
+			if a.taken(ctx) {
+				a.next("carekey link create --role ROLE")
+			} else {
+				a.say("None of your ledgers takes links, or its node does not answer: carekey link create says why.")
+			}
 		}
 		return failed
 	}
@@ -459,6 +463,14 @@ func (a linked) list(ctx context.Context) error {
 	}
 	a.say("Opened counts hours in which there was an opening, as the ledger shows them. How often, in its node's words: carekey link show ID")
 	return failed
+}
+
+// taken reports whether links can be made on one of these ledgers.
+func (a linked) taken(ctx context.Context) bool {
+	return slices.ContainsFunc(a.all, func(o *opened) bool {
+		_, err := o.w.Links().Takes(ctx)
+		return err == nil
+	})
 }
 
 // usedUp says which openings are used up of a link that has none.

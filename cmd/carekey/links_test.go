@@ -70,6 +70,20 @@ func TestExplainLinkThatIsOver(t *testing.T) {
 	}
 }
 
+// Of a link the ledger has an entry an hour, which is no count of openings.
+func TestOpeningsOfLink(t *testing.T) {
+	c := wallet.Consent{Link: true, Openings: 1}
+	if text := openingsText(c, "today"); strings.Contains(text, "once, today") || !strings.Contains(text, "in 1 hour at least once, last today") {
+		t.Error(text)
+	}
+	if c.Openings = 0; !strings.Contains(openingsText(c, ""), "as far as is known") {
+		t.Error("of none it is said for sure")
+	}
+	if c.Link, c.Openings = false, 1; openingsText(c, "today") != "once, today" {
+		t.Error("of a consent for somebody it is a count")
+	}
+}
+
 // A sheet is whole: its picture is the link, nothing in it is loaded or run, and what is put
 // into it is text.
 func TestLinkSheet(t *testing.T) {
@@ -121,8 +135,8 @@ func TestLinkSheetSaysWhatItIs(t *testing.T) {
 		{linkOpens{openings: 3}, "opened 3 times in all, until", []string{finds}, []string{"passcode", daily, "a day"}},
 		{linkOpens{openings: 1}, "opened 1 time in all, until", []string{finds}, []string{"passcode", daily, "a day"}},
 		{linkOpens{openings: 3, passcode: true}, "opened 3 times in all, until", []string{coded, code, "the link and its passcode can open"}, []string{finds, daily, "a day"}},
-		{linkOpens{openings: 10, daily: true}, "opened up to 10 times a day, until", []string{finds, daily}, []string{"passcode", "in all"}},
-		{linkOpens{openings: 10, daily: true, passcode: true}, "opened up to 10 times a day, until", []string{coded, code, daily}, []string{finds, "in all"}},
+		{linkOpens{openings: 10, daily: true}, "opened up to 10 times a day (UTC), until", []string{finds, daily}, []string{"passcode", "in all", "each day"}},
+		{linkOpens{openings: 10, daily: true, passcode: true}, "opened up to 10 times a day (UTC), until", []string{coded, code, daily}, []string{finds, "in all"}},
 		{linkOpens{passcode: true}, "as often as was chosen", []string{coded, code}, []string{finds, "0 times"}},
 	} {
 		var last string

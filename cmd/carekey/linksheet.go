@@ -62,7 +62,7 @@ func (o linkOpens) emergency() string {
 func (o linkOpens) times() string {
 	t := plural(int(o.openings), "time", "times")
 	if o.daily {
-		return "up to " + t + " a day"
+		return "up to " + t + " a day (UTC)"
 	}
 	return t
 }
@@ -80,7 +80,7 @@ func (o linkOpens) paper(until string) (says []string) {
 	case o.openings == 0:
 		says = append(says, fmt.Sprintf("It can be opened until %s, as often as was chosen when it was made.", until))
 	case o.daily:
-		says = append(says, fmt.Sprintf("It can be opened up to %s a day, until %s.", plural(int(o.openings), "time", "times"), until))
+		says = append(says, fmt.Sprintf("It can be opened up to %s a day (UTC), until %s.", plural(int(o.openings), "time", "times"), until))
 	default:
 		says = append(says, fmt.Sprintf("It can be opened %s in all, until %s.", plural(int(o.openings), "time", "times"), until))
 	}
@@ -91,7 +91,7 @@ func (o linkOpens) paper(until string) (says []string) {
 	}
 	finds += " without asking the patient, who learns of it afterwards, as its node tells."
 	if o.daily {
-		finds += " It opens again each day: it promises less than a consent for one person."
+		finds += " Openings are counted anew from 00:00 UTC: it promises less than a consent for one person."
 	}
 	return append(says, finds)
 }

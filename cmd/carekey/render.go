@@ -351,6 +351,18 @@ func openedText(openings int, last string) string {
 	return fmt.Sprintf("%d times, last %s", openings, last)
 }
 
+// openingsText is how often a consent was opened, by its entries. Of a link one is made in an
+// hour however many open it, and by its node, so that none may be there yet.
+func openingsText(c wallet.Consent, last string) string {
+	switch {
+	case !c.Link:
+		return openedText(c.Openings, last)
+	case c.Openings == 0:
+		return "no entry of an opening, as far as is known"
+	}
+	return fmt.Sprintf("in %s at least once, last %s: how often only its node says", plural(c.Openings, "hour", "hours"), last)
+}
+
 // lost says why a payload cannot be shown: damaged is why what the store holds is
 // not what was signed, nil if it holds nothing.
 func lost(damaged error) string {

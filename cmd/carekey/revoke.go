@@ -196,16 +196,16 @@ func revocationText(r wallet.Revocation, now time.Time) string {
 	var names []string
 	for _, v := range c.Records {
 		version := v.Version
-		v.Version = 1 // of which a title does not say it
+		v.Version, v.Newest = 1, 0 // of which a title does not say it
 		names = append(names, cli.Clean(fmt.Sprintf("%s, version %d", titleOf(v), version)))
 	}
 	knows := name
 	if c.Link {
 		knows = "who opened it"
 	}
-	exposure := [2]string{"opened", openedText(0, "") + ": " + strings.Join(names, "\n")}
+	exposure := [2]string{"opened", openingsText(c, "") + ": " + strings.Join(names, "\n")}
 	if c.Openings > 0 {
-		exposure = [2]string{"known to " + knows, strings.Join(names, "\n") + "\n(opened " + openedText(c.Openings, day(c.LastOpened)) + "; this stays known)"}
+		exposure = [2]string{"known to " + knows, strings.Join(names, "\n") + "\n(opened " + openingsText(c, day(c.LastOpened)) + "; this stays known)"}
 	}
 	if c.Missing {
 		exposure = [2]string{"concerns", lost(c.Damaged)}
