@@ -132,9 +132,10 @@ func Start(opt Options) (e *Engine, err error) {
 	if e.db, err = dbm.NewGoLevelDBWithOpts("order", data, &leveldb.Options{Filter: filter.NewBloomFilter(10)}); err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrRunning, err)
 	}
+	db := e.db // e is gone where this ends with an error
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, e.db.Close())
+			err = errors.Join(err, db.Close())
 		}
 	}()
 	if e.app, err = newApp(c, e.own, e.db, opt.Clock, e.fail); err != nil {
