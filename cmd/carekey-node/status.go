@@ -113,19 +113,23 @@ func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *c
 
 // orderState is what an order says of itself.
 type orderState struct {
-	Decides bool   `json:"decides"`
+	Decides *bool  `json:"decides"` // null if it cannot be known here
 	Waits   int    `json:"waits"` // for how many seconds what was submitted here has waited to be ordered
 	Words   string `json:"words"`
 }
 
 // askOrder asks the order in what state it is; nil if it does not say that. One that cannot be
-// asked decides nothing of what is submitted here.
+// asked decides nothing of what is submitted here; but that its program is not found says
+// nothing of a node that runs, and found it.
 func (a *app) askOrder(ctx context.Context, url string) *orderState {
 	ctx, cancel := context.WithTimeout(ctx, orderWithin)
 	defer cancel()
 	b, err := a.openOrder(ctx, url)
-	if err != nil {
+	if p, ok := errors.AsType[*order.ProgramError](err); ok && p.Fault == order.Missing {
 		return &orderState{Words: explanations.Explain(err).Message}
+	}
+	if err != nil {
+		return &orderState{Decides: new(false), Words: explanations.Explain(err).Message}
 	}
 	defer b.Close()
 	of, is := b.(order.Stated)
@@ -134,9 +138,9 @@ func (a *app) askOrder(ctx context.Context, url string) *orderState {
 	}
 	switch s, err := of.State(ctx); {
 	case err != nil:
-		return &orderState{Words: explanations.Explain(err).Message}
+		return &orderState{Decides: new(false), Words: explanations.Explain(err).Message}
 	case s != nil:
-		return &orderState{s.Decides, int(s.Waits / time.Second), s.Words}
+		return &orderState{new(s.Decides), int(s.Waits / time.Second), s.Words}
 	}
 	return nil
 }
@@ -147,8 +151,11 @@ const orderWithin = 10 * time.Second
 // text is the state in words. Where this node alone has nothing ordered, that is said alike.
 func (s *orderState) text() string {
 	text := strings.ReplaceAll(cli.Clean(s.Words), "; ", ";\n")
-	if !s.Decides {
-		text = "HALTED HERE: " + text
+	switch {
+	case s.Decides == nil:
+		return "not known from here: " + text
+	case !*s.Decides:
+		return "HALTED HERE: " + text
 	}
 	return text
 }
