@@ -14,6 +14,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"io"
 	"math/big"
 	"net"
@@ -41,6 +44,7 @@ type browser struct {
 	answers map[int]chan json.RawMessage
 	events  []browserEvent
 	session string
+	width   int // of the screen, if it is a phone's
 	woken   chan struct{}
 }
 
@@ -377,11 +381,67 @@ func (w *browsing) shows(wants ...string) {
 	}
 }
 
-// fits checks that nothing of the page is beside the screen.
-func (w *browsing) fits(what string) {
+// phone makes the screen one of a phone, so many pixels wide.
+func (b *browser) phone(width int) {
+	b.t.Helper()
+	b.ask("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 740, "deviceScaleFactor": 2, "mobile": true})
+	b.width = width
+}
+
+// looks takes a picture of the whole page on a phone and looks at it: it is as wide as the
+// screen, nothing runs to its edge or is cut off, and wherever the page has a text there is
+// something to be seen.
+func (w *browsing) looks(what string) {
 	w.t.Helper()
-	if w.b.run(`document.documentElement.scrollWidth <= innerWidth`) != true {
-		w.t.Errorf("%s is wider than the screen: %v", what, w.b.run(`document.documentElement.scrollWidth`))
+	// A phone whose page is too wide shows it smaller: then both are more than the screen.
+	if wide := w.b.run(`[document.documentElement.scrollWidth, innerWidth].join()`); wide != fmt.Sprintf("%d,%[1]d", w.b.width) {
+		w.t.Errorf("%s and what is shown of it are %v wide, on a screen of %d", what, wide, w.b.width)
+	}
+	if cut, _ := w.b.run(`[...document.body.querySelectorAll("*")].filter((e) => e.checkVisibility() && e.clientWidth > 0 && e.scrollWidth > e.clientWidth).map((e) => e.outerHTML).join("\n")`).(string); cut != "" {
+		w.t.Errorf("%s is cut off: %s", what, cut)
+	}
+	shot := w.b.shot(what)
+	size := shot.Bounds()
+	seen := func(in image.Rectangle) (dark, all int) {
+		for y := in.Min.Y; y < in.Max.Y; y++ {
+			for x := in.Min.X; x < in.Max.X; x++ {
+				if color.GrayModel.Convert(shot.At(x, y)).(color.Gray).Y < 128 {
+					dark++
+				}
+			}
+		}
+		return dark, in.Dx() * in.Dy()
+	}
+	if size.Dx() != 2*w.b.width {
+		w.t.Errorf("the picture of %s is %d wide", what, size.Dx())
+	}
+	const edge = 20 // of the 32 pixels that the page leaves free
+	for _, side := range []image.Rectangle{image.Rect(0, 0, edge, size.Dy()), image.Rect(size.Dx()-edge, 0, size.Dx(), size.Dy())} {
+		if dark, _ := seen(side); dark > 0 {
+			w.t.Errorf("%s runs into %v: %d dark", what, side, dark)
+		}
+	}
+	texts, _ := w.b.run(`(() => {
+		const out = [], all = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), range = document.createRange();
+		while (all.nextNode()) {
+			if (!all.currentNode.data.trim() || !all.currentNode.parentElement.checkVisibility()) { continue; }
+			range.selectNodeContents(all.currentNode);
+			for (const r of range.getClientRects()) {
+				if (r.width >= 1) { out.push([all.currentNode.data, r.left, r.top + scrollY, r.right, r.bottom + scrollY]); }
+			}
+		}
+		return out;
+	})()`).([]any)
+	for _, one := range texts {
+		at := one.([]any)
+		px := func(i int) int { return int(2 * at[i].(float64)) }
+		in := image.Rect(px(1), px(2), px(3), px(4))
+		if dark, all := seen(in); !in.In(size) || min(dark, all-dark) < all/50 { // a full stop is more
+			w.t.Errorf("%q of %s is not to be seen: at %v of %v, %d of %d dark", at[0], what, in, size, dark, all)
+		}
+	}
+	if len(texts) < 10 {
+		w.t.Errorf("%s has %d texts", what, len(texts))
 	}
 }
 
@@ -438,13 +498,12 @@ func TestBrowser(t *testing.T) {
 	w.fill(l, file)
 	w.keep(l)
 
-	b.ask("Emulation.setDeviceMetricsOverride", map[string]any{"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true})
+	b.phone(360)
 	b.visit(w.page(l, map[string]any{"flag": "P", "exp": w.clock.now().Add(time.Hour).Unix(), "label": "For\u202e you"}))
 	if b.run(`document.getElementById("form").hidden`) != false || b.run(`document.getElementById("label").textContent`) != "For\ufffd you" {
 		t.Fatalf("no form: %v", b.run(`document.body.innerText`))
 	}
-	b.shot("form")
-	w.fits("the form")
+	w.looks("form")
 	form := b.readable("the form", map[string]int{"main": 1, "banner": 1, "contentinfo": 1, "heading": 1})
 	for _, want := range []named{{"heading", "Health data, shared by link", 1, false}, {"textbox", "Your name and where you work", 0, true}, {"textbox", "Why you open this", 0, true},
 		{"textbox", "Passcode, which you got apart from the link", 0, true}, {"button", "Open", 0, false}} {
@@ -480,8 +539,7 @@ func TestBrowser(t *testing.T) {
 	if at := b.run(`document.activeElement.id`); at != "heading" {
 		t.Errorf("the focus is at %v", at)
 	}
-	w.fits("the view")
-	b.shot("view")
+	w.looks("view")
 	if got := w.asked(); !slices.Equal(got, []string{"GET /view", "POST " + l.path(), "POST " + l.path()}) {
 		t.Errorf("asked: %q", got)
 	}
@@ -501,6 +559,7 @@ func TestBrowserHostile(t *testing.T) {
 	w := newBrowsing(t)
 	b := w.b
 	const hostile = `<img src=x onerror=document.title=1><script>document.title=1</script>`
+	wide := strings.Repeat("wide", 50) // one word, longer than a phone is wide
 	absent := func(code string) string {
 		return `{"coding":[{"system":"http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips","code":"` + code + `"}]}`
 	}
@@ -508,20 +567,28 @@ func TestBrowserHostile(t *testing.T) {
 	file := []byte(`{"resourceType":"Bundle","type":"collection","entry":[
 {"fullUrl":"urn:uuid:p","resource":{"resourceType":"Patient","name":[{"text":"Ann ` + hostile + `"}],"text":{"status":"generated","div":"` + hostile + `"}}},
 {"resource":{"resourceType":"AllergyIntolerance","patient":{"reference":"urn:uuid:p"},"code":` + absent("no-known-allergies") + `}},
-{"resource":{"resourceType":"MedicationStatement","status":"active"` + about + `,"medicationCodeableConcept":{"text":"` + hostile + `"}}},
+{"resource":{"resourceType":"MedicationStatement","status":"active"` + about + `,"medicationCodeableConcept":{"text":"` + hostile + wide + `"}}},
 {"resource":{"resourceType":"Condition"` + about + `,"code":` + absent("no-problem-info") + `}}]}
 `)
 	l := w.link(func(d *ledgerclient.LinkDeposit) { d.Openings = 1 })
 	w.fill(l, file)
 	w.keep(l)
 	direct := map[string]any{"flag": "U", "label": hostile}
+	b.phone(390)
 	b.visit(w.page(l, direct))
 	if got := b.run(`document.getElementById("label").textContent`); got != hostile {
 		t.Errorf("the label: %v", got)
 	}
 	w.send("Dr <b>A</b>", "a & b", "")
-	w.shows("Ann "+hostile, "Allergies 1 source states none", "Medicines 1 entry listed", hostile+": active", "Problems 1 source had no information", "Immunizations no information in what was shared")
-	b.shot("states")
+	w.shows("Ann "+hostile, hostile+wide+": active")
+	states := []string{"Allergies 1 source states none", "Medicines 1 entry listed", "Problems 1 source had no information", "Immunizations no information in what was shared"}
+	w.looks("states")
+	read := b.readable("the states", nil)
+	for _, state := range states {
+		if !slices.Contains(read, named{role: "heading", name: state, level: 3}) {
+			t.Errorf("no heading %q is read out in %+v", state, read)
+		}
+	}
 	w.prints(hostile, "1 source states none", "1 entry listed", "1 source had no information", "no information in what was shared")
 	if got := b.run(`document.title + document.querySelectorAll("img, main script, iframe, object, embed").length`); got != "Health record, shared by link0" {
 		t.Errorf("what was shared is more than text: %v", got)
@@ -656,17 +723,16 @@ func testCertificate(t *testing.T) (cert tls.Certificate, authority []byte) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: isKey}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root})
 }
 
-// shot takes a picture of the page where CAREKEY_SHOTS says.
-func (b *browser) shot(name string) {
-	dir := os.Getenv("CAREKEY_SHOTS")
-	if dir == "" {
-		return
-	}
+// shot takes a picture of the whole page, and leaves it where CAREKEY_SHOTS says.
+func (b *browser) shot(name string) image.Image {
+	b.t.Helper()
 	raw, err := base64.StdEncoding.DecodeString(b.ask("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true})["data"].(string))
-	if err == nil {
+	if dir := os.Getenv("CAREKEY_SHOTS"); err == nil && dir != "" {
 		err = os.WriteFile(filepath.Join(dir, name+".png"), raw, 0o600)
 	}
-	if err != nil {
-		b.t.Error(err)
+	shot, bad := png.Decode(bytes.NewReader(raw))
+	if err := errors.Join(err, bad); err != nil {
+		b.t.Fatal(err)
 	}
+	return shot
 }
