@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/cmd/cli/clitest"
 	"github.com/carekey/carekey/crypto/lane"
 )
 
@@ -62,6 +63,20 @@ func TestLinkAtANode(t *testing.T) {
 	d.must(json.Unmarshal([]byte(d.mustRun("patient", "link", "create", "--role", "nurse", "--openings", "2", "--yes", "--json")), &made))
 	if made.Operator.Left != 2 || !strings.HasPrefix(made.Page, "https://"+address+"/view#shlink:/") {
 		t.Fatalf("%+v", made)
+	}
+	// An independent decoder reads the whole of it, from the file and from the terminal.
+	file := filepath.Join(d.dir, "link.png")
+	d.mustRun("patient", "link", "show", made.Consent, "-o", file)
+	picture, err := os.ReadFile(file)
+	d.must(err)
+	person := sitAt(t, 120, 60, append(d.env("patient"), "TERM=xterm"), true, filepath.Join(d.dir, "bin", "carekey"), "link", "show", made.Consent)
+	if code := person.end(); code != 0 {
+		t.Fatalf("link show: exit %d: %s", code, person.screen)
+	}
+	for name, picture := range map[string][]byte{"file": picture, "terminal": clitest.Screen(t, string(person.screen))} {
+		if got := clitest.Zbar(t, picture); got != made.Page {
+			t.Errorf("on the %s is read %q, not %q", name, got, made.Page)
+		}
 	}
 	open := func(by string) int {
 		code, _, _ := d.run("nobody", "fetch", made.Page, "--allow-local", "--by", by, "--flat", "-o", "got "+by)

@@ -175,25 +175,31 @@ func (d *distantTown) kill() {
 	<-d.ended
 }
 
+// env are the variables of a wallet's command.
+func (d *distantTown) env(who string) (env []string) {
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "CAREKEY_") {
+			env = append(env, v)
+		}
+	}
+	env = append(env, d.clock(), "TZ=UTC", envHome+"="+filepath.Join(d.dir, who), envKeyring+"=file", envPassphrase+"="+filepath.Join(d.dir, who+".passphrase"))
+	env = append(env, d.order...)
+	if d.patience != "" {
+		env = append(env, testPatience+"="+d.patience)
+	}
+	if d.sleeper != "" {
+		env = append(env, testSleeper+"="+d.sleeper)
+	}
+	return env
+}
+
 // run runs a wallet's command and returns its exit code and output.
 func (d *distantTown) run(who string, args ...string) (code int, stdout, stderr string) {
 	d.t.Helper()
 	c := exec.Command(filepath.Join(d.dir, "bin", "carekey"), args...)
 	var out, talk bytes.Buffer
 	c.Dir, c.Stdout, c.Stderr = d.dir, &out, &talk
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "CAREKEY_") {
-			c.Env = append(c.Env, v)
-		}
-	}
-	c.Env = append(c.Env, d.clock(), "TZ=UTC", envHome+"="+filepath.Join(d.dir, who), envKeyring+"=file", envPassphrase+"="+filepath.Join(d.dir, who+".passphrase"))
-	c.Env = append(c.Env, d.order...)
-	if d.patience != "" {
-		c.Env = append(c.Env, testPatience+"="+d.patience)
-	}
-	if d.sleeper != "" {
-		c.Env = append(c.Env, testSleeper+"="+d.sleeper)
-	}
+	c.Env = d.env(who)
 	d.must(c.Start())
 	d.wallets.Lock()
 	d.wallets.running = c

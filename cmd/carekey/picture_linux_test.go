@@ -34,7 +34,7 @@ func TestReadmePicture(t *testing.T) {
 	var lines []string
 	for line := range strings.Lines(picturedLines) {
 		line, elsewhere := strings.CutSuffix(strings.TrimSuffix(line, "\n"), " # elsewhere")
-		seat := sitAt(t, 80, append(s.env, s.clock(), "TERM=xterm-256color", "PWD="+s.desk), true, "sh", "-c", "cd "+s.desk+"\n"+strings.Replace(shownPrelude, `"$@" --yes`, `"$@"`, 1)+line)
+		seat := sitAt(t, 80, 40, append(s.env, s.clock(), "TERM=xterm-256color", "PWD="+s.desk), true, "sh", "-c", "cd "+s.desk+"\n"+strings.Replace(shownPrelude, `"$@" --yes`, `"$@"`, 1)+line)
 		if code := seat.end(); code != 0 {
 			t.Fatalf("%s: exit %d\n%s", line, code, seat.screen)
 		}

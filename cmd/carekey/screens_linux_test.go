@@ -62,7 +62,7 @@ var widths = []uint16{60, 70, 80, 120}
 // what is waited for, and returns all that was on it.
 func (s *screens) show(width uint16, exit int, args []string, answers ...[2]string) string {
 	s.Helper()
-	p := sitAt(s.T, width, s.env, true, args...)
+	p := sitAt(s.T, width, 40, s.env, true, args...)
 	for _, a := range answers {
 		p.until(a[0])
 		p.press(a[1] + "\r")

@@ -33,11 +33,11 @@ type seat struct {
 // toTerminal.
 func sit(t *testing.T, env []string, toTerminal bool, args ...string) *seat {
 	t.Helper()
-	return sitAt(t, 100, env, toTerminal, args...)
+	return sitAt(t, 100, 40, env, toTerminal, args...)
 }
 
-// sitAt is sit on a terminal of so many columns.
-func sitAt(t *testing.T, columns uint16, env []string, toTerminal bool, args ...string) *seat {
+// sitAt is sit on a terminal of so many columns and lines.
+func sitAt(t *testing.T, columns, lines uint16, env []string, toTerminal bool, args ...string) *seat {
 	t.Helper()
 	keys, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -49,7 +49,7 @@ func sitAt(t *testing.T, columns uint16, env []string, toTerminal bool, args ...
 		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
 	}
 	if err == nil {
-		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: columns})
+		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: lines, Col: columns})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -9,13 +9,11 @@ import (
 	"image/color"
 	"image/draw"
 	"image/png"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/carekey/carekey/cmd/cli/clitest"
 	"github.com/carekey/carekey/crypto/fault"
 	rsc "rsc.io/qr"
 )
@@ -246,13 +244,6 @@ func chunkOf(n int) []byte {
 
 // An independent decoder reads what is written, from the file and from the screen.
 func TestOthersReadIt(t *testing.T) {
-	zbar, err := exec.LookPath("zbarimg")
-	if err != nil {
-		if os.Getenv("CAREKEY_NO_SKIP") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("no zbarimg (zbar-tools)")
-	}
 	// Small letters of a link are others than its capitals.
 	link := "https://ledger.example/view#shlink:/" + strings.Repeat("eyJ1cmwiOiJodHRwczovL2xlZGdlci5leGFtcGxl-_", 9)
 	for text, want := range map[string]string{text: strings.ToUpper(text), long: strings.ToUpper(long), link: link} {
@@ -264,26 +255,13 @@ func TestOthersReadIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shot := sheet(4*columns, 8*lines)
-		for y, line := range slices.Collect(strings.Lines(screen)) {
-			line = strings.TrimSuffix(strings.TrimPrefix(line, "\x1b[30;107m"), "\x1b[0m\n")
-			for x, c := range []rune(line) {
-				top, bottom := c == '█' || c == '▀', c == '█' || c == '▄'
-				for half, black := range []bool{top, bottom} {
-					if black {
-						draw.Draw(shot, image.Rect(0, 0, 4, 4).Add(image.Pt(4*x, 8*y+4*half)), image.Black, image.Point{}, draw.Src)
-					}
-				}
-			}
+		shot := clitest.Screen(t, screen)
+		if size, err := png.DecodeConfig(bytes.NewReader(shot)); err != nil || size.Width != 4*columns || size.Height != 8*lines {
+			t.Errorf("%d columns and %d lines are %v, %v", columns, lines, size, err)
 		}
-		for name, b := range map[string][]byte{"file": file, "screen": encoded(t, shot)} {
-			path := filepath.Join(t.TempDir(), "code.png")
-			if err := os.WriteFile(path, b, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			out, err := exec.Command(zbar, "--raw", "-q", path).Output()
-			if got := strings.TrimSpace(string(out)); err != nil || got != want {
-				t.Errorf("%s of %d characters: %q, %v", name, len(text), got, err)
+		for name, b := range map[string][]byte{"file": file, "screen": shot} {
+			if got := clitest.Zbar(t, b); got != want {
+				t.Errorf("%s of %d characters: %q", name, len(text), got)
 			}
 			if got, err := Read(bytes.NewReader(b)); err != nil || !slices.Equal(got, []string{want}) {
 				t.Errorf("%s of %d characters, read here: %q, %v", name, len(text), got, err)
