@@ -98,6 +98,9 @@ func peopleOf(p *batch.Plan) []string {
 		for i := range q.Access {
 			rows.Add(accessRow(&q.Access[i], q.Give > 0 && len(q.Access) == 1))
 		}
+		if q.State != batch.LinkOpens {
+			rows.Add("its node", linkWords[q.State])
+		}
 		var consents []string
 		if q.Give > 0 {
 			consents = append(consents, thousands(q.Give)+" given")
@@ -242,6 +245,8 @@ func (a batches) table(p *batch.Plan) error {
 			change = "loses"
 			if !x.Loses && x.Sooner {
 				change = "sooner"
+			} else if !x.Loses && x.Link {
+				change = "ends"
 			} else if !x.Loses {
 				change = "replaced"
 			}
@@ -251,7 +256,11 @@ func (a batches) table(p *batch.Plan) error {
 		if len(x.Records) > 0 {
 			what = titles(x.Records)
 		}
-		t.Add(line, change, batchPerson(x.To, x.Link), what, x.Purpose, when.near(wallet.Hour(x.Until)))
+		who := batchPerson(x.To, x.Link)
+		if x.State != batch.LinkOpens {
+			who += ", " + linkWords[x.State]
+		}
+		t.Add(line, change, who, what, x.Purpose, when.near(wallet.Hour(x.Until)))
 	}
 	a.print("")
 	if err := a.app.table(&t); err != nil {

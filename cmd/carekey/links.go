@@ -16,6 +16,7 @@ import (
 	"github.com/carekey/carekey/ledgerclient"
 	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/batch"
 	"github.com/spf13/cobra"
 )
 
@@ -484,26 +485,25 @@ func usedUp(a ledgerclient.LinkAnswer) string {
 	return "all its openings are used up"
 }
 
+// linkWords are what a link is that does not open as its node says, or of which that is not
+// known.
+var linkWords = map[batch.LinkState]string{
+	batch.LinkLost:      "lost at its node",
+	batch.LinkForged:    "not known: its node's answer DOES NOT VERIFY",
+	batch.LinkNewer:     "not known: its node is of a newer carekey",
+	batch.LinkUnsaid:    "not known: its node does not say",
+	batch.LinkLocked:    "over: wrong passcodes",
+	batch.LinkEnded:     "over at its node",
+	batch.LinkUsedToday: "used up for today (UTC)",
+	batch.LinkUsedUp:    "used up",
+}
+
 // linkStatus is what a link is that is active on the ledger, as its node says.
 func linkStatus(c wallet.Consent) string {
 	a := c.Said
-	switch {
-	case errors.Is(c.Unsaid, wallet.ErrLinkLost):
-		return "lost at its node"
-	case isForged(c.Unsaid):
-		return "not known: its node's answer DOES NOT VERIFY"
-	case errors.Is(c.Unsaid, ledgerclient.ErrNewerAnswer):
-		return "not known: its node is of a newer carekey"
-	case a == nil:
-		return "not known: its node does not say"
-	case a.State == ledgerclient.LinkLocked:
-		return "over: wrong passcodes"
-	case a.State == ledgerclient.LinkEnded:
-		return "over at its node"
-	case a.State == ledgerclient.LinkExhausted && a.Daily:
-		return "used up for today (UTC)"
-	case a.State == ledgerclient.LinkExhausted:
-		return "used up"
+	switch says, ok := linkWords[batch.StateOf(&c)]; {
+	case ok:
+		return says
 	case a.Daily:
 		return fmt.Sprintf("active, %d of %d left today", a.Left, a.Openings)
 	case a.Openings == 0:

@@ -119,6 +119,9 @@ func (p *planner) accessOf(q *person, items []*Item) Person {
 		if !h.ends {
 			person.Stay++
 		}
+		if person.State = h.state; h.state.over() {
+			continue
+		}
 		for i := range h.Records {
 			r := &h.Records[i]
 			x := of(r, h.Scope)
@@ -157,7 +160,9 @@ func (p *planner) accessOf(q *person, items []*Item) Person {
 	}
 	for _, item := range items {
 		if item.Do == Revoke {
-			item.take(records)
+			if !item.State.over() {
+				item.take(records)
+			}
 		}
 	}
 	for _, kind := range changes {

@@ -59,8 +59,8 @@ func Make(ctx context.Context, w *wallet.Wallet, r io.Reader, opt Options) (plan
 		if p.Prune && p.Rows == 0 {
 			return ErrPruneAll
 		}
-		plan = p.compare()
-		return nil
+		plan, err = p.compare()
+		return err
 	})
 	return plan, err
 }
@@ -83,6 +83,7 @@ type planner struct {
 	byID       []*consent // the same by id, with those that are not in force
 	failed     error      // what ends the plan, and is no row's fault
 	ends       []Item     // revocations, until the grants are all there
+	ending     []*consent // of each of them
 	nobody     person     // of consents of which nobody knows whom they are for
 
 	met map[crypto.Address]bool // who was seen on the ledger
@@ -116,7 +117,8 @@ type person struct {
 type consent struct {
 	*wallet.Consent
 	inForce bool
-	ends    bool   // the plan ends it
+	ends    bool // the plan ends it
+	state   LinkState
 	group   *group // of what no row ends; nil if nobody knows whom and what it is for
 	window  window
 }
@@ -283,7 +285,7 @@ func (p *planner) personOf(c *wallet.Consent) *person {
 }
 
 // compare compares the rows with what is in force.
-func (p *planner) compare() *Plan {
+func (p *planner) compare() (*Plan, error) {
 	p.gather()
 	for i := range p.rows {
 		r := &p.rows[i]
@@ -326,12 +328,15 @@ func (p *planner) compare() *Plan {
 			p.end(h, 0, "pruned")
 		}
 	}
+	if err := p.askLinks(); err != nil {
+		return nil, err
+	}
 	p.warn()
 	p.Give, p.End, p.Stay = len(p.Items), len(p.ends), len(p.active)-len(p.ends)
 	p.Items = append(p.Items, p.ends...)
 	p.access()
 	p.Scope = p.scope(p.w, p.consents, p.records)
-	return p.Plan
+	return p.Plan, nil
 }
 
 // gather finds whose what is in force is, of those whom rows name, or of everybody.
@@ -403,7 +408,7 @@ func (p *planner) end(h *consent, line int, why string) {
 		x.Link = h.Link
 		x.To, x.Verified, x.Records, x.Purpose, x.whose, x.scope = nameOf(&q.Contact), q.Verified, h.Records, h.Purpose.Word(), q, scopeText(h.Scope)
 	}
-	p.ends = append(p.ends, x)
+	p.ends, p.ending = append(p.ends, x), append(p.ending, h)
 }
 
 // nameOf is how a plan names somebody.

@@ -53,8 +53,9 @@ type Plan struct {
 type Item struct {
 	Line     int                    `json:"line"` // of the file; 0 when no row asked for it
 	Do       Do                     `json:"do"`
-	To       string                 `json:"to"`             // a contact's name, else the address; "" if it is not known
-	Link     bool                   `json:"link,omitempty"` // it is to end a link, and To is the address of that
+	To       string                 `json:"to"`              // a contact's name, else the address; "" if it is not known
+	Link     bool                   `json:"link,omitempty"`  // it is to end a link, and To is the address of that
+	State    LinkState              `json:"state,omitempty"` // of a link to end
 	Verified bool                   `json:"verified"`
 	Records  []wallet.ConsentRecord `json:"records"`
 	Choice   int                    `json:"choice,omitempty"` // of a grant that gives parts: which of the plan's it gives, from 1
@@ -75,12 +76,13 @@ type Item struct {
 // Person is what a plan changes for one person: what she can open afterwards, by all
 // consents together, beside what she can open now.
 type Person struct {
-	Who    string   `json:"who"`            // as in Item.To; "" for consents of which nobody knows whom they are for
-	Link   bool     `json:"link,omitempty"` // it is whoever has a link
-	Give   int      `json:"give"`           // consents
-	End    int      `json:"end"`
-	Stay   int      `json:"stay"`   // consents in force to her
-	Access []Access `json:"access"` // in the order of the constants below, without those of no record
+	Who    string    `json:"who"`             // as in Item.To; "" for consents of which nobody knows whom they are for
+	Link   bool      `json:"link,omitempty"`  // it is whoever has a link
+	State  LinkState `json:"state,omitempty"` // of the link, if it is to end
+	Give   int       `json:"give"`            // consents
+	End    int       `json:"end"`
+	Stay   int       `json:"stay"`   // consents in force to her
+	Access []Access  `json:"access"` // in the order of the constants below, without those of no record
 }
 
 // Access is records that change in the same way for one person.
