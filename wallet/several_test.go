@@ -474,38 +474,58 @@ func TestAKeeperThatGoesOn(t *testing.T) {
 	}
 }
 
-// Threat: fewer keepers than open a consent put together what they hold.
+// Promise 3 at a network: whoever breaks into all keepers but enough, with their disks, their
+// keys, the whole store and the log, opens nothing of any payload, also together with the
+// recipient. k of them unlock the envelope, and nothing else; the recipient's key opens it.
 func TestFewerKeepersOpenNothing(t *testing.T) {
-	for k := 2; k <= 4; k++ {
-		h := newHall(t, 4, 3, k)
+	const n = 4
+	for k := 2; k <= n; k++ {
+		h := newHall(t, n, 3, k)
 		h.people()
-		for line := range 4 {
-			h.desk(line).evil = true
-		}
 		c := h.given()
-		var shares []crypto.Share
-		var pkg contract.GrantPackage
-		var author crypto.PubKey
-		for line := range 4 {
-			d := h.desk(line).holds[c.ID]
-			shares, author = append(shares, d.Share), h.Shown[h.at[c.ID]].Entry.Author
-			pkg = must(contract.ParseGrantPackage(d.Package))(t)
-		}
-		opens := func(some []crypto.Share, k int) bool {
-			lock, err := crypto.CombineShares(some, k)
-			return err == nil && lock.Hash(h.ID(), author) == pkg.Lock
-		}
-		for some := range 1 << 4 {
+		author := h.Shown[h.at[c.ID]].Entry.Author
+		for some := range 1 << n {
 			var have []crypto.Share
-			for line := range 4 {
-				if some>>line&1 != 0 {
-					have = append(have, shares[line])
+			var keys []*crypto.PrivateKey
+			for line := range n {
+				d := h.desk(line)
+				if d.silent = some>>line&1 == 0; !d.silent {
+					have, keys = append(have, d.vault.shares[c.ID].Deposit.Share), append(keys, d.key)
 				}
 			}
-			for as := 1; as <= 4; as++ { // as if it were a key of fewer
-				if opens(have, as) != (len(have) >= as && as >= k) {
-					t.Errorf("%d of 4: keepers %04b open it as %d", k, some, as)
+			enough := len(have) >= k
+			unlocked := 0
+			for as := 1; as <= n; as++ { // as if it were a key of fewer, or of more
+				lock, err := crypto.CombineShares(have, as)
+				if err != nil {
+					continue
 				}
+				for _, blob := range h.blobs {
+					body := must(crypto.OpenBlob(blob))(t)
+					sealed, err := lock.Unlock(h.ID(), author, body)
+					if err != nil {
+						sealed = body
+					} else if unlocked++; as < k {
+						t.Errorf("%d of %d: keepers %04b unlock as %d", k, n, some, as)
+					}
+					for part := range byte(16) {
+						for _, key := range keys {
+							if plain, err := crypto.OpenPayload(crypto.SealContext{Ledger: h.ID(), Part: part, Author: author}, key, sealed); err == nil {
+								t.Errorf("%d of %d: keepers %04b read %q", k, n, some, plain)
+							}
+						}
+					}
+				}
+			}
+			if (unlocked > 0) != enough {
+				t.Errorf("%d of %d: keepers %04b unlock %d payloads", k, n, some, unlocked)
+			}
+			if len(have) != k-1 && len(have) != k {
+				continue
+			}
+			text, _, err := h.opens(c.ID)
+			if (err == nil) != enough || (text == "Penicillin: anaphylaxis") != enough {
+				t.Errorf("%d of %d: with keepers %04b the recipient reads %q, %v", k, n, some, text, err)
 			}
 		}
 	}
