@@ -305,7 +305,7 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		rows.Add("keepers", fmt.Sprintf("any %d of %d give the key to an opening%s:\n%s", j.Release, len(j.Keepers), j.unwise(), keeperNames(keepers)))
 	}
 	if !verify && len(j.Nodes) > 1 {
-		rows.Add("who can what", j.powers())
+		rows.Add("who can what", j.powersText())
 	}
 	rows.Add("state", j.state(away != nil, verify, w != nil))
 	if p := j.Page; p != nil {
