@@ -99,6 +99,9 @@ var tooLarge = health.TooLarge + ", or begins with much white space"
 func (in *incoming) end() {
 	if in.seen != nil && in.seen.FHIR() {
 		in.whole, in.why = payload.WholeFHIR, tooLarge
+		if !in.seen.Begun() {
+			in.why = health.NotBegun
+		}
 	}
 }
 

@@ -117,11 +117,11 @@ func (a *records) sayHolding(r wallet.Record, ownTitle bool) {
 	switch {
 	case r.Whole == payload.WholeFile:
 		if ext := strings.ToLower(filepath.Ext(r.File)); ext == ".json" || ext == ".ndjson" {
-			a.say("%s", "It is no FHIR in JSON, and is not split into parts: it is given whole, by its category.")
+			a.say("%s", "It is no FHIR, and is not split into parts: it is given whole, by its category.")
 		}
 	case h == nil:
 	case h.NotSplit != "":
-		a.say("%s", "It is FHIR, and is not split into parts: "+h.NotSplit+". It can only be granted as a whole, and goes only where it is named.")
+		a.say("%s", "It is taken for FHIR, and is not split into parts: "+h.NotSplit+". It can only be granted as a whole, and goes only where it is named.")
 	case h.Form != "":
 		a.say("%s", plural(h.Entries, "entry", "entries")+": "+counted(h.Categories)+".")
 		if named := byName(h); named != "" {

@@ -6,7 +6,7 @@ from crypto/FORMAT.md alone. Half of the files are of a generator, which draws w
 places of the narrative, escapes and faults from a counter.
 """
 
-import hashlib, hmac, json, os, re
+import gzip, hashlib, hmac, json, os, re, zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -232,15 +232,28 @@ def cut(b):
     return form, parts
 
 
-def is_fhir(name, b):
-    if b.startswith(b"\x1f\x8b"):
-        return bool(re.search(r"\.(nd)?json\Z", re.sub(r"\.gz\Z", "", name.lower())))
+def is_fhir(name, b, within=False):
+    if b.startswith(b"\x1f\x8b") and not within:
+        if re.search(r"\.(nd)?json\Z", re.sub(r"\.gz\Z", "", name.lower())):
+            return True
+        try:
+            return is_fhir("", zlib.decompressobj(31).decompress(b[:1 << 16], 1 << 20), True)
+        except zlib.error:
+            return False
     rest = b.lstrip(bytes(range(0x21)) + b"\xef\xbb\xbf\xfe\xff")
     if rest[:1] not in (b"{", b"["):
-        return False
-    rest = rest.replace(b"\0", b"")
-    rest = re.sub(rb"\\u([0-9A-Fa-f]{4})", lambda m: chr(int(m[1], 16)).encode("utf-8", "surrogatepass"), rest)
-    return b"resourcetype" in rest.replace("\u017f".encode(), b"s").lower()
+        b = b[:4 << 20]
+
+    def behind(marks, words):
+        at = re.search(marks, b)
+        if not at:
+            return False
+        rest = b[at.end():].replace(b"\0", b"")
+        rest = re.sub(rb"\\u([0-9A-Fa-f]{4})", lambda m: chr(int(m[1], 16)).encode("utf-8", "surrogatepass"), rest)
+        rest = rest.replace("\u017f".encode(), b"s").lower()
+        return any(w in rest for w in words)
+
+    return behind(rb"[{\[]", [b"resourcetype"]) or behind(b"<", [b"http://hl7.org/fhir", b"urn:hl7-org:v3"])
 
 
 # ---- files
@@ -363,6 +376,14 @@ case("a document", "%PDF-1.7 resourceType", "scan.pdf")
 case("XML", '<Patient xmlns="http://hl7.org/fhir"/>', "p.xml")
 case("a compressed file that is called FHIR", b"\x1f\x8b\x08\0", "export.ndjson.GZ")
 case("a compressed file that is called otherwise", b"\x1f\x8b\x08\0", "export.tar.gz")
+case("FHIR that is compressed, whatever its name", gzip.compress(P.encode(), mtime=0), "export.bin")
+case("something else that is compressed", gzip.compress(b"steps,4000", mtime=0), "steps.csv.gz")
+case("a bad first line", "oops\n" + P + "\n" + P)
+case("a comment in front", "// from the clinic\n" + P)
+case("XML that is no FHIR", '<Patient xmlns="http://example.org/"/>', "p.xml")
+case("CDA", '<?xml version="1.0"?><ClinicalDocument xmlns="urn:hl7-org:v3"/>', "ccda.json")
+case("XML in two bytes a letter", '<Patient xmlns="http://hl7.org/fhir"/>'.encode("utf-16"), "p.xml")
+case("the namespace in front of all tags", 'see http://hl7.org/fhir <b>', "letter.txt")
 case("a long s in the type's key", '{"re\u017fourceType":"Patient"}')
 case("a long s in escapes", '{"re\\u017fourceType":"Patient"}')
 case("the word in a value only", '{"a":"resourceType"}')

@@ -45,26 +45,39 @@ func TestIsFHIR(t *testing.T) {
 		{"", `{"resource\nType":"a","resource\u00ffType":1,"resource\u00zzType":1}`, false},
 		{"a.json", `{"glucose":[1,2,3]}`, false},
 		{"a.json", `"resourceType"`, false},
-		{"a.json", `x{"resourceType":"Basic"}`, false},
-		{"a.json", `<ClinicalDocument xmlns="urn:hl7-org:v3">{"resourceType":"Basic"}</ClinicalDocument>`, false},
+		{"a.json", `x{"resourceType":"Basic"}`, true},
+		{"a.ndjson", "oops\n" + basic + "\n" + basic, true},
+		{"", "// of the clinic\n" + basic, true},
+		{"", "// of the clinic\n" + strings.Repeat(" ", 5<<20) + basic, false}, // films are not searched
+		{"", strings.Repeat(" ", 5<<20) + basic, true},
+		{"", "{" + strings.Repeat(" ", 5<<20) + basic, true},
+		{"", `<Patient xmlns="http://hl7.org/fhir"/>`, true},
+		{"", `<f:Patient xmlns:f='http://hl7.org/fhir'/>`, true},
+		{"", "\xff\xfe" + spread(`<Patient xmlns="http://hl7.org/fhir"/>`), true},
+		{"", `<html>resourceType</html>`, false},
+		{"", `see http://hl7.org/fhir <b>`, false},
+		{"a.txt", "resourceType {}", false},
+		{"a.json", `<ClinicalDocument xmlns="urn:hl7-org:v3">{"resourceType":"Basic"}</ClinicalDocument>`, true},
 		{"a.json", "", false},
 		{"a.json", "{", false},
 		{"a.json", zipped.String(), true},
 		{"A.NDJSON", zipped.String(), true},
 		{"a.ndjson.gz", zipped.String(), true},
 		{"a.json", "\x1f", false},
-		{"a.tar.gz", zipped.String(), false},
-		{"", zipped.String(), false},
+		{"a.tar.gz", zipped.String(), true},
+		{"", zipped.String(), true},
+		{"", zipped.String()[:zipped.Len()-8], true}, // torn
+		{"a.tar.gz", zipped.String()[:12], false},
 	} {
 		if got := IsFHIR(c.name, []byte(c.file)); got != c.want {
-			t.Errorf("%s with %q is FHIR: %t", c.name, c.file, got)
+			t.Errorf("%s with %.60q is FHIR: %t", c.name, c.file, got)
 		}
 		d := NewDetector(c.name)
 		for i := range len(c.file) {
 			d.Write([]byte(c.file[i : i+1]))
 		}
 		if got := d.FHIR(); got != c.want {
-			t.Errorf("%s with %q, byte by byte, is FHIR: %t", c.name, c.file, got)
+			t.Errorf("%s with %.60q, byte by byte, is FHIR: %t", c.name, c.file, got)
 		}
 	}
 }

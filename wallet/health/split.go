@@ -136,6 +136,8 @@ func Split(file []byte) (*Cut, error) {
 		return nil, ErrNotFHIR.With("why", notFHIR(file))
 	case len(file) > MaxSplit:
 		return nil, ErrNotSplit.With("why", TooLarge)
+	case notJSON(file) != "":
+		return nil, ErrNotSplit.With("why", notJSON(file))
 	case bytes.HasPrefix(file, []byte("\xef\xbb\xbf")):
 		return nil, ErrNotSplit.With("why", "it begins with a byte order mark")
 	case !utf8.Valid(file):
