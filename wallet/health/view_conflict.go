@@ -174,57 +174,6 @@ func sourcesText(numbers []int) string {
 	return "sources " + strings.Join(out, ", ")
 }
 
-// duplicates finds what may be one thing and is not merged.
-func duplicates(merged []*viewMerged, add addConflict) {
-	twice := map[string][]*viewMerged{}
-	points := map[string][]*viewMerged{}
-	days := map[string][]*viewMerged{}
-	for _, m := range merged {
-		x := m.of[0]
-		if m.gone() {
-			continue
-		}
-		switch {
-		case lasting[x.Type]:
-			for _, code := range m.codes() {
-				twice[x.section+"\x00"+code] = append(twice[x.section+"\x00"+code], m)
-			}
-		case x.Type == "Observation" && x.value != "":
-			t, ok := pointOf(x.When)
-			for _, code := range m.codes() {
-				if key := code + "\x00" + t.UTC().String(); ok {
-					points[key] = append(points[key], m)
-				}
-			}
-		case x.Type == "Immunization" && len(x.When) >= 10:
-			days[x.When[:10]] = append(days[x.When[:10]], m)
-		}
-	}
-	t := teller{add, map[string]bool{}}
-	for _, of := range twice {
-		t.tell(ConflictDuplicate, of, func(m *viewMerged) string {
-			when := "no date"
-			if w := m.item().When; w != "" {
-				when = shownTime(w)
-			}
-			return when + prefixed(", at ", m.of[0].at)
-		}, ". One or several is not said")
-	}
-	for _, of := range points {
-		var numbers []int
-		for _, m := range of {
-			numbers = append(numbers, m.numbers()...)
-		}
-		if len(uniq(numbers)) < 2 || len(listed(valuesOf(of))) < 2 {
-			continue // one source may well measure twice
-		}
-		t.tell(ConflictValue, of, func(m *viewMerged) string { return m.of[0].Value }, ", all at "+shownTime(of[0].of[0].When))
-	}
-	for day, of := range days {
-		t.similar(day, of)
-	}
-}
-
 // similar tells which of the vaccines of a day may be one under two codes.
 func (t *teller) similar(day string, of []*viewMerged) {
 	if len(of) > 100 {

@@ -557,10 +557,13 @@ func (p *pageMaker) interactions(x *ViewPerson) {
 	p.more("an allergy is compared by code, by ingredient, and among penicillins only", nil)
 }
 
+// compared is what a conflict is looked for in.
+const compared = "problems, allergies and medicines by code; doses of medicines that hold; values of one code at one time or on one day; vaccines of one day; what a source says there is none of"
+
 func (p *pageMaker) conflicts(x *ViewPerson) {
 	if len(x.Conflicts) == 0 {
 		if p.words.Only {
-			p.add(ViewLine{Kind: LineSection, Name: "Where sources differ", Text: "nowhere in what you have"})
+			p.add(ViewLine{Kind: LineSection, Name: "Where sources differ", Text: "nowhere among what was compared: " + compared})
 		}
 		return
 	}
