@@ -38,6 +38,8 @@ type GrantRequest struct {
 	NotAfter   contract.Hour   // the end on the ledger; 0 = LedgerEnd(Until)
 	Purpose    payload.Purpose // "" = the first one of Select's role, else Treatment
 	BeyondRole bool            // days and purposes of Select's role do not bind
+
+	within string // the role that was asked for, if Select has none: its days and purposes bind as Select's would
 }
 
 // GrantPlan is a grant that was checked and can be shown before it is signed.
@@ -131,9 +133,15 @@ func (gs Grants) planTo(ctx context.Context, r GrantRequest, to Contact, warn fu
 	if p.NotBefore >= p.Until {
 		return nil, badInput("from", HourTime(p.NotBefore).Format("2006-01-02 15:04 UTC"), "is not before the end")
 	}
-	beyond := false
-	if role != nil {
-		if err := withinRole(role, p, now); err != nil && !r.BeyondRole {
+	beyond, bound := false, role
+	if bound == nil && r.within != "" {
+		known, err := gs.w.Roles().Named(r.within) // another is one of the asker's own, and so is one with more in it
+		if err == nil && !slices.ContainsFunc(r.Select.Categories, func(c Category) bool { return !slices.Contains(known.Categories, c) }) {
+			bound = &known.Role
+		}
+	}
+	if bound != nil {
+		if err := withinRole(bound, p, now); err != nil && !r.BeyondRole {
 			return nil, err
 		} else if err != nil {
 			beyond = true
@@ -142,8 +150,8 @@ func (gs Grants) planTo(ctx context.Context, r GrantRequest, to Contact, warn fu
 	if err := gs.choose(ctx, r, role, p); err != nil {
 		return p, err
 	}
-	if p.Scope != nil {
-		p.Scope.Beyond = beyond
+	if p.Scope != nil && bound != nil {
+		p.Scope.Role, p.Scope.Beyond = bound.Name, beyond
 	}
 	p.Warnings = warn(p, now)
 	for _, k := range r.Select.Categories {

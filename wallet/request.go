@@ -489,6 +489,7 @@ func (r *Request) completes(g *GrantRequest) {
 	named := s.Role != "" || len(s.Categories) > 0 // then with what is sensitive in it is for the person to say
 	asks := func(c payload.Category) bool { return slices.Contains(r.Scope.Categories, c) }
 	if !named {
+		g.within = r.Scope.Role
 		s.Categories = slices.DeleteFunc(slices.Clone(r.Scope.Categories), func(c payload.Category) bool {
 			return c == health.Documents || c == health.Demographics && len(r.Scope.Categories) > 1 || !c.Valid()
 		})

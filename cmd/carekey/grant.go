@@ -73,6 +73,7 @@ type grants struct {
 	to, role                           string
 	records, categories, with, without []string
 	all, whole, beyond, list           bool
+	answers                            bool // a request, which may be of a role
 	dated, length, until, from         string
 	purpose                            string
 }
@@ -449,7 +450,7 @@ func (a *grants) chosen() (wallet.GrantRequest, error) {
 	if a.all && len(a.records)+len(a.categories) > 0 {
 		return r, usage("--all is every record; --record and --category name some of them", "use one or the other")
 	}
-	if a.beyond && a.role == "" {
+	if a.beyond && a.role == "" && !a.answers {
 		return r, usage("--beyond-role is of a role", "name it with --role")
 	}
 	if a.length != "" && a.until != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -446,7 +447,7 @@ func becameText(r *wallet.Request) string {
 }
 
 func (a requesting) newApprove() *cobra.Command {
-	g := &grants{app: a.app}
+	g := &grants{app: a.app, answers: true}
 	c := &cobra.Command{
 		Use:   "approve ID [--category C...] [--without C...] [--for 30d | --until DATE]",
 		Short: "Give what was asked for, or less",
@@ -492,8 +493,12 @@ func (a *grants) approve(ctx context.Context, w *wallet.Wallet, asked wallet.Req
 		return err
 	}
 	role := health.Role{}
-	if a.role != "" {
-		own, err := w.Roles().Named(a.role)
+	name := a.role
+	if plan.Scope != nil { // or that of the request
+		name = cmp.Or(name, plan.Scope.Role)
+	}
+	if name != "" {
+		own, err := w.Roles().Named(name)
 		if err != nil {
 			return err
 		}
