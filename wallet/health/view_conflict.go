@@ -95,14 +95,16 @@ func absencesIn(p *ViewPerson, merged []*viewMerged, add addConflict) {
 }
 
 // within reports whether something that holds lies within the scope of a statement. What
-// nobody says a kind of is within none but the whole.
+// nobody says a kind of is within none but the whole, and its own name.
 func (m *viewMerged) within(scope string) bool {
 	return slices.ContainsFunc(m.of, func(x *viewItem) bool {
 		over := len(x.Status) > 0 && slices.Contains([]string{"inactive", "resolved", "completed", "stopped", "remission"}, x.Status[0])
 		if x.section == inImmunizations || x.section == inProcedures || x.section == inResults {
 			over = false
 		}
-		return !x.gone && !over && (scope == "" || slices.ContainsFunc(strings.Split(scope, ", "), func(kind string) bool { return slices.Contains(x.Category, kind) }))
+		return !x.gone && !over && (scope == "" || slices.ContainsFunc(strings.Split(scope, ", "), func(kind string) bool {
+			return slices.Contains(x.Category, kind) || strings.Contains(strings.ToLower(x.Name), kind)
+		}))
 	})
 }
 

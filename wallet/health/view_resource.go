@@ -94,6 +94,9 @@ func (v reading) absent(c codeable, section string, when string, whose ...string
 			thing = thing || code.thing()
 		}
 	}
+	if says, of := noKnown(c, section); what == "" && says { // in words: no code of a thing is beside them, or it is one of these words
+		what, scope, thing = StateNone, of, false
+	}
 	if what != "" && (thing || c.several) { // what is there is never less than what is not
 		for _, code := range c.codes {
 			if absences[code.System+"|"+code.Code].what != "" {
@@ -126,6 +129,37 @@ func (v reading) absent(c codeable, section string, when string, whose ...string
 	return true
 }
 
+// noKnown reports whether the words of an allergy say that none is known, whatever code is
+// beside them, and of what; "" is of all. Words that say more than that are a thing.
+func noKnown(c codeable, section string) (says bool, of string) {
+	if section != inAllergies {
+		return false, ""
+	}
+	names := []string{c.name}
+	for _, code := range c.codes {
+		if code.Display != "" {
+			names = append(names, code.Display)
+		}
+	}
+	for _, name := range names { // all say so, or it is something
+		words := nameWords(name)
+		if i := slices.Index(words, "known"); len(words) < 3 || words[0] != "no" || i < 0 || i > 2 ||
+			!slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "allerg") || strings.HasPrefix(w, "intoleranc") }) ||
+			slices.ContainsFunc(words, func(w string) bool { return slices.Contains([]string{"but", "except", "other", "apart", "besides"}, w) }) {
+			return false, ""
+		}
+	}
+	for _, w := range nameWords(c.name) {
+		switch {
+		case slices.Contains([]string{"drug", "drugs", "medication", "medications", "medicine", "medicines"}, w):
+			of = scopeMedicine
+		case !slices.Contains(strings.Fields("no known current allergy allergies allergic intolerance intolerances reaction reactions to any finding situation or and"), w) && of == "":
+			of = w
+		}
+	}
+	return true, of
+}
+
 // isAbsence reports whether codes are a statement that there is nothing.
 func isAbsence(codes []ViewCode) bool {
 	return slices.ContainsFunc(codes, func(c ViewCode) bool { return absences[c.System+"|"+c.Code].what != "" })
@@ -148,6 +182,7 @@ const (
 	scopeMedicine    = "medication"
 	scopeEnvironment = "environment"
 	scopeLatex       = "latex"
+	scopeInsect      = "insect"
 )
 
 // absences are the codes of International Patient Summary 2.0.0
@@ -171,6 +206,8 @@ var absences = map[string]absence{
 	sysAbsent + "|no-device-info":                   {inDevices, StateNoInfo, ""},
 
 	sysSNOMED + "|716186003": {inAllergies, StateNone, ""},
+	sysSNOMED + "|428197003": {inAllergies, StateNone, scopeInsect},
+	sysSNOMED + "|1003774007": {inAllergies, StateNone, scopeLatex},
 	sysSNOMED + "|409137002": {inAllergies, StateNone, scopeMedicine},
 	sysSNOMED + "|429625007": {inAllergies, StateNone, scopeFood},
 	sysSNOMED + "|428607008": {inAllergies, StateNone, scopeEnvironment},
