@@ -114,7 +114,7 @@ func (a *app) describe(ctx context.Context, f *folder.Folder, dir string, cfg *c
 // orderState is what an order says of itself.
 type orderState struct {
 	Decides *bool  `json:"decides"` // null if it cannot be known here
-	Waits   int    `json:"waits"` // for how many seconds what was submitted here has waited to be ordered
+	Waits   int    `json:"waits"`   // for how many seconds what was submitted here has waited to be ordered
 	Words   string `json:"words"`
 }
 

@@ -205,15 +205,15 @@ var absences = map[string]absence{
 	sysAbsent + "|no-known-devices":                 {inDevices, StateNone, ""},
 	sysAbsent + "|no-device-info":                   {inDevices, StateNoInfo, ""},
 
-	sysSNOMED + "|716186003": {inAllergies, StateNone, ""},
-	sysSNOMED + "|428197003": {inAllergies, StateNone, scopeInsect},
+	sysSNOMED + "|716186003":  {inAllergies, StateNone, ""},
+	sysSNOMED + "|428197003":  {inAllergies, StateNone, scopeInsect},
 	sysSNOMED + "|1003774007": {inAllergies, StateNone, scopeLatex},
-	sysSNOMED + "|409137002": {inAllergies, StateNone, scopeMedicine},
-	sysSNOMED + "|429625007": {inAllergies, StateNone, scopeFood},
-	sysSNOMED + "|428607008": {inAllergies, StateNone, scopeEnvironment},
-	sysSNOMED + "|716184000": {inAllergies, StateNone, scopeLatex},
-	sysSNOMED + "|787481004": {inMedicines, StateNone, ""},
-	sysSNOMED + "|160245001": {inProblems, StateNone, ""},
+	sysSNOMED + "|409137002":  {inAllergies, StateNone, scopeMedicine},
+	sysSNOMED + "|429625007":  {inAllergies, StateNone, scopeFood},
+	sysSNOMED + "|428607008":  {inAllergies, StateNone, scopeEnvironment},
+	sysSNOMED + "|716184000":  {inAllergies, StateNone, scopeLatex},
+	sysSNOMED + "|787481004":  {inMedicines, StateNone, ""},
+	sysSNOMED + "|160245001":  {inProblems, StateNone, ""},
 }
 
 // readers are the types that are shown. The others are counted.
