@@ -13,7 +13,8 @@ import (
 // without being seen: control characters (line breaks and tabs among them),
 // bidirectional controls, zero-width, format and filler characters, variation
 // selectors, unusual spaces, private and unassigned code points, and bytes that
-// are not UTF-8. Escapes look like \x1b, \u202e, \U000e0041. No-break spaces
+// are not UTF-8. So is what stands on a character that has eight marks already, which no
+// script needs: it would take no columns and could cover the lines around. Escapes look like \x1b, \u202e, \U000e0041. No-break spaces
 // become spaces. All other text, of any script, is unchanged.
 //
 // Clean is for showing. Its result identifies nothing: a text may well contain
@@ -25,18 +26,37 @@ func Clean(s string) string { return clean(s, false) }
 func CleanText(s string) string { return clean(s, true) }
 
 func clean(s string, lines bool) string {
-	unsafe := func(r rune) bool { return r == utf8.RuneError || r != ' ' && !Visible(r) && !(lines && r == '\n') }
+	marks := 0 // one behind the other
+	piles := func(r rune) bool {
+		if r < 0x300 || runeColumns(r) > 0 {
+			marks = 0
+		} else {
+			marks++
+		}
+		return marks > maxMarks
+	}
+	unsafe := func(r rune) bool {
+		return piles(r) || r == utf8.RuneError || r != ' ' && !Visible(r) && !(lines && r == '\n')
+	}
 	if !strings.ContainsFunc(s, unsafe) {
 		return s
 	}
 	var b strings.Builder
+	marks = 0
 	for len(s) > 0 {
 		r, n := utf8.DecodeRuneInString(s)
-		cleanRune(&b, r, s[:n], lines)
+		if piles(r) {
+			escape(&b, r)
+		} else {
+			cleanRune(&b, r, s[:n], lines)
+		}
 		s = s[n:]
 	}
 	return b.String()
 }
+
+// maxMarks is how many marks may stand on one character.
+const maxMarks = 8
 
 // cleanRune writes one character, raw being its bytes.
 func cleanRune(b *strings.Builder, r rune, raw string, lines bool) {
@@ -53,6 +73,13 @@ func cleanRune(b *strings.Builder, r rune, raw string, lines bool) {
 		b.WriteString(`\t`)
 	case r == '\r':
 		b.WriteString(`\r`)
+	default:
+		escape(b, r)
+	}
+}
+
+func escape(b *strings.Builder, r rune) {
+	switch {
 	case r < 0x100:
 		fmt.Fprintf(b, `\x%02x`, r)
 	case r < 0x10000:

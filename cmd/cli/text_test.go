@@ -34,6 +34,7 @@ func TestClean(t *testing.T) {
 		{"not UTF-8", "a\xff\xc3(\xe2\x82", `a\xff\xc3(\xe2\x82`},
 		{"surrogate", "\xed\xa0\x80", `\xed\xa0\x80`},
 		{"replacement character itself", "\ufffd", "\ufffd"},
+		{"marks", "e" + strings.Repeat("\u0301", 8) + " a" + strings.Repeat("\u0301", 10), "e" + strings.Repeat("\u0301", 8) + " a" + strings.Repeat("\u0301", 8) + `\u0301\u0301`},
 		{"backslash", `C:\new`, `C:\new`},
 	} {
 		if got := Clean(c.in); got != c.want {
