@@ -49,13 +49,11 @@ func (a cards) draw(c crypto.Card) error {
 	if err != nil {
 		return err
 	}
-	const around = 5 // lines of a screen that are no page
-	_, height := cli.Size(a.out)
-	a.page.LayOut(func(width int) []string {
-		if columns <= width && lines+around <= height {
+	a.page.LayOut(func(width, height int) []string {
+		if columns <= width && lines <= height {
 			return strings.Split(strings.TrimRight(code, "\n"), "\n")
 		}
-		return ui.Wrap(fmt.Sprintf("Its QR code takes %d columns and %d lines, and this terminal has %d and %d: p writes it as a picture.", columns, lines+around, width, height), min(width, cli.MaxProse))
+		return ui.Wrap(fmt.Sprintf("Its QR code takes %d columns and %d lines, and there is room here for %d and %d: p writes it as a picture.", columns, lines, width, height), min(width, cli.MaxProse))
 	})
 	return nil
 }

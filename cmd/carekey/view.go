@@ -336,7 +336,7 @@ func (v *viewing) text(view *health.View) error {
 	words.Only = words.Conflicts
 	words.Sources = words.Sources || words.Conflicts // their numbers have to mean something
 	if v.page != nil {
-		v.page.LayOut(func(width int) []string {
+		v.page.LayOut(func(width, _ int) []string {
 			return strings.Split(strings.Trim(viewText(view, words, max(24, min(width, 100))), "\n"), "\n")
 		})
 		return nil

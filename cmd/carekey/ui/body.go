@@ -128,6 +128,7 @@ func (p *piece) height() int { return len(p.lines) + len(p.shown) }
 type body struct {
 	page   *Page
 	width  int
+	tall   int // lines that are seen at once, for what is laid out
 	search string
 	pieces []piece
 	height int // in lines
@@ -135,14 +136,15 @@ type body struct {
 }
 
 // lay makes lines of a page, which is prepared. Of what may be long in its tables so many
-// columns are left at least, rather than all that is short.
-func lay(p *Page, width, least int, search string) *body {
-	b := &body{page: p, width: width}
+// columns are left at least, rather than all that is short; tall is how many lines are seen at
+// once.
+func lay(p *Page, width, tall, least int, search string) *body {
+	b := &body{page: p, width: width, tall: tall}
 	for i := range p.Sections {
 		s := &p.Sections[i]
 		switch {
 		case s.Laid != nil:
-			lines := slices.Clone(s.Laid(width))
+			lines := slices.Clone(s.Laid(width, tall))
 			for i, line := range lines {
 				lines[i] = fit(line, width)
 			}
@@ -186,6 +188,11 @@ func (b *body) find(search string) *body {
 		b.height += p.height()
 	}
 	return b
+}
+
+// lies reports whether the lines are those for a size.
+func (b *body) lies(width, tall int) bool {
+	return b.width == width && (b.tall == tall || !slices.ContainsFunc(b.page.Sections, func(s Section) bool { return s.Laid != nil }))
 }
 
 // tables reports whether there is anything to search.

@@ -227,7 +227,7 @@ func (m *frame) loaded(msg loaded) tea.Cmd {
 	}
 	if back, ok := errors.AsType[Back](msg.err); ok {
 		cmd := m.back(sh)
-		m.note = string(back)
+		m.note = cli.Clean(string(back))
 		return cmd
 	}
 	if sh.view.Act != nil {
@@ -263,10 +263,14 @@ func (m *frame) loaded(msg loaded) tea.Cmd {
 	return nil
 }
 
+// around is how many lines of a screen are no page.
+const around = 5
+
 // layOut makes lines of a page, in the width that it has; was are those that it had.
 func (m *frame) layOut(sh *level, was *body) {
 	width, other := m.halves(sh)
-	if m.window.width <= 0 || sh.body != nil && sh.body.width == width {
+	tall := max(0, m.window.height-around)
+	if m.window.width <= 0 || sh.body != nil && sh.body.lies(width, tall) {
 		return
 	}
 	search := ""
@@ -277,7 +281,7 @@ func (m *frame) layOut(sh *level, was *body) {
 	if other > 0 { // all that is short stands beside it
 		room = besideLeast
 	}
-	sh.body = lay(sh.page, width, room, search)
+	sh.body = lay(sh.page, width, tall, room, search)
 }
 
 // room is how many lines of the page itself are seen, and how many stand above them.

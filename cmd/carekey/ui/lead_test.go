@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -119,13 +120,43 @@ func TestLeadPlainly(t *testing.T) {
 func TestPageLaidOut(t *testing.T) {
 	p := &Page{Title: "View"}
 	p.Say("before")
-	p.LayOut(func(width int) []string { return []string{strings.Repeat("x", width), strings.Repeat("y", 100)} })
+	p.LayOut(func(width, _ int) []string { return []string{strings.Repeat("x", width), strings.Repeat("y", 100)} })
 	p.Say("after")
 	p.prepare()
 	for _, width := range []int{1, 20, 99} {
-		b := lay(p, width, least, "")
+		b := lay(p, width, 20, least, "")
 		if got := b.draw(false, 0, 99, 0, nil); !slices.Contains(got, strings.Repeat("x", width)) || cli.Columns(got[len(got)-2]) > width || b.rows != 0 {
 			t.Errorf("%d: %q", width, got)
 		}
+	}
+}
+
+// What is laid out for a size, as a code that has to be seen at once, is laid out again when that
+// changes, in height too; other pages are not.
+func TestPageIsLaidOutForItsHeight(t *testing.T) {
+	s, laid := newSample(3), 0
+	s.Places[2].View.Load = pageOf(func() *Page {
+		p := &Page{Title: "Card"}
+		p.LayOut(func(width, height int) []string {
+			laid++
+			return []string{fmt.Sprintf("%d by %d", width, height)}
+		})
+		return p
+	})
+	m := pressed(loadedHome(s.frame(false, 80, 24)), "3")
+	for _, w := range []window{{80, 24}, {80, 40}, {80, 8}, {80, 24}} {
+		m = size(m, w.width, w.height)
+		if want := fmt.Sprintf("80 by %d", w.height-5); !strings.Contains(m.View(), want) || !strings.Contains(m.View(), want) {
+			t.Errorf("%v:\n%s", w, m.View())
+		}
+	}
+	if laid != 4 {
+		t.Errorf("laid out %d times", laid)
+	}
+	m = pressed(m, "1")
+	m.View()
+	was := m.seen().body
+	if m = size(m, 80, 40); m.View() == "" || m.seen().body != was {
+		t.Error("a list is laid out again for another height")
 	}
 }

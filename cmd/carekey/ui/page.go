@@ -14,7 +14,7 @@ type Page struct {
 type Section struct {
 	Text  string // cleaned, of any number of lines, which have any width
 	Table *Table
-	Laid  func(width int) []string // cleaned; what is wider is cut
+	Laid  func(width, height int) []string // cleaned; what is wider is cut; height is how many lines are seen at once
 
 	ready *prepared // the table
 }
@@ -30,8 +30,9 @@ func (p *Page) Say(text string) {
 	p.Sections = append(p.Sections, Section{Text: text})
 }
 
-// LayOut puts lines onto the page that are made for the width that there is.
-func (p *Page) LayOut(lines func(width int) []string) {
+// LayOut puts lines onto the page that are made for the room that there is, each time that this
+// changes.
+func (p *Page) LayOut(lines func(width, height int) []string) {
 	p.Sections = append(p.Sections, Section{Laid: lines})
 }
 

@@ -157,7 +157,7 @@ func (p *spoken) load(ctx context.Context) error {
 		p.stack = p.stack[:len(p.stack)-1] // it is not done again
 		if back, ok := errors.AsType[Back](err); ok {
 			p.page, p.said, p.from, p.rows, p.more = was, said, from, rows, more
-			return p.reply(string(back))
+			return p.reply(cli.CleanText(string(back)))
 		}
 		if err != nil {
 			return err
@@ -183,7 +183,8 @@ func (p *spoken) tell() error {
 	}
 	b.WriteString("\n" + title + "\n\n")
 	p.rows, p.more = nil, false
-	found := lay(p.page, max(1, cli.Width(p.out)), least, p.said)
+	_, height := cli.Size(p.out)
+	found := lay(p.page, max(1, cli.Width(p.out)), height, least, p.said)
 	for i := range found.pieces {
 		switch piece, s := &found.pieces[i], p.page.Sections[i]; {
 		case piece.table != nil:
