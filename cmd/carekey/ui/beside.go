@@ -20,6 +20,7 @@ const (
 type beside struct {
 	of         *piece
 	row        int
+	height     int // of the window in which it was made: it goes on at most so far
 	text, keys []string
 }
 
@@ -50,21 +51,28 @@ func (m *frame) aside(sh *level, width, height int) []string {
 		return nil
 	}
 	b := &sh.beside
-	if b.of != p || b.row != row {
+	if b.of != p || b.row != row || b.height < m.window.height {
 		text, keys := p.table.Aside(row)
-		*b = beside{p, row, nil, nil}
-		for _, line := range Wrap(strings.Trim(cli.CleanText(text), "\n"), width) {
-			b.text = append(b.text, m.style.prose(line, false))
+		*b = beside{of: p, row: row, height: m.window.height}
+		most := width * (m.window.height + 1)
+		for line := range strings.SplitSeq(strings.Trim(text, "\n"), "\n") {
+			for _, line := range Wrap(fit(cli.Clean(line), most), width) {
+				b.text = append(b.text, m.style.prose(line, false))
+			}
+			if len(b.text) > m.window.height { // the rest has no room
+				break
+			}
 		}
-		for _, line := range Wrap(cli.CleanText(keys), width) {
+		for _, line := range Wrap(fit(cli.Clean(keys), most), width) {
 			b.keys = append(b.keys, m.style.faint(line))
 		}
 	}
 	text := b.text
-	if room := max(1, height-1-len(b.keys)); len(text) > room {
+	keys := b.keys[:min(len(b.keys), height/2)]
+	if room := max(1, height-1-len(keys)); len(text) > room {
 		text = append(text[:room-1:room-1], m.style.faint("... (more than has room here)"))
 	}
-	return append(append(text[:len(text):len(text)], ""), b.keys...)
+	return append(append(text[:len(text):len(text)], ""), keys...)
 }
 
 // joined puts what stands beside a page there.

@@ -180,7 +180,7 @@ func (m chooseModel) list(w window) []string {
 	top := max(0, min(m.cursor-room/2, len(m.shown)-room))
 	end := min(len(m.shown), top+room)
 	if top > 0 {
-		lines = append(lines, m.style.faint(fmt.Sprintf("  %d more above", top)))
+		lines = append(lines, m.style.faint(fit(fmt.Sprintf("  %d more above", top), w.width)))
 	}
 	for at := top; at < end; at++ {
 		item := m.items[m.shown[at]]
@@ -197,13 +197,13 @@ func (m chooseModel) list(w window) []string {
 		}
 		line = fit(line, max(1, w.width-2))
 		if at == m.cursor {
-			lines = append(lines, "> "+m.style.current(line))
+			lines = append(lines, fit("> "+m.style.current(line), w.width))
 		} else {
-			lines = append(lines, "  "+line)
+			lines = append(lines, fit("  "+line, w.width))
 		}
 	}
 	if below := len(m.shown) - end; below > 0 {
-		lines = append(lines, m.style.faint(fmt.Sprintf("  %d more below", below)))
+		lines = append(lines, m.style.faint(fit(fmt.Sprintf("  %d more below", below), w.width)))
 	}
 	return lines
 }
@@ -214,7 +214,7 @@ func (m chooseModel) foot(w window) string {
 		return m.style.danger(fit(m.hint, w.width))
 	case m.multi:
 		take := fmt.Sprintf("enter: take %d", len(m.marked))
-		return m.style.keysLine(w.width, "space: mark    "+take+"    type to filter    esc: stop", "space  "+take+"  esc")
+		return m.style.keysLine(w.width, "space: mark    "+take+"    type to filter    esc: stop", "space  enter  esc")
 	default:
 		return m.style.keysLine(w.width, "enter: take    type to filter    esc: stop", "enter: take  esc: stop")
 	}

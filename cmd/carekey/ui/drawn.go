@@ -105,7 +105,7 @@ func (m *frame) noted(sh *level) string {
 		apart = "  "
 	}
 	if b := sh.body; b.search != "" || m.typing {
-		search := b.search
+		search := cli.Clean(b.search)
 		if m.typing {
 			search += "_"
 		}

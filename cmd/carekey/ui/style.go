@@ -28,7 +28,16 @@ func (s style) sgr(attribute, t string) string {
 }
 
 // fit cuts text to a number of columns.
-func fit(t string, width int) string { return ansi.Truncate(t, width, "...") }
+func fit(t string, width int) string {
+	columns := 0
+	for i, r := range t { // what is far behind the end is not looked at: attributes are shorter than that
+		if columns += cli.Columns(string(r)); columns > width+64 {
+			t = t[:i]
+			break
+		}
+	}
+	return ansi.Truncate(t, width, "...")
+}
 
 // keysLine is the last line of a prompt: the keys, in fewer words where the
 // terminal is narrow.
