@@ -53,7 +53,7 @@ func (a cards) draw(c crypto.Card) error {
 		if columns <= width && lines <= height {
 			return strings.Split(strings.TrimRight(code, "\n"), "\n")
 		}
-		return ui.Wrap(fmt.Sprintf("Its QR code takes %d columns and %d lines, and there is room here for %d and %d: p writes it as a picture.", columns, lines, width, height), min(width, cli.MaxProse))
+		return ui.Wrap(fmt.Sprintf("Its QR code takes %d columns and %d lines, which cannot be seen at once here: p writes it as a picture.", columns, lines), min(width, cli.MaxProse))
 	})
 	return nil
 }

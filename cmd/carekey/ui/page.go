@@ -14,7 +14,7 @@ type Page struct {
 type Section struct {
 	Text  string // cleaned, of any number of lines, which have any width
 	Table *Table
-	Laid  func(width, height int) []string // cleaned; what is wider is cut; height is how many lines are seen at once
+	Laid  func(width, height int) []string // cleaned; what is wider is cut; height is how many lines are seen at once, 0 where no picture is: line by line
 
 	ready *prepared // the table
 }

@@ -183,8 +183,7 @@ func (p *spoken) tell() error {
 	}
 	b.WriteString("\n" + title + "\n\n")
 	p.rows, p.more = nil, false
-	_, height := cli.Size(p.out)
-	found := lay(p.page, max(1, cli.Width(p.out)), height, least, p.said)
+	found := lay(p.page, max(1, cli.Width(p.out)), 0, least, p.said)
 	for i := range found.pieces {
 		switch piece, s := &found.pieces[i], p.page.Sections[i]; {
 		case piece.table != nil:
