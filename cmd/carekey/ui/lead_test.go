@@ -146,7 +146,8 @@ func TestPageIsLaidOutForItsHeight(t *testing.T) {
 	m := pressed(loadedHome(s.frame(false, 80, 24)), "3")
 	for _, w := range []window{{80, 24}, {80, 40}, {80, 8}, {80, 24}} {
 		m = size(m, w.width, w.height)
-		if want := fmt.Sprintf("80 by %d", w.height-5); !strings.Contains(m.View(), want) || !strings.Contains(m.View(), want) {
+		m.View() // and it is laid out once
+		if want := fmt.Sprintf("80 by %d", w.height-5); !strings.Contains(m.View(), want) {
 			t.Errorf("%v:\n%s", w, m.View())
 		}
 	}
