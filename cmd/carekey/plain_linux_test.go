@@ -25,7 +25,7 @@ func TestPlainStory(t *testing.T) {
 		if how[0] == "--plain" {
 			args, how = append(args, how[0]), how[1:]
 		}
-		p := sitAt(t, 80, append(s.env, how...), true, args...)
+		p := sitAt(t, 80, 40, append(s.env, how...), true, args...)
 		for _, a := range append(answers, [2]string{next, "quit"}) {
 			p.until(a[0])
 			p.press(a[1] + "\r")
