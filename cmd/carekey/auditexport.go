@@ -45,9 +45,9 @@ words of the first: the others are in carekey audit.
 164.528): when, to whom, what, and for which purpose, treatment too. The reason is what
 the recipient says. What she reads again of what she opened leaves no entry, and is not
 in it. Of a link the ledger has the first opening of each hour; the others are in it as the
-operator of its node says, and marked so. Days are those of your time zone. It is a table on a terminal, CSV otherwise, and
-JSON with --json; a cell of the CSV that a spreadsheet would take for a formula begins
-with '.
+operator of its node says, and marked so. Days are those of your time zone. It is a table
+on a terminal, CSV otherwise, and JSON with --json; a cell of the CSV that a spreadsheet
+would take for a formula begins with '.
 
 How far an opening leaves an entry that you see depends on the ledger: carekey audit --help`,
 		Example: "  carekey audit export --accounting 2026 -o disclosures.csv\n  carekey audit export --fhir -o audit.json",

@@ -135,8 +135,11 @@ func words(s Status) string {
 		}
 	}
 	text := fmt.Sprintf("%d of %d decide", s.decide(), len(s.Members))
-	if s.Halted != "" {
+	switch {
+	case s.Halted != "":
 		text += fmt.Sprintf(", and %d are needed: nothing is ordered since %s", s.Needed, shownTime(s.Halted))
+	case s.decide() < s.Needed: // since when is not known
+		text += fmt.Sprintf(", and %d are needed: nothing is ordered", s.Needed)
 	}
 	if s.Behind {
 		text += "; this validator still reads what was decided without it"
