@@ -151,7 +151,7 @@ func TestPartitions(t *testing.T) {
 	before := len(n.sent)
 	part(func(a, b int) bool { return a == 3 || b == 3 })
 	n.validators[3].until(func(w string) bool {
-		return strings.HasPrefix(w, "1 of 4 decide, and 3 are needed: nothing is ordered; ")
+		return strings.HasPrefix(w, "1 of 4 decide, and 3 are needed: nothing is ordered since ")
 	})
 	for _, v := range n.validators[:3] {
 		v.until(func(w string) bool { return strings.HasPrefix(w, "3 of 4 decide; Patients is missing since ") })
@@ -168,7 +168,7 @@ func TestPartitions(t *testing.T) {
 	part(func(a, b int) bool { return a/2 != b/2 })
 	for _, v := range n.validators {
 		v.until(func(w string) bool {
-			return strings.HasPrefix(w, "2 of 4 decide, and 3 are needed: nothing is ordered; ")
+			return strings.HasPrefix(w, "2 of 4 decide, and 3 are needed: nothing is ordered since ")
 		})
 	}
 	var all [][]contract.Entry
