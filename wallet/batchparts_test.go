@@ -143,8 +143,24 @@ func TestBatchParts(t *testing.T) {
 	if _, err := batch.Apply(context.Background(), w, p, nil); !errors.Is(err, batch.ErrStalePlan) {
 		t.Errorf("labels changed since: %v", err)
 	}
-	// The correction changes nothing that was given before.
-	is(plan(nurse, false), 4, 3)
+	// What was given before the correction is more than the row gives now: it is given anew, and
+	// the old consent ends. A row that only grants leaves that, and says what is still open.
+	p = plan(nurse, false)
+	if p.Already != 0 || p.Give != 3 || p.End != 3 {
+		t.Errorf("given before: %d already\n%s", p.Already, summary(p))
+	}
+	for _, x := range p.Items[p.Give:] {
+		if x.Why != "replaced" || x.Loses != (x.To != "Cleo") { // who has the whole
+			t.Errorf("%+v", x)
+		}
+	}
+	if strings.Contains(said(p), "open 1 hiv 2.") {
+		t.Error(said(p))
+	}
+	p = plan("action,to,role,until\ngrant,Ann,nurse,2026-12-01\n", false)
+	if p.Give != 1 || p.End != 0 || !p.Items[0].Overlap || !strings.Contains(said(p), "open 1 hiv 2.1") {
+		t.Errorf("%s%s", summary(p), said(p))
+	}
 }
 
 // Rows beyond what their role is for, or that no selection is, are each one problem of the

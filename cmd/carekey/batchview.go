@@ -222,6 +222,8 @@ func batchWarning(w *batch.Warning) string {
 		return "this is not anonymous: names, ids and dates stay in the other parts, in " + w.Other + " (" + at + ")"
 	case "unseen":
 		return "who gets something was never seen on this ledger (" + at + ")"
+	case "open":
+		return "can be opened still, by a consent in force that gave it before it was sensitive: " + w.Who + ", " + w.Other + " (" + at + ")"
 	case "overlap":
 		return "another consent gives some of it already (" + at + ")"
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/carekey/carekey/cmd/cli"
 	"github.com/carekey/carekey/crypto"
 	"github.com/carekey/carekey/wallet"
+	"github.com/carekey/carekey/wallet/health"
 	"github.com/spf13/cobra"
 )
 
@@ -142,9 +143,20 @@ func (a consents) show(ctx context.Context, args []string) error {
 		return err
 	}
 	c = one[0]
-	a.rows(a.told(c, columnsOf(cli.Width(a.out))))
-	a.say("%s", groundOf(on.w).gateLine())
 	j := shownJSON{consentJSON: consentOf(c)}
+	rows := a.told(c, columnsOf(cli.Width(a.out)))
+	if c.Scope != nil && c.Status != wallet.StatusPending {
+		parts, err := on.w.Consents().GivenParts(ctx, c.ID)
+		if err == nil {
+			j.Since = wallet.SensitiveSince(parts)
+		}
+		if text := sinceText(j.Since, err); text != "" {
+			at := 1 + slices.IndexFunc(rows, func(r [2]string) bool { return r[0] == "parts" })
+			rows = slices.Insert(rows, at, [2]string{"", text})
+		}
+	}
+	a.rows(rows)
+	a.say("%s", groundOf(on.w).gateLine())
 	if !c.Link { // what fetches that is the link
 		a.say(optional)
 		a.data(code)
@@ -210,9 +222,28 @@ func (a consents) told(c wallet.Consent, columns int) cli.Rows {
 	return rows
 }
 
+// sinceText says what a consent gives that is sensitive by the labels of today, though it
+// does not name it; "" if there is nothing.
+func sinceText(since map[string]int, err error) string {
+	var all []string
+	for _, s := range health.Sensitivities() {
+		if n := since[string(s)]; n > 0 {
+			all = append(all, thousands(n)+" "+string(s))
+		}
+	}
+	switch {
+	case err != nil:
+		return "whether it gives what is sensitive since is not known: what it gave cannot be read now"
+	case all == nil:
+		return ""
+	}
+	return "given, sensitive since: " + strings.Join(all, ", ")
+}
+
 type shownJSON struct {
 	consentJSON
-	Code *crypto.FetchCode `json:"code,omitempty"` // none of a link
+	Since map[string]int    `json:"sensitiveSince,omitempty"` // entries that it gives and does not name, by sensitivity
+	Code  *crypto.FetchCode `json:"code,omitempty"`           // none of a link
 }
 
 type explanationJSON struct {

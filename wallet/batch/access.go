@@ -102,8 +102,8 @@ func (p *planner) access() {
 func (p *planner) accessOf(q *person, items []*Item) Person {
 	person := Person{Who: nameOf(&q.Contact), Link: q.link, Access: []Access{}}
 	records, ids := map[opened]*opens{}, []opened{}
-	of := func(r *wallet.ConsentRecord, scope *payload.Scope) *opens {
-		at := openedAt(r, scopeText(scope))
+	of := func(r *wallet.ConsentRecord, scope *payload.Scope, key string) *opens {
+		at := openedAt(r, key)
 		x := records[at]
 		if x == nil {
 			x = &opens{part: r.Part}
@@ -112,6 +112,10 @@ func (p *planner) accessOf(q *person, items []*Item) Person {
 		if x.title = r.Title; r.Part {
 			x.title = "PART of " + r.Title + " (" + scopeName(scope) + ")"
 			x.precise = "PART of " + r.Title + " (" + scope.Words() + ")"
+			if key != scopeText(scope) {
+				x.title += ", as it was labelled before"
+				x.precise += ", as it was labelled before"
+			}
 		}
 		return x
 	}
@@ -124,7 +128,7 @@ func (p *planner) accessOf(q *person, items []*Item) Person {
 		}
 		for i := range h.Records {
 			r := &h.Records[i]
-			x := of(r, h.Scope)
+			x := of(r, h.Scope, h.key())
 			x.before, x.older = max(x.before, h.Until), max(x.older, r.Version)
 			if !h.ends {
 				x.after, x.version = max(x.after, h.Until), max(x.version, r.Version)
@@ -139,7 +143,7 @@ func (p *planner) accessOf(q *person, items []*Item) Person {
 		person.Give++
 		for i := range item.Records {
 			r := &item.Records[i]
-			x := of(r, p.scopeOf(item))
+			x := of(r, p.scopeOf(item), scopeText(p.scopeOf(item)))
 			x.after, x.version = max(x.after, item.Until), max(x.version, r.Version)
 		}
 	}

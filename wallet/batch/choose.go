@@ -79,6 +79,7 @@ type selection struct {
 	records []wallet.ConsentRecord // by id
 	has     map[contract.ID]wallet.ConsentRecord
 	scope   string       // of those of which parts are given; "" if there are none
+	parts   []Parts      // of them
 	choice  int          // the number of its Choice in the plan, from 1; 0 if there is none
 	role    *health.Role // nil if there is none
 	says    []Warning    // of what stays back
@@ -86,7 +87,7 @@ type selection struct {
 }
 
 // covers reports whether the selection gives all that a consent gives of a record by that
-// scope: a part of a record is as good as what it was chosen by.
+// scope; whether the parts that were chosen by it are still the same, other says.
 func (s *selection) covers(have *wallet.ConsentRecord, scope string) bool {
 	r, ok := s.has[have.ID]
 	return ok && (!r.Part || have.Part && scope == s.scope)
@@ -165,7 +166,7 @@ func (p *planner) selectFor(s *selection, x *Row) *Problem {
 	slices.SortFunc(s.records, func(a, b wallet.ConsentRecord) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	if s.scope = scopeText(g.Scope); len(c.Parts) > 0 {
 		p.Choices = append(p.Choices, c)
-		s.choice = len(p.Choices)
+		s.parts, s.choice = c.Parts, len(p.Choices)
 	}
 	s.say(x, g)
 	return nil

@@ -46,8 +46,9 @@
 //
 // Of records that were split parts are given, by the rules of [health.Selection]: nothing
 // that is sensitive or not understood goes unless the row names it, and nobody is asked.
-// A consent of parts is compared by what they were chosen by, which both sides see: one
-// that was given before labels were corrected stays as it is. Parts that were chosen by
+// A consent of parts is compared by what they were chosen by, which both sides see, and by
+// the parts themselves: one that gives others than are chosen now, since labels were
+// corrected, is replaced. Parts that were chosen by
 // something else are something else: they stay, unless the plan prunes.
 //
 // # Hostile files

@@ -25,6 +25,9 @@ import (
 // revoked once the row's own grant is on the ledger. Every other consent stays as
 // it is, unless the plan prunes.
 //
+// Those that give other parts than the row chooses by the same words, since labels were
+// corrected, are replaced too.
+//
 // A row that grants is the same, but replaces nothing. A row that revokes ends a
 // consent, or all that are in force to a contact.
 //
@@ -121,6 +124,17 @@ type consent struct {
 	state   LinkState
 	group   *group // of what no row ends; nil if nobody knows whom and what it is for
 	window  window
+	parts   []wallet.GivenParts // that it gives; nil if it gives none, or what it gives cannot be read
+}
+
+// key is its scope for [openedAt]: what was chosen by the same before labels were corrected
+// is something else.
+func (h *consent) key() string {
+	scope := scopeText(h.Scope)
+	if h.group != nil && h.group.stale {
+		scope += h.group.given
+	}
+	return scope
 }
 
 // named reports whether a row names it.
@@ -130,7 +144,10 @@ func (h *consent) named() bool { return h.group != nil && h.group.named[h.window
 // what a row ends.
 type group struct {
 	records  []wallet.ConsentRecord
-	scope    string          // what of those of which parts are given; "" if there are none
+	scope    string // what of those of which parts are given; "" if there are none
+	parts    []wallet.GivenParts
+	given    string          // the same as text
+	stale    bool            // a row chooses other parts by the same scope
 	named    map[window]bool // its windows, and whether a row names what has them
 	row      int             // that was compared last
 	replaced int             // the first row that another window of them is replaced by; 0: none
@@ -306,7 +323,10 @@ func (p *planner) compare() (*Plan, error) {
 			p.Already++
 		}
 	}
-	where := p.index()
+	where, err := p.index()
+	if err != nil {
+		return nil, err
+	}
 	given := map[planned]bool{}
 	for i := range p.rows {
 		if r := &p.rows[i]; r.do != Revoke {
@@ -362,7 +382,7 @@ type place struct {
 }
 
 // index groups what no row ends.
-func (p *planner) index() map[place][]*group {
+func (p *planner) index() (map[place][]*group, error) {
 	type key struct {
 		to      *person
 		purpose wallet.Purpose
@@ -382,11 +402,17 @@ func (p *planner) index() map[place][]*group {
 			}
 			records = binary.AppendUvarint(append(records, r.ID[:]...), n)
 		}
-		scope := scopeText(h.Scope)
-		k := key{q, h.Purpose, string(records) + scope}
+		scope, given := scopeText(h.Scope), ""
+		if h.Scope != nil {
+			if err := p.partsOf(h); err != nil {
+				return nil, err
+			}
+			given = givenText(h.parts)
+		}
+		k := key{q, h.Purpose, string(records) + scope + given}
 		g := groups[k]
 		if g == nil {
-			g = &group{records: h.Records, scope: scope, named: map[window]bool{}}
+			g = &group{records: h.Records, scope: scope, parts: h.parts, given: given, named: map[window]bool{}}
 			groups[k] = g
 			for _, r := range h.Records {
 				at := place{q, h.Purpose, r.ID}
@@ -396,7 +422,7 @@ func (p *planner) index() map[place][]*group {
 		h.group, h.window = g, p.window(h.NotBefore, h.Until)
 		g.named[h.window] = false
 	}
-	return where
+	return where, nil
 }
 
 // end makes an item of a consent that is to end.
@@ -406,7 +432,7 @@ func (p *planner) end(h *consent, line int, why string) {
 	if !h.Missing {
 		q := p.personOf(h.Consent)
 		x.Link = h.Link
-		x.To, x.Verified, x.Records, x.Purpose, x.whose, x.scope = nameOf(&q.Contact), q.Verified, h.Records, h.Purpose.Word(), q, scopeText(h.Scope)
+		x.To, x.Verified, x.Records, x.Purpose, x.whose, x.scope = nameOf(&q.Contact), q.Verified, h.Records, h.Purpose.Word(), q, h.key()
 	}
 	p.ends, p.ending = append(p.ends, x), append(p.ending, h)
 }
@@ -437,6 +463,15 @@ func (p *planner) grant(r *want, where map[place][]*group, given map[planned]boo
 			g.row = r.line
 			if slices.ContainsFunc(g.records, func(have wallet.ConsentRecord) bool { return !r.what.covers(&have, g.scope) }) {
 				overlap = true
+				continue
+			}
+			if r.what.other(g) {
+				g.stale = true
+				if r.do == Grant {
+					overlap = true
+				} else if g.replaced == 0 {
+					g.replaced = r.line
+				}
 				continue
 			}
 			others, win := len(g.named), p.window(r.from, r.until)
@@ -535,10 +570,19 @@ func (p *planner) warn() {
 			warn(x.Line, Warning{Kind: "overlap"})
 		}
 	}
+	told := map[*consent]bool{}
 	for i := range p.rows {
-		if r := &p.rows[i]; r.do != Revoke {
-			for _, w := range r.what.says {
-				warn(r.line, w)
+		r := &p.rows[i]
+		if r.do == Revoke {
+			continue
+		}
+		for _, w := range r.what.says {
+			warn(r.line, w)
+		}
+		for _, h := range r.to.person.consents {
+			if since := wallet.SensitiveSince(h.parts); len(since) > 0 && !h.ends && !told[h] {
+				told[h] = true
+				warn(r.line, Warning{Kind: "open", Who: r.to.Name, Other: numbers(since)})
 			}
 		}
 	}

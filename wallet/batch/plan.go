@@ -70,7 +70,7 @@ type Item struct {
 
 	// While the plan is made.
 	whose *person
-	scope string // of a revocation: see Choice.Scope
+	scope string // of a revocation: see consent.key
 }
 
 // Person is what a plan changes for one person: what she can open afterwards, by all
@@ -118,6 +118,7 @@ const (
 //	anything      the record with that id goes whole, and nobody knows what is in it
 //	whole         what is sensitive goes, since records go whole: numbers by sensitivity
 //	missed        what stays and who treats the patient might need
+//	open          a consent to Who stays that gives entries which are sensitive since: numbers by sensitivity
 //	naming        how many entries that go still say whose they are, as "52 of 59"
 type Warning struct {
 	Kind  string      `json:"kind"`            // one of these, or "unverified", "self", "long", "new-purpose", "lookalike", "overlap", "unseen"
