@@ -54,9 +54,11 @@ func (w *Wallet) Book() Book { return Book{w} }
 
 // book is the sealed file.
 type book struct {
-	V       int       `json:"v"`
-	Profile string    `json:"profile,omitempty"` // the profile's name on this machine; not on the ledger
-	Facts   bookFacts `json:"facts"`
+	V       int    `json:"v"`
+	Profile string `json:"profile,omitempty"` // the profile's name on this machine; not on the ledger
+	// Tables: some were imported on this machine, so that their file must be there; not on the ledger.
+	Tables bool      `json:"tables,omitempty"`
+	Facts  bookFacts `json:"facts"`
 
 	contacts []Contact              // those that were not removed, by name: see show
 	byName   map[string]int         // their places, by the form in which names are compared

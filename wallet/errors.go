@@ -107,6 +107,7 @@ const (
 	ErrBusy     = home.ErrBusy
 	ErrVersion  = home.ErrVersion
 	ErrDamaged  = home.ErrDamaged
+	ErrTables   = home.ErrTables
 	ErrJournal  = home.ErrJournal
 	ErrWrongKey = home.ErrWrongKey
 )

@@ -81,6 +81,7 @@ type Restored struct {
 	Ledgers  []Place         `json:"-"`        // other ledgers that the wallet was on
 	NoKeeper error           `json:"-"`        // why no keeper could be asked for the shares of the open consents; nil if they were
 	Was      string          `json:"-"`        // where the saved wallet had the ledger; "" if there is none
+	NoTables bool            `json:"noTables"` // whether tables were imported is not known: there is no backup that tells, and they are on no ledger
 	Damaged  []*DamagedError `json:"-"`        // files in Saved that are missing or not what was written, and were passed over
 }
 
@@ -135,7 +136,7 @@ func Restore(ctx context.Context, opt Options, r RestoreRequest) (*Wallet, Resto
 		rc.progress = r.Progress
 	}
 	rc.expect = r.Expect
-	out := Restored{Damaged: had.damaged}
+	out := Restored{Damaged: had.damaged, NoTables: had.tables == nil && had.book.V == 0}
 	if out.Was, err = rc.take(had); err == nil {
 		err = rc.restore(ctx, r.Name, &out)
 	}
@@ -180,6 +181,7 @@ func (rc Recovery) take(s saved) (was string, err error) {
 		if err := rc.w.home.Write(home.TablesFile, s.tables); err != nil {
 			return "", err
 		}
+		rc.w.book.Tables, rc.w.book.dirty = true, true
 	}
 	if s.book.V == 0 {
 		return "", nil

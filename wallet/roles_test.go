@@ -162,6 +162,21 @@ func TestTables(t *testing.T) {
 	if after := hiv(); after != before {
 		t.Errorf("%d parts after the table was removed, %d before it came", after, before)
 	}
+	// A file that is gone is no wallet without a table, which would give more.
+	must(w.Tables().Import(ctx, "asthma.csv", []byte(ownTable)))(t)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	w = tn.again("Maria")
+	if _, _, err := w.Records().Parts(ctx, r.ID.String()); !errors.As(err, &damaged) || !errors.Is(damaged.Coded(), wallet.ErrTables) {
+		t.Errorf("without the file of its table: %v", err)
+	}
+	if err := w.Tables().Remove(ctx, ""); err != nil {
+		t.Error(err)
+	}
+	if after := hiv(); after != before {
+		t.Errorf("%d parts after the lost table was removed, %d before it came", after, before)
+	}
 	for _, name := range []string{"", "asthma.csv"} {
 		if err := w.Tables().Remove(ctx, name); !errors.Is(err, wallet.ErrNotFound) {
 			t.Errorf("removing %q again: %v", name, err)

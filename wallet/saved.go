@@ -36,7 +36,7 @@ func (bu Backup) Save(ctx context.Context, dir string) (write func() error, err 
 	// The first file tells whose they are, for the next time after this one was killed.
 	// What was seen of other ledgers is not taken: their copies are of another time.
 	names := []string{home.KeyCheckFile, home.BookFile, bu.w.home.In(view.GenesisFile), bu.w.home.In(home.StateFile)}
-	files := map[string][]byte{}
+	files, keep := map[string][]byte{}, false
 	err = bu.w.with(ctx, func() error {
 		if err := bu.mine(dir); err != nil {
 			return err
@@ -53,7 +53,8 @@ func (bu Backup) Save(ctx context.Context, dir string) (write func() error, err 
 		}
 		b, err := bu.w.home.Read(home.TablesFile)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // she imported none
+			keep = bu.w.book.Tables // the file was lost here
+			return nil
 		}
 		files[home.TablesFile] = b
 		return err
@@ -64,6 +65,7 @@ func (bu Backup) Save(ctx context.Context, dir string) (write func() error, err 
 	return func() error {
 		if files[home.TablesFile] != nil {
 			names = append(names, home.TablesFile)
+		} else if keep { // what an earlier backup has of it may be all there is
 		} else if err := os.Remove(filepath.Join(dir, home.TablesFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err // those that she had once
 		}
@@ -137,7 +139,7 @@ func readSaved(dir string, key *crypto.LocalKey, ledger crypto.LedgerID) (s save
 		return s, WrongVersion(home.BookFile, s.book.V, bookVersion)
 	}
 	var tables keptTables
-	if err := note(home.TablesFile, tables.from(f)); err != nil {
+	if err := note(home.TablesFile, tables.from(f, s.book.Tables)); err != nil {
 		return s, err
 	}
 	s.tables = tables.read

@@ -58,11 +58,16 @@ func (ts Tables) Imported() ([]*health.Table, error) {
 	return slices.Clone(ts.w.tables.imported), err
 }
 
-func (ts Tables) read() error { return ts.w.tables.from(ts.w.home) }
+func (ts Tables) read() error { return ts.w.tables.from(ts.w.home, ts.w.book.Tables) }
 
-// from reads the tables of a wallet's folder, or of a copy of it.
-func (k *keptTables) from(f home.Folder) error {
+// from reads the tables of a wallet's folder, or of a copy of it. With imported they must be
+// there: without them parts would go that the owner had held back.
+func (k *keptTables) from(f home.Folder, imported bool) error {
 	sealed, err := f.Read(home.TablesFile)
+	if imported && errors.Is(err, fs.ErrNotExist) {
+		*k = keptTables{}
+		return &DamagedError{File: home.TablesFile, Err: err}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		*k = keptTables{file: tablesFile{V: tablesFileVersion}, all: health.BuiltIn()}
 		return nil
@@ -134,10 +139,13 @@ func (ts Tables) Remove(ctx context.Context, name string) error {
 	if name == "" {
 		return ts.w.with(ctx, func() error {
 			err := os.Remove(ts.w.home.Path(home.TablesFile))
-			if errors.Is(err, fs.ErrNotExist) {
-				err = ErrNotFound.With("noun", "table", "query", name)
+			if gone := errors.Is(err, fs.ErrNotExist); gone && !ts.w.book.Tables {
+				return ErrNotFound.With("noun", "table", "query", name)
+			} else if err != nil && !gone {
+				return err
 			}
-			return err
+			ts.w.book.Tables, ts.w.book.dirty = false, true
+			return nil
 		})
 	}
 	return ts.change(ctx, func(f *tablesFile) error {
@@ -168,7 +176,11 @@ func (ts Tables) change(ctx context.Context, f func(*tablesFile) error) error {
 		if err := f(&file); err != nil {
 			return err
 		}
-		return ts.w.home.WriteSealed(home.TablesFile, file)
+		if err := ts.w.home.WriteSealed(home.TablesFile, file); err != nil {
+			return err
+		}
+		ts.w.book.Tables, ts.w.book.dirty = true, true
+		return nil
 	})
 }
 

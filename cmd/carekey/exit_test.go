@@ -77,6 +77,7 @@ var explained = []struct {
 	{ledgerclient.ErrSpent, "order-spent", 6},
 	{errIncomplete.Of(&ledgerclient.UnreachableError{Service: "keeper", Err: context.DeadlineExceeded}, "lacks", "x"), "incomplete", 8},
 	{&wallet.DamagedError{File: "state"}, "wallet-damaged", 6},
+	{&wallet.DamagedError{File: "tables"}, "wallet-damaged", 6},
 	{errBadBackup.Of(&folder.DamagedError{File: "leaves"}, "dir", "b"), "backup-damaged", 6},
 	{wallet.ErrWrongKey, "wrong-key", 4},
 	{wallet.ErrKeyLeft.Of(keyring.ErrLocked, "kind", "os"), "key-left", 8},

@@ -410,6 +410,9 @@ func (a restores) show(w *wallet.Wallet, got wallet.Restored, damaged []*folder.
 	for _, l := range got.Ledgers {
 		a.say("The wallet was also on ledger %s, %s.", short(l.ID), l.At)
 	}
+	if got.NoTables {
+		a.say("Tables that you imported to hold parts of records back are not on the ledger: import them again before you grant: carekey record tables import FILE")
+	}
 	if got.Contacts == 0 && got.Consents > 0 {
 		a.say("No contacts came back: consents show their recipients by address.")
 	}

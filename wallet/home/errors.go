@@ -25,6 +25,9 @@ func (e *DamagedError) Coded() error {
 	if e.InJournal() {
 		return ErrJournal.Of(e.Err, "file", e.File)
 	}
+	if e.File == TablesFile {
+		return ErrTables.Of(e.Err, "file", e.File)
+	}
 	return ErrDamaged.Of(e.Err, "file", e.File)
 }
 
@@ -41,9 +44,10 @@ func WrongVersion(what string, version, known int) error {
 }
 
 const (
-	ErrBusy     fault.Code = "wallet-busy"     // another process has held the wallet's lock all the time. waited
-	ErrVersion  fault.Code = "{age}-version"   // something was written by a newer carekey, or by one that is too old. age ("newer", "older"), what, version
-	ErrDamaged  fault.Code = "wallet-damaged"  // a file of the wallet cannot be what it was. file, its path inside the wallet's folder
-	ErrJournal  fault.Code = "journal-damaged" // the same, of changes on their way. file
-	ErrWrongKey fault.Code = "wrong-key"       // the keyring gave a key that is not this wallet's
+	ErrBusy     fault.Code = "wallet-busy"           // another process has held the wallet's lock all the time. waited
+	ErrVersion  fault.Code = "{age}-version"         // something was written by a newer carekey, or by one that is too old. age ("newer", "older"), what, version
+	ErrDamaged  fault.Code = "wallet-damaged"        // a file of the wallet cannot be what it was. file, its path inside the wallet's folder
+	ErrTables   fault.Code = "wallet-damaged/tables" // the same, of imported tables, which no ledger has. file
+	ErrJournal  fault.Code = "journal-damaged"       // the same, of changes on their way. file
+	ErrWrongKey fault.Code = "wrong-key"             // the keyring gave a key that is not this wallet's
 )
