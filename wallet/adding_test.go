@@ -180,6 +180,28 @@ func TestAddAllOtherPerson(t *testing.T) {
 	}
 }
 
+// The same where only the references of a file name somebody.
+func TestAddAllOtherPersonSaid(t *testing.T) {
+	ctx := context.Background()
+	w := newTown(t).person("Maria")
+	condition := func(code, display string) wallet.File {
+		return textFile(code+".json", `{"resourceType":"Condition","code":{"text":"`+code+`"},"subject":{"reference":"Patient/1","display":"`+display+`"}}`)
+	}
+	files := []wallet.File{textFile("p.json", `{"resourceType":"Patient","id":"1","name":[{"text":"Maria Example"}]}`),
+		condition("Asthma", "Example, Maria"), condition("Gout", "Otto Other"), condition("Flu", "Maria Example")}
+	for range 2 { // in one step, and against what is there
+		out, err := w.Records().AddAll(ctx, files, wallet.Describe{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range out {
+			if errors.Is(out[i].Err, wallet.ErrOtherPerson) != (i == 2) || i != 2 && out[i].Err != nil {
+				t.Errorf("%s: %v", files[i].Name, out[i].Err)
+			}
+		}
+	}
+}
+
 // tellingFiles tell on standard output when they are opened.
 func tellingFiles(n int) []wallet.File {
 	files := smallFiles(n)

@@ -10,17 +10,18 @@ import (
 type Summary struct {
 	Title   string   `json:"title,omitempty"`   // at most 120 characters; "" if it has none
 	Date    string   `json:"date,omitempty"`    // YYYY-MM-DD; "" if none is given to the day
-	Persons []Person `json:"persons,omitempty"` // of whom it has a Patient, each once; at most [MaxPersons]
+	Persons []Person `json:"persons,omitempty"` // of whom it has a Patient, or says the name where it says whom a resource is about, each once; at most [MaxPersons]
 }
 
 // MaxPersons is how many persons of one file are told apart.
 const MaxPersons = 100
 
-// Person is somebody of whom there is a Patient.
+// Person is somebody of whom there is a Patient, or whose name stands in a reference.
 type Person struct {
 	Identifiers []Identifier `json:"identifiers,omitempty"` // with system and value; at most 20
 	Name        string       `json:"name,omitempty"`        // "" if not known
 	Born        string       `json:"born,omitempty"`        // YYYY, YYYY-MM or YYYY-MM-DD; "" if not known
+	Said        bool         `json:"said,omitempty"`        // by references alone
 }
 
 // backdrop are the resources that say who and where: what a file is about is another one.
@@ -40,6 +41,7 @@ func About(c *Cut) Summary {
 	var subjects, reports []int
 	newest := ""
 	composed := false
+	said := saidPersons{}
 	for i := range c.Parts {
 		p := &c.Parts[i]
 		if p.Text {
@@ -60,6 +62,7 @@ func About(c *Cut) Summary {
 				s.Title, s.Date = str(r, "title"), day(str(r, "date"))
 			}
 		}
+		said.read(p)
 		if p.Type == "Patient" || p.contains {
 			_, r, _ := p.decode()
 			s.add(r)
@@ -69,6 +72,9 @@ func About(c *Cut) Summary {
 				s.add(m)
 			}
 		}
+	}
+	for _, p := range said.all {
+		s.addPerson(p)
 	}
 	if s.Date == "" {
 		s.Date = newest
@@ -85,7 +91,7 @@ func About(c *Cut) Summary {
 			}
 		}
 	}
-	if s.Title == "" && len(s.Persons) == 1 && s.Persons[0].Name != "" {
+	if s.Title == "" && len(s.Persons) == 1 && s.Persons[0].Name != "" && !s.Persons[0].Said {
 		s.Title = "Record of " + s.Persons[0].Name
 	}
 	s.Title = cutTo(s.Title, 120)
@@ -109,6 +115,10 @@ func (s *Summary) add(r map[string]any) {
 			p.Identifiers = append(p.Identifiers, id)
 		}
 	}
+	s.addPerson(p)
+}
+
+func (s *Summary) addPerson(p Person) {
 	for i := range s.Persons {
 		if same, _ := s.Persons[i].Is(&p); same {
 			q := &s.Persons[i]
@@ -130,6 +140,9 @@ func (s *Summary) add(r map[string]any) {
 // name does: the same person if it and a whole birth date are equal, another if it differs; an
 // identifier of one system with two values does not, since people get new ones.
 func (p *Person) Is(q *Person) (same, known bool) {
+	if p.Said || q.Said {
+		return p.isSaid(q)
+	}
 	names, births := p.Name != "" && q.Name != "", p.Born != "" && q.Born != ""
 	switch {
 	case births && !strings.HasPrefix(p.Born, q.Born) && !strings.HasPrefix(q.Born, p.Born):

@@ -54,8 +54,8 @@ func TestAboutPersons(t *testing.T) {
 {"resourceType":"Patient","birthDate":"in May","name":"nobody","identifier":{}}
 {"resourceType":"RelatedPerson","name":[{"text":"Her Mother"}]}`
 	want := []Person{
-		{[]Identifier{{"urn:a", "1"}, {"urn:c", "7"}, {"urn:d", "8"}}, "Maria A. Example", "1979-02-11"},
-		{nil, "Leo Example", "2015-03"},
+		{[]Identifier{{"urn:a", "1"}, {"urn:c", "7"}, {"urn:d", "8"}}, "Maria A. Example", "1979-02-11", false},
+		{nil, "Leo Example", "2015-03", false},
 		{},
 	}
 	if got := aboutOf(t, file).Persons; !reflect.DeepEqual(got, want) {
@@ -81,17 +81,17 @@ func TestPersonIs(t *testing.T) {
 		p, q        Person
 		same, known bool
 	}{
-		{Person{ids("a1"), "Maria", "1979"}, Person{ids("b2", "a1"), "Mary", "1979-02"}, true, true},
-		{Person{ids("a1"), "Maria", "1979"}, Person{ids("b2", "a1"), "Maria", "1980"}, false, true}, // a family's number
-		{Person{nil, "José Núñez", "1979-02-11"}, Person{nil, "Nunez, Jose", "1979-02-11"}, true, true},
-		{Person{ids("a1"), "Maria Example", "1979-02-11"}, Person{ids("a2"), "EXAMPLE, maria", "1979-02-11"}, true, true},
-		{Person{ids("a1"), "Maria", "1979-02-11"}, Person{ids("b1"), "Leo", "1979-02-11"}, false, true},
-		{Person{nil, "Maria", "1979-02-11"}, Person{nil, "Maria", "1979-02-12"}, false, true},
-		{Person{nil, "Maria", "1979-02-11"}, Person{nil, "Maria", "1979-02"}, false, false},
-		{Person{nil, "Maria", "1979-02-11"}, Person{nil, "Maria", ""}, false, false},
-		{Person{nil, "Maria", ""}, Person{nil, "Leo", "1979"}, false, true},
-		{Person{nil, "", "1979"}, Person{nil, "", "1979"}, false, false},
-		{Person{ids("a1"), "", ""}, Person{ids("a2"), "", ""}, false, false},
+		{Person{ids("a1"), "Maria", "1979", false}, Person{ids("b2", "a1"), "Mary", "1979-02", false}, true, true},
+		{Person{ids("a1"), "Maria", "1979", false}, Person{ids("b2", "a1"), "Maria", "1980", false}, false, true}, // a family's number
+		{Person{nil, "José Núñez", "1979-02-11", false}, Person{nil, "Nunez, Jose", "1979-02-11", false}, true, true},
+		{Person{ids("a1"), "Maria Example", "1979-02-11", false}, Person{ids("a2"), "EXAMPLE, maria", "1979-02-11", false}, true, true},
+		{Person{ids("a1"), "Maria", "1979-02-11", false}, Person{ids("b1"), "Leo", "1979-02-11", false}, false, true},
+		{Person{nil, "Maria", "1979-02-11", false}, Person{nil, "Maria", "1979-02-12", false}, false, true},
+		{Person{nil, "Maria", "1979-02-11", false}, Person{nil, "Maria", "1979-02", false}, false, false},
+		{Person{nil, "Maria", "1979-02-11", false}, Person{nil, "Maria", "", false}, false, false},
+		{Person{nil, "Maria", "", false}, Person{nil, "Leo", "1979", false}, false, true},
+		{Person{nil, "", "1979", false}, Person{nil, "", "1979", false}, false, false},
+		{Person{ids("a1"), "", "", false}, Person{ids("a2"), "", "", false}, false, false},
 		{Person{}, Person{}, false, false},
 	} {
 		for _, pair := range [][2]Person{{c.p, c.q}, {c.q, c.p}} {
