@@ -154,7 +154,7 @@ func (p *spoken) load(ctx context.Context) error {
 	if v.Act != nil {
 		was, said, from, rows, more := p.page, p.said, p.from, p.rows, p.more // its questions are pages too
 		err := v.Act(ctx, page, &teller{p, page})
-		p.stack = p.stack[:len(p.stack)-1] // it is not done again
+		p.stack = p.stack[:len(p.stack)-1]
 		if back, ok := errors.AsType[Back](err); ok {
 			p.page, p.said, p.from, p.rows, p.more = was, said, from, rows, more
 			return p.reply(cli.CleanText(string(back)))
@@ -162,6 +162,8 @@ func (p *spoken) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		done := &View{Title: v.Title, Known: func() *Page { return page }} // it is not done again, and back leads to the page before it
+		p.stack = append(p.stack, done)
 	} else if v.Load == nil {
 		page = v.Known()
 	} else if loaded, err := v.Load(ctx, true); err != nil {

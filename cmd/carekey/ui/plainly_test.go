@@ -161,3 +161,26 @@ func TestPlainlyAfterANo(t *testing.T) {
 		t.Errorf("%q, %v\n%s", got, err, said)
 	}
 }
+
+// Back leads from what became of an act to the page from which it was begun, and again does not
+// do it again.
+func TestPlainlyBackFromAnAct(t *testing.T) {
+	s, done := newSample(3), 0
+	s.Keys = []Lead{{Key: "x", Word: "revoke", Does: "end it", Of: "consent", View: func([]string) *View {
+		return &View{Title: "Revoke", Act: func(_ context.Context, on *Page, _ Person) error {
+			done++
+			on.Say("It is revoked.")
+			return nil
+		}}
+	}}}
+	said, at, err := spokenTo(t, s.Screen, "consents\nrevoke 1\nagain\nback\n")
+	parts := strings.Split(said, "What next (? lists it): ")
+	if err != nil || at != 1 || done != 1 || s.loads["Consents"] != 2 {
+		t.Fatalf("at %d, %v, done %d times, %d loads", at, err, done, s.loads["Consents"])
+	}
+	for i, want := range map[int]string{2: "It is revoked.", 3: "It is revoked.", 4: "\nConsents\n"} {
+		if !strings.Contains(parts[i], want) {
+			t.Errorf("%d: %s", i, parts[i])
+		}
+	}
+}
