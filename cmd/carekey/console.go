@@ -236,6 +236,9 @@ func (b *bar) end() {
 	}
 }
 
+// stepsFrom is how many things take long.
+const stepsFrom = 1000
+
 // steps shows how far something is, on a terminal and where it takes long.
 func (c *console) steps(what string) (step func(done, total uint64), end func()) {
 	if !bars(c) {
@@ -243,7 +246,7 @@ func (c *console) steps(what string) (step func(done, total uint64), end func())
 	}
 	b := &bar{out: c.err, what: what, at: -1}
 	return func(done, total uint64) {
-		if total >= 1000 {
+		if total >= stepsFrom {
 			b.total = int64(total)
 			b.step(int64(done))
 		}

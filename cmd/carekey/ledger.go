@@ -273,7 +273,7 @@ func (a ledgers) lookAt(ctx context.Context, l *ledger, p place, w *wallet.Walle
 		}
 	}
 	if verify {
-		step, end := a.steps("verifying")
+		step, end := a.verifying(ctx)
 		v, err := l.verify(ctx, w, all, step)
 		end()
 		if err != nil {

@@ -25,14 +25,42 @@ func (x *glance) ledgerList() *ui.View {
 
 // ledger is one of them: how long it is, and what its gate is worth.
 func (x *glance) ledger(id string) *ui.View {
+	v := x.lookAt("Ledger "+id[:8], id, false)
+	v.Of, v.ID = "ledger", id
+	return v
+}
+
+// lookAt is one of them, after all of it was verified or without that.
+func (x *glance) lookAt(title, id string, verify bool) *ui.View {
 	which := thatOne(id)
-	return x.view("Ledger "+id[:8], which, func(ctx context.Context, s *session, _ bool) error {
+	return x.view(title, which, func(ctx context.Context, s *session, _ bool) error {
 		p, err := s.ownPlace()
 		if err != nil {
 			return err
 		}
-		return ledgers{s.app}.lookAt(ctx, s.all[0].l, which(p)[0], s.all[0].w, false, false)
+		return ledgers{s.app}.lookAt(ctx, s.all[0].l, which(p)[0], s.all[0].w, verify, false)
 	})
+}
+
+// verifying shows how far a verification is, on a terminal or within a screen.
+func (a ledgers) verifying(ctx context.Context) (step func(done, total uint64), end func()) {
+	if a.page == nil {
+		return a.steps("verifying")
+	}
+	percent := uint64(0)
+	return func(done, total uint64) { // each is drawn
+		if total >= stepsFrom && done*100/total != percent {
+			percent = done * 100 / total
+			ui.Step(ctx, done, total, "entries")
+		}
+	}, func() {}
+}
+
+// ledgerLeads are the keys for a ledger.
+func (x *glance) ledgerLeads() []ui.Lead {
+	return []ui.Lead{{Key: "v", Word: "verify", Does: "verify all of a ledger", Of: "ledger", View: func(ids []string) *ui.View {
+		return x.lookAt("Verification of ledger "+ids[0][:8], ids[0], true)
+	}}}
 }
 
 // thatOne is a ledger alone, by its id.

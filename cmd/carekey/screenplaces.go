@@ -139,7 +139,7 @@ func (x *glance) screen(ctx context.Context) (*ui.Screen, error) {
 			}
 			return nil
 		},
-		Keys: slices.Concat(x.viewLeads(), x.grantLeads(), x.consentLeads(), x.fetchLeads(), x.cardLeads()),
+		Keys: slices.Concat(x.ledgerLeads(), x.viewLeads(), x.grantLeads(), x.consentLeads(), x.fetchLeads(), x.cardLeads()),
 		Idle: screenIdle,
 		Now:  x.now,
 	}, nil

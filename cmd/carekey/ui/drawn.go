@@ -68,6 +68,8 @@ func (m *frame) titleLine(sh *level) string {
 		when = "working ..."
 	case sh.asked != nil:
 		when = ""
+	case sh.far != "":
+		when = sh.far
 	case sh.stop != nil:
 		when = strings.TrimPrefix(when+", asking ...", ", ")
 	}
@@ -141,10 +143,13 @@ func (m *frame) keyLine(sh *level) string {
 	if sh.body.tables() {
 		keys = append(keys, "/: search")
 	}
-	if sh.view.Load != nil {
+	if sh.view.Load != nil && sh.far == "" {
 		keys = append(keys, "r: again")
 	}
-	if len(m.stack) > 1 {
+	switch {
+	case len(m.stack) > 1 && sh.far != "":
+		keys = append(keys, "esc: stop")
+	case len(m.stack) > 1:
 		keys = append(keys, "esc: back")
 	}
 	keys = append(keys, "?: keys", "q: end")

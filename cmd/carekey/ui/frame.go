@@ -52,6 +52,7 @@ type level struct {
 	armed  bool       // that takes keys
 	read   bool       // the end of what it is about was seen
 	beside beside     // the row under the cursor
+	far    string     // how far what loads is; "": it has not said
 }
 
 type loaded struct {
@@ -125,7 +126,7 @@ func (m *frame) load(sh *level, asked bool) tea.Cmd {
 	if sh.view.Act != nil {
 		return m.act(sh, ctx, serial)
 	}
-	return command(func() tea.Msg {
+	return m.steps(ctx, sh, serial, func(ctx context.Context) tea.Msg {
 		m.loading.RLock()
 		defer m.loading.RUnlock()
 		p, err := sh.view.Load(ctx, asked)
@@ -140,7 +141,7 @@ func (m *frame) load(sh *level, asked bool) tea.Cmd {
 func (sh *level) leave() {
 	if sh.stop != nil {
 		sh.stop()
-		sh.stop = nil
+		sh.stop, sh.far = nil, ""
 	}
 }
 
@@ -178,6 +179,8 @@ func (m *frame) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.loaded(msg)
 	case asked:
 		return m, m.puts(msg)
+	case stepped:
+		return m, m.stepped(msg)
 	case armed:
 		for _, sh := range m.stack {
 			sh.armed = sh.armed || sh.asked != nil && sh.asked.answer == msg.answer
@@ -538,6 +541,9 @@ func (m *frame) back(sh *level) tea.Cmd {
 	case len(m.stack) == 1:
 		m.note = "q ends"
 		return nil
+	}
+	if sh.far != "" {
+		m.note = "stopped"
 	}
 	sh.leave()
 	m.stack = m.stack[:len(m.stack)-1]

@@ -166,7 +166,7 @@ func (p *spoken) load(ctx context.Context) error {
 		p.stack = append(p.stack, done)
 	} else if v.Load == nil {
 		page = v.Known()
-	} else if loaded, err := v.Load(ctx, true); err != nil {
+	} else if loaded, err := v.Load(p.stepsSaid(ctx), true); err != nil {
 		return err
 	} else if loaded != nil {
 		page = loaded
