@@ -175,3 +175,16 @@ func TestScreenBeginsWithoutTheLedger(t *testing.T) {
 	}
 	t.Errorf("the consent is not there: %+v", known)
 }
+
+// A ledger is verified on the screen in the words of the command.
+func TestScreenVerifies(t *testing.T) {
+	x := newScreens(t).glance("patient")
+	p, err := x.ownPlace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := x.ledgerLeads()[0].View([]string{p.settings.Ledgers[0].ID.String()}).Load(t.Context(), true)
+	if err != nil || len(page.Sections) == 0 || !strings.Contains(page.Sections[0].Text, "everything verifies: ") {
+		t.Errorf("%+v, %v", page, err)
+	}
+}
