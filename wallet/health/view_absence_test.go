@@ -17,6 +17,7 @@ func TestViewNoKnownAllergy(t *testing.T) {
 		"insects, by a code":            {one(ada, allergy("No known insect allergy", "428197003")), []string{"-active or not: not said"}},
 		"latex, by a code":              {one(ada, allergy("Hevea", "1003774007")), []string{"-active or not: not said"}},
 		"by a code not listed":          {one(ada, allergy("No known nut allergy (situation)", "1")), []string{"-active or not: not said"}},
+		"beside a code of a thing":      {one(ada, `{"resourceType":"AllergyIntolerance","code":{"text":"No known allergy","coding":[{"system":"http://snomed.info/sct","code":"91936005"}]}}`), []string{"No known allergy: active or not: not said"}},
 		"with an exception":             {one(ada, allergy("No known allergies but penicillin", ""), amoxicillin), []string{"No known allergies but penicillin: active or not: not said"}},
 		"no words of a kind":            {one(ada, allergy("No reaction known", "")), []string{"active or not: not said"}},
 		"of one thing that another has": {two(ada, allergy("No known allergy to penicillin", ""), `{"resourceType":"AllergyIntolerance","code":{"text":"Penicillin"}}`), []string{"1 contradiction", "Penicillin: active or not: not said"}},

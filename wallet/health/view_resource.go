@@ -129,8 +129,9 @@ func (v reading) absent(c codeable, section string, when string, whose ...string
 	return true
 }
 
-// noKnown reports whether the words of an allergy say that none is known, whatever code is
-// beside them, and of what; "" is of all. Words that say more than that are a thing.
+// noKnown reports whether the words of an allergy say that none is known, and of what; "" is
+// of all. Words that say more than that are a thing, and so is a code without words of its
+// own: what it means is not looked up.
 func noKnown(c codeable, section string) (says bool, of string) {
 	if section != inAllergies {
 		return false, ""
@@ -139,6 +140,8 @@ func noKnown(c codeable, section string) (says bool, of string) {
 	for _, code := range c.codes {
 		if code.Display != "" {
 			names = append(names, code.Display)
+		} else if code.thing() {
+			return false, ""
 		}
 	}
 	for _, name := range names { // all say so, or it is something

@@ -144,7 +144,12 @@ func TestScriptSaysTheSame(t *testing.T) {
 		[]byte(`{"resourceType":"Bundle","type":"collection","entry":[`+fmt.Sprintf(anns, "one")+fmt.Sprintf(anns, "other")+
 			`{"resource":{"resourceType":"Condition","subject":{"reference":"Patient/a"},"code":{"text":"x"}}},{"resource":{"resourceType":"Condition","subject":{"reference":"Patient/a/_history/2"},"code":{"text":"y"}}}]}`),
 		[]byte(`{"resourceType":"AllergyIntolerance","code":[`+none+`,`+nuts+`]}`),
-		[]byte(`{"resourceType":"AllergyIntolerance","code":[`+none+`]}`)))
+		[]byte(`{"resourceType":"AllergyIntolerance","code":[`+none+`]}`),
+		[]byte(`{"resourceType":"AllergyIntolerance","code":{"text":"No known drug allergies"}}`),
+		[]byte(`{"resourceType":"AllergyIntolerance","code":{"text":"No known allergies but penicillin"}}`),
+		[]byte(`{"resourceType":"AllergyIntolerance","code":{"text":"No known allergy","coding":[{"system":"http://snomed.info/sct","code":"91936005"}]}}`),
+		[]byte(`{"resourceType":"AllergyIntolerance","code":{"coding":[{"system":"http://snomed.info/sct","code":"1003774007","display":"Hevea"}]}}`),
+		[]byte(`{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"AllergyIntolerance","code":{"text":"No known allergy to penicillin"}}},{"resource":{"resourceType":"AllergyIntolerance","code":{"text":"Penicillin"}}}]}`)))
 }
 
 func TestScriptSaysTheSameOfPublished(t *testing.T) {

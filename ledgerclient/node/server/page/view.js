@@ -342,9 +342,29 @@ for (const [system, code, section, what, scope] of [
   [ABSENT, "no-known-devices", "devices", "none", ""], [ABSENT, "no-device-info", "devices", "noInfo", ""],
   [SNOMED, "716186003", "allergies", "none", ""], [SNOMED, "409137002", "allergies", "none", "medication"], [SNOMED, "429625007", "allergies", "none", "food"],
   [SNOMED, "428607008", "allergies", "none", "environment"], [SNOMED, "716184000", "allergies", "none", "latex"],
+  [SNOMED, "428197003", "allergies", "none", "insect"], [SNOMED, "1003774007", "allergies", "none", "latex"],
   [SNOMED, "787481004", "medicines", "none", ""], [SNOMED, "160245001", "problems", "none", ""],
 ]) absences.set(system + "|" + code, { section, what, scope });
 const absence = (c) => absences.get(c.system + "|" + c.code);
+
+// noKnown is of what the words of an allergy say that none is known, "" of all; null if they
+// say more than that, or a code without words of its own is beside them.
+const unlessAfter = ["but", "except", "other", "apart", "besides"], ofMedicine = ["drug", "drugs", "medication", "medications", "medicine", "medicines"];
+const ofNothing = "no known current allergy allergies allergic intolerance intolerances reaction reactions to any finding situation or and".split(" ");
+function noKnown(c) {
+  const split = (s) => s.replaceAll("’", "'").toLowerCase().split(/[^\p{L}\p{Nd}']+/u).filter((w) => w !== "");
+  if (c.codes.some((x) => x.display === "" && isThing(x))) return null;
+  for (const name of [c.name, ...c.codes.map((x) => x.display).filter((d) => d !== "")]) {
+    const words = split(name), i = words.indexOf("known");
+    if (words.length < 3 || words[0] !== "no" || i < 0 || i > 2 || !words.some((w) => w.startsWith("allerg") || w.startsWith("intoleranc")) || words.some((w) => unlessAfter.includes(w))) return null;
+  }
+  let of = "";
+  for (const w of split(c.name)) {
+    if (ofMedicine.includes(w)) of = "medication";
+    else if (!ofNothing.includes(w) && of === "") of = w;
+  }
+  return of;
+}
 
 // What a Composition calls sections (LOINC, International Patient Summary).
 const sections = new Map(Object.entries({
@@ -677,6 +697,8 @@ class Reading {
       const a = absence(code);
       if (a && a.section === section) { what = a.what; scope = a.scope; } else thing = thing || isThing(code);
     }
+    const of = section === "allergies" ? noKnown(c) : null;
+    if (what === "" && of !== null) { what = "none"; scope = of; thing = false; }
     if (what !== "" && (thing || c.several)) { // what is there is never less than what is not
       for (const code of c.codes) if (absence(code)) this.detail("its code says too: " + (code.display || code.code));
       return false;
@@ -1497,7 +1519,7 @@ function conflictsOf(p, merged) {
 function within(m, scope) {
   return m.of.some((x) => {
     const over = !["immunizations", "procedures", "results"].includes(x.section) && x.status.length > 0 && ["inactive", "resolved", "completed", "stopped", "remission"].includes(x.status[0]);
-    return !x.gone && !over && (scope === "" || scope.split(", ").some((kind) => x.category.includes(kind)));
+    return !x.gone && !over && (scope === "" || scope.split(", ").some((kind) => x.category.includes(kind) || x.name.toLowerCase().includes(kind)));
   });
 }
 
