@@ -24,7 +24,9 @@ func (v reading) medicine() {
 		v.detail(said)
 	}
 	it.Recorded = v.date("dateAsserted")
+	wrong := it.gone
 	v.status("entered-in-error", "not-taken", "not-done", "cancelled", "declined")
+	it.gone = it.gone || wrong
 	if no, _ := v.tree["doNotPerform"].(bool); no {
 		it.gone = true
 		v.detail("must not be given, says the source")
@@ -69,6 +71,10 @@ func (v reading) remedy() (code codeable, state string) {
 		case found != nil:
 			it.may = uniq(slices.Concat(it.may, found.may))
 			code = found.concept("code")
+			if found.str("status") == "entered-in-error" {
+				it.gone = true
+				v.detail("the medicine itself was entered in error, says the source")
+			}
 			for _, x := range found.objs("ingredient") {
 				c, ref := x.concept("itemCodeableConcept"), x.obj("itemReference")
 				if r5 := x.obj("item"); r5 != nil {

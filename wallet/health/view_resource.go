@@ -115,7 +115,7 @@ func (v reading) absent(c codeable, section string, when string, whose ...string
 			}
 		}
 	}
-	if what == "" || v.withdrawn() || len(v.item.may) > 0 {
+	if what == "" || v.item.gone || v.withdrawn() || len(v.item.may) > 0 {
 		return false
 	}
 	v.by(whose...)

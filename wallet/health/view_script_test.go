@@ -146,6 +146,7 @@ func TestScriptSaysTheSame(t *testing.T) {
 		[]byte(`{"resourceType":"AllergyIntolerance","code":[`+none+`,`+nuts+`]}`),
 		[]byte(`{"resourceType":"AllergyIntolerance","code":[`+none+`]}`),
 		[]byte(`{"resourceType":"AllergyIntolerance","code":{"text":"No known drug allergies"}}`),
+		[]byte(`{"resourceType":"MedicationStatement","status":"active","contained":[{"resourceType":"Medication","id":"m","status":"entered-in-error","code":{"text":"Warfarin"}}],"medicationReference":{"reference":"#m"}}`),
 		[]byte(`{"resourceType":"AllergyIntolerance","code":{"text":"No known allergies but penicillin"}}`),
 		[]byte(`{"resourceType":"AllergyIntolerance","code":{"text":"No known allergy","coding":[{"system":"http://snomed.info/sct","code":"91936005"}]}}`),
 		[]byte(`{"resourceType":"AllergyIntolerance","code":{"coding":[{"system":"http://snomed.info/sct","code":"1003774007","display":"Hevea"}]}}`),

@@ -711,7 +711,7 @@ class Reading {
         if (str(x, "url") === "http://hl7.org/fhir/StructureDefinition/data-absent-reason") { what = "noInfo"; name = str(x, "valueCode") || "unknown"; }
       }
     }
-    if (what === "" || this.withdrawn() || this.item.may.length > 0) return false;
+    if (what === "" || this.item.gone || this.withdrawn() || this.item.may.length > 0) return false;
     this.by(...whose);
     if (!name.includes(" ")) name = name.replaceAll("-", " ");
     const st = this.statement(section, what, name, scope, this.item.copies[0].by, when), sure = word(this.t, "verificationStatus");
@@ -920,6 +920,7 @@ function remedy(v) {
     if (found) {
       it.may = uniq([...it.may, ...found.may]);
       code = concept(found.tree, "code");
+      if (str(found.tree, "status") === "entered-in-error") { it.gone = true; v.detail("the medicine itself was entered in error, says the source"); }
       const contains = objs(found.tree, "ingredient").map((x) => {
         const r5 = obj(x, "item"), item = r5 ? obj(r5, "reference") : obj(x, "itemReference"), of = v.file.find(found, str(item, "reference"));
         return { name: (of ? concept(of.tree, "code") : r5 ? conceptOf(r5) : concept(x, "itemCodeableConcept")).name || str(item, "display") || "something without a name" };
@@ -957,7 +958,9 @@ function medicine(v) {
   it.end = end;
   v.detail(said);
   it.recorded = date(t, "dateAsserted");
+  const wrong = it.gone;
   v.status("entered-in-error", "not-taken", "not-done", "cancelled", "declined");
+  it.gone = it.gone || wrong;
   if (is(t, "doNotPerform")) { it.gone = true; v.detail("must not be given, says the source"); }
   const intent = str(t, "intent");
   if (intent !== "" && !intent.endsWith("order")) v.detail("its intent is " + intent + ": not an order");
