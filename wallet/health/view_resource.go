@@ -171,9 +171,18 @@ func isAbsence(codes []ViewCode) bool {
 // withdrawn reports whether a source says that its resource is not so, or no longer.
 func (v reading) withdrawn() bool {
 	return v.word("status", "entered-in-error") == "entered-in-error" ||
-		slices.Contains([]string{"entered-in-error", "refuted"}, v.word("verificationStatus", "entered-in-error", "refuted")) ||
+		slices.Contains([]string{"entered-in-error", "refuted"}, v.verified()) ||
 		slices.Contains([]string{"inactive", "resolved"}, v.word("clinicalStatus")) ||
 		strings.HasPrefix(v.typ, "Medication") && slices.Contains([]string{"not-taken", "stopped", "cancelled", "declined"}, v.str("status"))
+}
+
+// verified is how sure a source is of a problem or an allergy. What it knows to be absent by
+// a code of SNOMED CT, it refutes.
+func (v reading) verified() string {
+	if slices.ContainsFunc(v.concept("verificationStatus").codes, func(c ViewCode) bool { return c.System == sysSNOMED && c.Code == "410516002" }) {
+		return "refuted"
+	}
+	return v.word("verificationStatus", "entered-in-error", "refuted")
 }
 
 // absence is a code that says something of a whole section.
@@ -256,7 +265,7 @@ func (v reading) clinical() {
 	if s := v.word("clinicalStatus"); s != "" {
 		v.item.Status = []string{s}
 	}
-	if s := v.word("verificationStatus", "entered-in-error", "refuted"); s != "" {
+	if s := v.verified(); s != "" {
 		v.item.Verification = []string{s}
 		v.item.gone = s == "entered-in-error" || s == "refuted"
 	}
@@ -323,6 +332,12 @@ func (v reading) problem() {
 	v.item.End = cmp.Or(end, at)
 	if said != "" {
 		v.detail("ended: " + said)
+	}
+	if over, _ := v.tree["abatementBoolean"].(bool); over { // before R4
+		if len(v.item.Status) == 0 {
+			v.item.Status = []string{"resolved"}
+		}
+		v.detail("ended, says the source, and not when")
 	}
 	if c := v.concept("severity"); c.name != "" {
 		v.detail("severity: " + c.name)

@@ -249,6 +249,9 @@ func (t tree) word(key string, wanted ...string) string {
 	if plain := strings.ReplaceAll(strings.ToLower(name), " ", "-"); slices.Contains(wanted, plain) {
 		return plain
 	}
+	if code := c.code(); code != "" && strings.Trim(code, "0123456789") == "" && name != "" {
+		return strings.ToLower(name) // a number says nothing to who reads it
+	}
 	return cmp.Or(c.code(), name)
 }
 

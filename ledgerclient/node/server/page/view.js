@@ -178,7 +178,8 @@ const namesOf = (cs) => cs.map((c) => c.name).filter((n) => n !== "");
 function word(t, key, ...wanted) {
   for (const x of objs(obj(t, key), "coding")) if (wanted.includes(str(x, "code"))) return str(x, "code");
   const c = concept(t, key), name = str(t, key) || c.name, plain = name.toLowerCase().replaceAll(" ", "-");
-  return wanted.includes(plain) ? plain : firstCode(c) || name;
+  if (wanted.includes(plain)) return plain;
+  return name !== "" && /^\d+$/.test(firstCode(c)) ? name.toLowerCase() : firstCode(c) || name; // a number says nothing to who reads it
 }
 
 function groupOf(name, codes) {
@@ -723,9 +724,15 @@ class Reading {
 
   withdrawn() {
     return word(this.t, "status", "entered-in-error") === "entered-in-error" ||
-      ["entered-in-error", "refuted"].includes(word(this.t, "verificationStatus", "entered-in-error", "refuted")) ||
+      ["entered-in-error", "refuted"].includes(this.verified()) ||
       ["inactive", "resolved"].includes(word(this.t, "clinicalStatus")) ||
       this.r.type.startsWith("Medication") && ["not-taken", "stopped", "cancelled", "declined"].includes(str(this.t, "status"));
+  }
+
+  // verified is how sure a source is. What it knows to be absent by a code of SNOMED CT, it refutes.
+  verified() {
+    if (concept(this.t, "verificationStatus").codes.some((c) => c.system === SNOMED && c.code === "410516002")) return "refuted";
+    return word(this.t, "verificationStatus", "entered-in-error", "refuted");
   }
 
   clinical() {
@@ -733,7 +740,7 @@ class Reading {
     it.recorded = date(this.t, "recordedDate") || date(this.t, "assertedDate");
     let s = word(this.t, "clinicalStatus");
     if (s !== "") it.status = [s];
-    s = word(this.t, "verificationStatus", "entered-in-error", "refuted");
+    s = this.verified();
     if (s !== "") { it.verification = [s]; it.gone = s === "entered-in-error" || s === "refuted"; }
     if (this.saysNothing() && this.withdrawn()) it.gone = true;
     this.by("recorder", "asserter", "participant");
@@ -907,6 +914,10 @@ function problem(v) {
   const over = span(t, "abatement");
   v.item.end = over.end || over.begin;
   v.detail(prefixed("ended: ", over.said));
+  if (is(t, "abatementBoolean")) { // before R4
+    if (v.item.status.length === 0) v.item.status = ["resolved"];
+    v.detail("ended, says the source, and not when");
+  }
   v.detail(prefixed("severity: ", concept(t, "severity").name));
 }
 
