@@ -179,7 +179,7 @@ function word(t, key, ...wanted) {
   for (const x of objs(obj(t, key), "coding")) if (wanted.includes(str(x, "code"))) return str(x, "code");
   const c = concept(t, key), name = str(t, key) || c.name, plain = name.toLowerCase().replaceAll(" ", "-");
   if (wanted.includes(plain)) return plain;
-  return name !== "" && /^\d+$/.test(firstCode(c)) ? name.toLowerCase() : firstCode(c) || name; // a number says nothing to who reads it
+  return name !== "" && /^\d+$/.test(firstCode(c)) ? name.toLowerCase() : firstCode(c) || name;
 }
 
 function groupOf(name, codes) {
@@ -348,21 +348,17 @@ for (const [system, code, section, what, scope] of [
 ]) absences.set(system + "|" + code, { section, what, scope });
 const absence = (c) => absences.get(c.system + "|" + c.code);
 
-// noKnown is of what the words of an allergy say that none is known, "" of all; null if they
-// say more than that, or a code without words of its own is beside them.
-const unlessAfter = ["but", "except", "other", "apart", "besides"], ofMedicine = ["drug", "drugs", "medication", "medications", "medicine", "medicines"];
-const ofNothing = "no known current allergy allergies allergic intolerance intolerances reaction reactions to any finding situation or and".split(" ");
+// noKnown is of what an allergy's words say that none is known; null if they say more.
 function noKnown(c) {
-  const split = (s) => s.replaceAll("’", "'").toLowerCase().split(/[^\p{L}\p{Nd}']+/u).filter((w) => w !== "");
+  const plain = (s) => s.replaceAll("’", "'").toLowerCase().split(/[^\p{L}\p{Nd}']+/u).filter((w) => w !== "").join(" ");
   if (c.codes.some((x) => x.display === "" && isThing(x))) return null;
-  for (const name of [c.name, ...c.codes.map((x) => x.display).filter((d) => d !== "")]) {
-    const words = split(name), i = words.indexOf("known");
-    if (words.length < 3 || words[0] !== "no" || i < 0 || i > 2 || !words.some((w) => w.startsWith("allerg") || w.startsWith("intoleranc")) || words.some((w) => unlessAfter.includes(w))) return null;
+  for (const s of [c.name, ...c.codes.map((x) => x.display).filter((d) => d !== "")].map(plain)) {
+    if (!/^no ([^ ]+ )?known( |$)/.test(s) || !/ (allerg|intoleranc)/.test(s) || / (but|except|other|apart|besides)( |$)/.test(s)) return null;
   }
   let of = "";
-  for (const w of split(c.name)) {
-    if (ofMedicine.includes(w)) of = "medication";
-    else if (!ofNothing.includes(w) && of === "") of = w;
+  for (const w of plain(c.name).split(" ")) {
+    if (/^(drug|medication|medicine)s?$/.test(w)) of = "medication";
+    else if (of === "" && !/^(no|known|current|allerg(y|ies|ic)|intolerances?|reactions?|to|any|finding|situation|or|and)$/.test(w)) of = w;
   }
   return of;
 }
@@ -729,7 +725,7 @@ class Reading {
       this.r.type.startsWith("Medication") && ["not-taken", "stopped", "cancelled", "declined"].includes(str(this.t, "status"));
   }
 
-  // verified is how sure a source is. What it knows to be absent by a code of SNOMED CT, it refutes.
+  // What is known to be absent is refuted.
   verified() {
     if (concept(this.t, "verificationStatus").codes.some((c) => c.system === SNOMED && c.code === "410516002")) return "refuted";
     return word(this.t, "verificationStatus", "entered-in-error", "refuted");
@@ -969,9 +965,9 @@ function medicine(v) {
   it.end = end;
   v.detail(said);
   it.recorded = date(t, "dateAsserted");
-  const wrong = it.gone;
+  const bad = it.gone;
   v.status("entered-in-error", "not-taken", "not-done", "cancelled", "declined");
-  it.gone = it.gone || wrong;
+  it.gone ||= bad;
   if (is(t, "doNotPerform")) { it.gone = true; v.detail("must not be given, says the source"); }
   const intent = str(t, "intent");
   if (intent !== "" && !intent.endsWith("order")) v.detail("its intent is " + intent + ": not an order");
