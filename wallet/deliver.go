@@ -532,7 +532,7 @@ func gone(d *Delivery) error {
 }
 
 // Becomes is what a delivery would be accepted as: the next version of a record, or, where
-// that is nil, a new one, unless the bytes are there already.
+// that is nil, a new one.
 func (ds Deliveries) Becomes(ctx context.Context, d Delivery) (r *Record, err error) {
 	err = ds.w.Look(ctx, func() error {
 		t, err := ds.corrected(ctx, &d)
@@ -545,7 +545,9 @@ func (ds Deliveries) Becomes(ctx context.Context, d Delivery) (r *Record, err er
 	return r, err
 }
 
-// corrected is the record that a delivery corrects, if its sender delivered that too.
+// corrected is the record whose next version a delivery is: it corrects one of the same
+// sender, and nothing came from anybody into that record since. So nobody changes what
+// another one delivered, and an older correction does not come to stand before a newer one.
 func (ds Deliveries) corrected(ctx context.Context, d *Delivery) (*view.Thread, error) {
 	of := ds.w.view.Thread(d.Corrects)
 	if of == nil || of.Role != view.ReceivedLetter || of.Terms.Peer != d.Address {
@@ -555,10 +557,50 @@ func (ds Deliveries) corrected(ctx context.Context, d *Delivery) (*view.Thread, 
 	if err != nil {
 		return nil, err
 	}
-	if id, ok := kept[of.ID]; ok {
-		return ds.w.view.Thread(id), nil
+	t := ds.w.view.Thread(kept[of.ID])
+	if t == nil || ds.newest(t) != of.ID {
+		return nil, nil
 	}
-	return nil, nil
+	return t, nil
+}
+
+// newest is the delivery that came into a record last, with a version that waits for the
+// ledger; zero if none did, or nobody can say which.
+func (ds Deliveries) newest(t *view.Thread) (id contract.ID) {
+	for _, m := range t.Versions {
+		switch {
+		case m == nil:
+			id = contract.ID{}
+		case m.Source != nil:
+			id = m.Source.Delivery
+		}
+	}
+	ds.w.outbox.Each(func(c *outbox.Change, _ error) {
+		if c.Err == nil && c.Label == string(UpdatingRecord) && c.Opening() == t.ID {
+			if e, err := effectOf[recordEffect](c); err == nil && e.Metadata != nil && e.Metadata.Source != nil {
+				id = e.Metadata.Source.Delivery
+			}
+		}
+	})
+	return id
+}
+
+// Same are the other records whose newest version has the bytes of this one: what two people
+// deliver is a record for each, since what the one says later is not the other's to say.
+func (ds Deliveries) Same(ctx context.Context, r Record) (out []Record, err error) {
+	err = ds.w.Look(ctx, func() error {
+		rs := ds.w.Records()
+		if err := rs.describeAll(ctx); err != nil {
+			return err
+		}
+		for t := range rs.threads() {
+			if m := t.Versions[len(t.Versions)-1]; m != nil && t.ID != r.ID && m.SHA256 == r.SHA256 {
+				out = append(out, rs.of(t))
+			}
+		}
+		return nil
+	})
+	return out, err
 }
 
 // Accept opens a delivery, for its sender to see, and makes it a record. What was accepted
@@ -613,9 +655,6 @@ func (ds Deliveries) keep(ctx context.Context, from *Delivery, file *payload.Del
 	t, err := ds.corrected(ctx, from)
 	if err != nil {
 		return rec, err
-	}
-	if t == nil {
-		t = rs.withContent(file.SHA256)
 	}
 	src := Source{Reader: bytes.NewReader(file.Body), Name: file.File, Size: file.Size, Vouched: file.Vouched}
 	in, err := rs.receive(ctx, src, t, d, nil)

@@ -202,15 +202,24 @@ func TestDelivered(t *testing.T) {
 	}
 	status(maria, d.ID, wallet.DeliveryAccepted)
 
-	// Bytes that she has already become their next version, with who sent them.
+	// Bytes that she has already are a record of who sent them, beside hers.
 	own := add(t, maria, "own.txt", "mine")
 	same := send(t, lab, deliver(t, lab, "Maria", "x.txt", "mine"))
-	if rec, _ = must2(accept(maria, same.ID, wallet.Describe{}))(t); rec.ID != own.ID || rec.Version != 2 || rec.Title != "own" || rec.Source.Delivery != same.ID {
+	rec, _ = must2(accept(maria, same.ID, wallet.Describe{}))(t)
+	if rec.ID == own.ID || rec.Version != 1 || rec.Title != "x" || rec.Source.Delivery != same.ID {
 		t.Errorf("%+v", rec)
 	}
-	// Her own next version was not delivered.
-	if rec, _ = must2(maria.Records().Update(ctx, own.ID.String(), wallet.Source{Reader: strings.NewReader("more"), Name: "own.txt", Size: 4}, wallet.Describe{}, nil))(t); rec.Source != (wallet.Sender{}) {
+	if like := must(maria.Grants().Deliveries().Same(ctx, rec))(t); len(like) != 1 || like[0].ID != own.ID || like[0].Source != (wallet.Sender{}) {
+		t.Errorf("%+v", like)
+	}
+	// Her own next version was not delivered, and can be corrected all the same.
+	rec, _ = must2(maria.Records().Update(ctx, rec.ID.String(), wallet.Source{Reader: strings.NewReader("more"), Name: "own.txt", Size: 4}, wallet.Describe{}, nil))(t)
+	if rec.Version != 2 || rec.Source != (wallet.Sender{}) {
 		t.Errorf("%+v", rec.Source)
+	}
+	right := send(t, lab, deliver(t, lab, "Maria", "x.txt", "right", func(r *wallet.DeliverRequest) { r.Corrects = same.ID.String() }))
+	if got, _ := must2(accept(maria, right.ID, wallet.Describe{}))(t); got.ID != rec.ID || got.Version != 3 || got.Source.Delivery != right.ID {
+		t.Errorf("%+v", got)
 	}
 
 	// What is withdrawn before it was opened cannot be had, what is over neither.

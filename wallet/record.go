@@ -261,7 +261,7 @@ func (rs Records) put(ctx context.Context, t *view.Thread, in *incoming, m paylo
 		return Record{}, false, err
 	}
 	defer v.upload.Abort()
-	if t == nil {
+	if t == nil && m.Source == nil { // what is delivered is its sender's, whoever has the same
 		if same := rs.withContent(v.said.SHA256); same != nil {
 			return rs.newestRecord(same), true, nil
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/carekey/carekey/cmd/cli"
+	"github.com/carekey/carekey/ledgerclient/contract"
 	"github.com/carekey/carekey/wallet"
 	"github.com/spf13/cobra"
 )
@@ -18,9 +19,10 @@ func (a accepting) newAccept() *cobra.Command {
 		Use:   "accept ID",
 		Short: "Make what was delivered to you a record of yours",
 		Long: `Open what was delivered to you, which its sender sees as a receipt, and make it a record
-of yours that says who sent it, and who signed it if somebody did. Bytes that are a record
-of yours already become its next version; so does a correction of what you accepted from
-the same sender. The category is yours to say: what is no FHIR is granted by it.
+of yours that says who sent it, and who signed it if somebody did. A correction of what you
+accepted from the same sender becomes the next version of that record, unless a newer one
+is there. All else is a record of its own, with bytes that you have already, too. The
+category is yours to say: what is no FHIR is granted by it.
 
 A file about another person than your other records is taken only when you say so, which
 is known once it was opened: without a terminal with --other-person, and not with --yes.
@@ -76,6 +78,9 @@ func (a accepting) accept(ctx context.Context, s deliveries, w *wallet.Wallet, d
 		a.say("You accepted it before, as %s.", quoted(r.Title))
 	} else {
 		a.sayKept(r, false, r.Version > 1)
+		if serr := a.saySame(ctx, ds, r); serr != nil {
+			return errors.Join(serr, err)
+		}
 	}
 	a.print("%s", r.ID)
 	a.nextOf(r, existing, r.Version > 1)
@@ -92,8 +97,28 @@ func (a accepting) preview(ctx context.Context, s deliveries, ds wallet.Deliveri
 	}
 	if becomes != nil {
 		rows.Add("corrects", cli.Wrap(quoted(becomes.Title)+", record "+short(becomes.ID)+": it becomes version "+thousands(becomes.Version+1)+", and what is there stays", columns-12))
+	} else if !d.Corrects.IsZero() {
+		rows.Add("corrects", cli.Wrap(correctsNothing(&d), columns-12))
 	}
 	return "You are about to accept a file.\n\n" + rows.Text("  ") + "\n" + cli.Wrap("They see that you opened it, and when.", columns), nil
+}
+
+// correctsNothing says what is meant in place of what is no record's newest delivery.
+func correctsNothing(d *wallet.Delivery) string {
+	return "delivery " + short(d.Corrects) + ", which is not the newest that you accepted from them for a record: it becomes a record of its own"
+}
+
+// saySame says which records have the bytes of one that was delivered.
+func (a accepting) saySame(ctx context.Context, ds wallet.Deliveries, r wallet.Record) error {
+	same, err := ds.Same(ctx, r)
+	for i := range same {
+		from := ", which was not delivered"
+		if s := same[i].Source; s.Delivery != (contract.ID{}) {
+			from = ", " + sourceText(s)
+		}
+		a.say("It has the same bytes as record %s, %s%s.", short(same[i].ID), quoted(same[i].Title), from)
+	}
+	return err
 }
 
 func (a accepting) newDecline() *cobra.Command {

@@ -298,6 +298,8 @@ func (a deliveries) show(ctx context.Context, w *wallet.Wallet, d wallet.Deliver
 	}
 	if becomes != nil && d.Waits() {
 		rows.Add("corrects", wrap(quoted(becomes.Title)+", record "+short(becomes.ID)+", which you accepted from them: it becomes version "+thousands(becomes.Version+1)))
+	} else if !d.Corrects.IsZero() && d.Waits() {
+		rows.Add("corrects", wrap(correctsNothing(&d)))
 	} else if !d.Corrects.IsZero() {
 		rows.Add("corrects", "delivery "+short(d.Corrects))
 	}
