@@ -198,11 +198,12 @@ type recordPartsJSON struct {
 	Corrections []contract.ID `json:"corrections,omitempty"`
 }
 
-// recordTold is what is known of a record that is not opened.
+// recordTold is what is known of a record that is not opened. Who delivered it chose its
+// words: a line feed there would look like another row.
 func recordTold(r wallet.Record) cli.Rows {
-	rows := cli.Rows{{"title", r.Title}, {"version", fmt.Sprintf("%d, added %s", r.Version, addedText(r, dates{}))}, {"file", r.File + ", " + bytesText(r.Size)}}
+	rows := cli.Rows{{"title", cli.Clean(r.Title)}, {"version", fmt.Sprintf("%d, added %s", r.Version, addedText(r, dates{}))}, {"file", cli.Clean(r.File) + ", " + bytesText(r.Size)}}
 	if r.Date != "" {
-		rows.Add("date", r.Date)
+		rows.Add("date", cli.Clean(r.Date))
 	}
 	if r.Signed.Is() {
 		rows.Add("signed", signedWords(r.Signed))
