@@ -661,6 +661,9 @@ func (ds Deliveries) keep(ctx context.Context, from *Delivery, file *payload.Del
 	if err != nil {
 		return rec, err
 	}
+	if err := ds.aboutOwner(file.Vouched, d); err != nil {
+		return rec, err
+	}
 	var m payload.Metadata
 	if t == nil {
 		d.Title = cmp.Or(d.Title, file.Title)
@@ -677,6 +680,20 @@ func (ds Deliveries) keep(ctx context.Context, from *Delivery, file *payload.Del
 	m.Source = &payload.Source{Delivery: from.ID, From: from.Address, Sent: contract.Hour(from.Sent)}
 	rec, _, err = rs.put(ctx, t, in, m, nil, progress)
 	return rec, err
+}
+
+// aboutOwner is an [ErrOtherPerson] if who signed a file says that it is about another
+// address than the owner's: of what is no FHIR that is all that says whom it is about.
+func (ds Deliveries) aboutOwner(v *payload.Vouched, d Describe) error {
+	if v == nil || d.OtherPerson {
+		return nil
+	}
+	_, detail, err := v.Read()
+	if err != nil || detail == nil || detail.About == nil || *detail.About == ds.w.Address() {
+		return err
+	}
+	name := cmp.Or(ds.w.Contacts().known(*detail.About).Name, detail.About.String())
+	return otherPerson(ErrOtherPerson, health.Person{Name: name}, health.Person{Name: "you"})
 }
 
 // SaidSince is what the sender of a record said of it since: that its delivery was withdrawn,

@@ -276,6 +276,19 @@ func TestDeliveredFiles(t *testing.T) {
 	}
 	must2(accept(maria, other.ID, wallet.Describe{OtherPerson: true}))(t) // all the same
 
+	// What is no FHIR is about whom its issuer says that it is.
+	eve := tn.person("Eve")
+	knowing(t, lab, eve)
+	whom := eve.Address()
+	a := must(lab.Records().Attest(ctx, wallet.Source{Reader: strings.NewReader("hers"), Name: "e.pdf", Size: 4}, &whom, "e"))(t)
+	about := send(t, lab, deliver(t, lab, "Maria", "e.pdf", "hers", func(r *wallet.DeliverRequest) { r.File.Vouched = &a.Vouched }))
+	if _, _, err := accept(maria, about.ID, wallet.Describe{}); !errors.Is(err, wallet.ErrOtherPerson) {
+		t.Errorf("signed as about another person: %v", err)
+	}
+	if rec, _ := must2(accept(maria, about.ID, wallet.Describe{OtherPerson: true}))(t); rec.Signed.About != wallet.AboutOther {
+		t.Errorf("%+v", rec)
+	}
+
 	// One key twice: no part of it can be granted by a category that its sender chose.
 	hostile := send(t, lab, deliver(t, lab, "Maria", "h.json", `{"resourceType":"Observation","code":{"text":"a"},"code":{"text":"b"}}`))
 	if rec, _ := must2(accept(maria, hostile.ID, wallet.Describe{}))(t); rec.Parts != 0 || rec.Whole != payload.WholeFHIR || rec.Category != payload.Other {
