@@ -42,6 +42,8 @@ const (
 	ErrDeliveryStranger fault.Code = "delivery-stranger"
 	// ErrDeliveryAccepted: what was accepted is declined no more. delivery, record
 	ErrDeliveryAccepted fault.Code = "delivery-accepted"
+	// ErrDeliveryUnlike: its sender put another file into it than he announced. delivery
+	ErrDeliveryUnlike fault.Code = "delivery-unlike"
 	// ErrOwnDelivery: only whom it was sent to can accept or decline it. delivery
 	ErrOwnDelivery fault.Code = "not-yours/delivery"
 	// ErrDeliveryLarge: files are more than an envelope takes. most, bytes

@@ -82,8 +82,15 @@ func TestForgedDeliveries(t *testing.T) {
 		},
 	} {
 		id := must(eve.Grants().GiveTwisted(ctx, plan, wallet.Twist{Change: change}))(t)
-		if _, _, err := accept(maria, id, wallet.Describe{}); !errors.As(err, &tampered) && !errors.Is(err, payload.ErrAttestation) {
+		_, _, err := accept(maria, id, wallet.Describe{})
+		if unlike := name == "another title" || name == "another size" || name == "no file"; unlike != errors.Is(err, wallet.ErrDeliveryUnlike) {
 			t.Errorf("%s, accepted: %v", name, err)
+		}
+		if !errors.As(err, &tampered) && !errors.Is(err, payload.ErrAttestation) && !errors.Is(err, wallet.ErrDeliveryUnlike) {
+			t.Errorf("%s, accepted: %v", name, err)
+		}
+		if d := must(maria.Grants().Deliveries().Decline(ctx, id.String(), "", true))(t); d.Waits() {
+			t.Errorf("%s, declined: it is %s", name, d.Status)
 		}
 	}
 	// A consent, or a request, that brings a file along is none.

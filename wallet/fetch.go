@@ -610,6 +610,9 @@ func (in Inbox) openEnvelope(a *attempt, blob []byte, shelf *contents) (*Opening
 	other := errors.New("it holds other records than the terms show")
 	o := &Opening{Consent: in.of(t), Earlier: a.earlier, delivery: env.Delivery, w: in.w, contents: shelf}
 	if !tr.Letter.Announces(env.Delivery) {
+		if in.accepts { // both are its sender's, who signed them: nobody else changed one
+			return nil, ErrDeliveryUnlike.With("delivery", t.ID)
+		}
 		return fail(errors.New("it holds another file than the terms show"))
 	}
 	whole, parts := env.Records, env.Parts

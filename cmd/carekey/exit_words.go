@@ -218,6 +218,7 @@ var explanations = cli.Table{Show: show, Then: map[fault.Code]func(e *fault.Erro
 		keyring.ErrFailed:                                 "the keyring failed[: {op}][: {why}][: malformed {name}] | " + inAFile,
 	},
 	cli.ExitTampered: {
+		wallet.ErrDeliveryUnlike:                  "delivery {delivery} is not what its sender wrote: it holds another file than its title and size say | nothing was kept; ask them for it anew, or put it away: carekey inbox decline {delivery}",
 		payload.ErrAttestation:                    "the attestation does not hold: {why} | do not take the file for signed; get both anew from who issued it",
 		shlink.ErrAnswer:                          "what {host} answered cannot be used: {why} | the file that this is of was not written; it may count as an opening. Tell who gave you the link",
 		shlink.ErrAuthority:                       "nobody whom this computer trusts vouches for {host}[: {why}] | somebody may be listening in between: try from another network, and tell who gave you the link",
