@@ -136,8 +136,13 @@ Until then carekey inbox accept takes it all the same.`,
 			}
 			return onEvery(a.app, writes|keeps, func(s deliveries, ctx context.Context, args []string) error {
 				d, on, err := s.one(ctx, args[0])
-				if err != nil {
+				switch {
+				case err != nil:
 					return err
+				case d.Mine: // before anything is asked
+					return wallet.ErrOwnDelivery.With("delivery", d.ID)
+				case d.Status == wallet.DeliveryAccepted:
+					return wallet.ErrDeliveryAccepted.With("delivery", d.ID, "record", d.Record)
 				}
 				told := "They are told, with your address."
 				if silent {

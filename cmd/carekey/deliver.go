@@ -378,8 +378,11 @@ revoked. Of one that was opened its recipient is told, with your reason, and kee
 she has: nothing is removed at her side.`,
 		RunE: onEvery(a.app, writes, func(a deliveries, ctx context.Context, args []string) error {
 			d, on, err := a.one(ctx, args[0])
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case !d.Mine: // before anything is asked
+				return wallet.ErrNotGiver.With("consent", d.ID)
 			}
 			what := "No entry says that it was opened: from now on its key is given to nobody."
 			if d.Opened != 0 {
