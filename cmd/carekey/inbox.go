@@ -138,10 +138,20 @@ func (a inbox) list(ctx context.Context, onlyNew bool, f filter, asks check) err
 	if x.who == "" {
 		shown = errors.Join(shown, deliveries(a).waiting(delivered), a.requests(asked, answers))
 	}
-	if i := slices.IndexFunc(rs, unfetched); i >= 0 {
-		a.next("carekey fetch %s --reason 'why you look'", short(rs[i].Consent))
+	if r := toFetch(rs); r != nil {
+		a.next("carekey fetch %s --reason 'why you look'", short(r.Consent))
 	}
 	return errors.Join(shown, failed)
+}
+
+// toFetch is a consent to fetch next; nil if there is none. What was not looked into may be
+// a delivery or a request, which cannot be fetched.
+func toFetch(rs []wallet.Received) *wallet.Received {
+	looked, _ := putOff(rs)
+	if i := slices.IndexFunc(looked, unfetched); i >= 0 {
+		return &looked[i]
+	}
+	return nil
 }
 
 // unfetched reports whether a consent can be fetched and never was.
