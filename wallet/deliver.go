@@ -587,24 +587,6 @@ func (ds Deliveries) newest(t *view.Thread) (id contract.ID) {
 	return id
 }
 
-// Same are the other records whose newest version has the bytes of this one: what two people
-// deliver is a record for each, since what the one says later is not the other's to say.
-func (ds Deliveries) Same(ctx context.Context, r Record) (out []Record, err error) {
-	err = ds.w.Look(ctx, func() error {
-		rs := ds.w.Records()
-		if err := rs.describeAll(ctx); err != nil {
-			return err
-		}
-		for t := range rs.threads() {
-			if m := t.Versions[len(t.Versions)-1]; m != nil && t.ID != r.ID && m.SHA256 == r.SHA256 {
-				out = append(out, rs.of(t))
-			}
-		}
-		return nil
-	})
-	return out, err
-}
-
 // Accept opens a delivery, for its sender to see, and makes it a record. What was accepted
 // before yields its record, and true, and is not opened again. About another person than the
 // wallet's records it is an [ErrOtherPerson], unless d allows it: it counts as opened then.
@@ -696,24 +678,4 @@ func (ds Deliveries) aboutOwner(v *payload.Vouched, d Describe) error {
 	}
 	name := cmp.Or(ds.w.Contacts().known(*detail.About).Name, detail.About.String())
 	return otherPerson(ErrOtherPerson, health.Person{Name: name}, health.Person{Name: "you"})
-}
-
-// SaidSince is what the sender of a record said of it since: that its delivery was withdrawn,
-// if it was, and which deliveries correct it and were not accepted.
-func (ds Deliveries) SaidSince(ctx context.Context, r Record) (withdrawn *Delivery, corrections []Delivery, err error) {
-	if r.Source.Delivery == (contract.ID{}) {
-		return nil, nil, nil
-	}
-	all, err := ds.List(ctx, false)
-	for i := range all {
-		d := &all[i]
-		switch {
-		case d.Address != r.Source.Address:
-		case d.ID == r.Source.Delivery && d.Withdrawn != 0:
-			withdrawn = d
-		case d.Corrects == r.Source.Delivery && d.Waits():
-			corrections = append(corrections, *d)
-		}
-	}
-	return withdrawn, corrections, err
 }

@@ -333,8 +333,8 @@ func (a *overview) text() error {
 		a.next("carekey inbox")
 	case len(a.Accesses) > 0:
 		a.next("carekey audit")
-	case len(a.Inbox) > 0:
-		a.next("carekey fetch %s", short(a.Inbox[0].Consent))
+	case toFetch(a.Inbox) != nil:
+		a.next("carekey fetch %s", short(toFetch(a.Inbox).Consent))
 	case a.Records == 0:
 		a.next("carekey record add FILE")
 	case a.Contacts == 0:
