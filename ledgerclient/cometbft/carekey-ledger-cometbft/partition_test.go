@@ -157,7 +157,7 @@ func TestPartitions(t *testing.T) {
 		v.until(func(w string) bool { return strings.HasPrefix(w, "3 of 4 decide; Patients is missing since ") })
 	}
 	n.through(0, 1, 2)
-	waits := n.waits(3, "1 of 4 decide", "City hospital is missing", "University is missing")
+	waits := n.waits(3, "1 of 4 decide", "City hospital is missing")
 	n.stands(before, 3)
 	whole()
 	n.put(n.orders[3], waits)
