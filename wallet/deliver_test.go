@@ -195,7 +195,7 @@ func TestDelivered(t *testing.T) {
 	if _, err := lab.Grants().Deliveries().Withdraw(ctx, d.ID.String(), "wrong tube"); err != nil {
 		t.Fatal(err)
 	}
-	if withdrawn, _, err = maria.Grants().Deliveries().SaidSince(ctx, rec); err != nil || withdrawn == nil || withdrawn.Why != "wrong tube" {
+	if withdrawn, _, err = maria.Grants().Deliveries().SaidSince(ctx, rec); err != nil || len(withdrawn) != 1 || withdrawn[0].Why != "wrong tube" {
 		t.Errorf("%+v %v", withdrawn, err)
 	}
 	status(maria, d.ID, wallet.DeliveryAccepted)

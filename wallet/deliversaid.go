@@ -2,27 +2,45 @@ package wallet
 
 import (
 	"context"
+	"slices"
 
 	"github.com/carekey/carekey/ledgerclient/contract"
 )
 
-// SaidSince is what the sender of a record said of it since: that its delivery was withdrawn,
-// if it was, and which deliveries correct it and were not accepted.
-func (ds Deliveries) SaidSince(ctx context.Context, r Record) (withdrawn *Delivery, corrections []Delivery, err error) {
-	if r.Source.Delivery == (contract.ID{}) {
+// Withdrawal is that a delivery which became a version of a record was withdrawn by its sender.
+type Withdrawal struct {
+	Version int    `json:"version"`
+	At      Hour   `json:"at"`
+	Why     string `json:"why,omitempty"` // the sender's words
+}
+
+// SaidSince is what the senders of a record's versions said of them since: that their delivery
+// was withdrawn, and which deliveries correct it and were not accepted. What was withdrawn of
+// an older version is said as well: a newer one, of whomever, takes nothing of that back.
+func (ds Deliveries) SaidSince(ctx context.Context, r Record) (withdrawn []Withdrawal, corrections []Delivery, err error) {
+	versions, _, err := ds.w.Records().History(ctx, r.ID.String())
+	if err != nil {
+		return nil, nil, err
+	}
+	from := map[contract.ID]Record{} // by the delivery
+	for _, v := range versions {
+		if v.Source.Delivery != (contract.ID{}) {
+			from[v.Source.Delivery] = v
+		}
+	}
+	if len(from) == 0 {
 		return nil, nil, nil
 	}
 	all, err := ds.List(ctx, false)
-	for i := range all {
-		d := &all[i]
-		switch {
-		case d.Address != r.Source.Address:
-		case d.ID == r.Source.Delivery && d.Withdrawn != 0:
-			withdrawn = d
-		case d.Corrects == r.Source.Delivery && d.Waits():
-			corrections = append(corrections, *d)
+	for _, d := range all {
+		if v, is := from[d.ID]; is && d.Address == v.Source.Address && d.Withdrawn != 0 {
+			withdrawn = append(withdrawn, Withdrawal{v.Version, d.Withdrawn, d.Why})
+		}
+		if v, is := from[d.Corrects]; is && d.Address == v.Source.Address && d.Waits() {
+			corrections = append(corrections, d)
 		}
 	}
+	slices.SortFunc(withdrawn, func(a, b Withdrawal) int { return a.Version - b.Version })
 	return withdrawn, corrections, err
 }
 

@@ -37,7 +37,15 @@ func TestDeliveriesOfTwoSenders(t *testing.T) {
 	if now.Version != 1 || now.SHA256 != rec.SHA256 || !now.Signed.Is() || now.Source.Delivery != first.ID {
 		t.Errorf("the laboratory's record: %+v", now)
 	}
-	if withdrawn, _, err := maria.Grants().Deliveries().SaidSince(ctx, now); err != nil || withdrawn == nil || withdrawn.Why != "wrong tube" {
+	if withdrawn, _, err := maria.Grants().Deliveries().SaidSince(ctx, now); err != nil || len(withdrawn) != 1 || withdrawn[0].Why != "wrong tube" {
+		t.Errorf("%+v %v", withdrawn, err)
+	}
+	// A version that she adds herself takes nothing of that back.
+	own, _, err := maria.Records().Update(ctx, rec.ID.String(), fileOf("l.txt", []byte("mine")), wallet.Describe{}, nil)
+	if err != nil || own.Version != 2 {
+		t.Fatal(own, err)
+	}
+	if withdrawn, _, err := maria.Grants().Deliveries().SaidSince(ctx, own); err != nil || len(withdrawn) != 1 || withdrawn[0].Version != 1 {
 		t.Errorf("%+v %v", withdrawn, err)
 	}
 }

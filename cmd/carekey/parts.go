@@ -158,14 +158,17 @@ func (a *records) show(ctx context.Context, w *wallet.Wallet, args []string) err
 	if err != nil {
 		return err
 	}
-	j := recordPartsJSON{recordJSON: recordOf(r), Holds: r.Holds, List: list(parts, same)}
+	j := recordPartsJSON{recordJSON: recordOf(r), Holds: r.Holds, List: list(parts, same), Withdrawn: withdrawn}
 	var since []string
-	if withdrawn != nil {
-		line := "WITHDRAWN by its sender on " + both(withdrawn.Withdrawn)
-		if withdrawn.Why != "" {
-			line += ": " + said(withdrawn.Why) + " (their words)"
+	for _, d := range withdrawn {
+		line := "WITHDRAWN by its sender on " + both(d.At)
+		if d.Version != r.Version {
+			line = fmt.Sprintf("version %d was %s", d.Version, line)
 		}
-		since, j.Withdrawn = append(since, line), &withdrawn.Withdrawn
+		if d.Why != "" {
+			line += ": " + said(d.Why) + " (their words)"
+		}
+		since = append(since, line)
 	}
 	for _, d := range corrections {
 		since = append(since, "its sender delivered a correction: carekey deliver show "+short(d.ID))
@@ -192,10 +195,10 @@ type recordPartsJSON struct {
 	Holds *wallet.Holding   `json:"holds,omitempty"`
 	List  []wallet.PartInfo `json:"list"`
 
-	// Of one that was delivered: when its sender withdrew it, and deliveries that are meant in
-	// its place and wait.
-	Withdrawn   *wallet.Hour  `json:"withdrawn,omitempty"`
-	Corrections []contract.ID `json:"corrections,omitempty"`
+	// Of one that was delivered: versions that their sender withdrew, and deliveries that are
+	// meant in its place and wait.
+	Withdrawn   []wallet.Withdrawal `json:"withdrawn,omitempty"`
+	Corrections []contract.ID       `json:"corrections,omitempty"`
 }
 
 // recordTold is what is known of a record that is not opened. Who delivered it chose its
